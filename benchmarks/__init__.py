@@ -1,0 +1,1 @@
+"""Benchmarks: everything that is about time."""

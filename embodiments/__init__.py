@@ -1,0 +1,1 @@
+"""Robots as data: specs, adapters, the ZeroMQ link, drivers and simulated twins."""

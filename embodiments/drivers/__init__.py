@@ -1,0 +1,1 @@
+"""Driver processes: what talks to hardware or to a simulator."""

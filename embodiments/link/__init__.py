@@ -1,0 +1,1 @@
+"""The ZeroMQ link between the runtime and a driver process."""

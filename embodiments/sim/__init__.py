@@ -1,0 +1,1 @@
+"""Simulated twins in MuJoCo (extra `sim`)."""

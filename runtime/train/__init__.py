@@ -1,0 +1,1 @@
+"""Training of small flow policies with embodiment-aware delays (extra `train`)."""
