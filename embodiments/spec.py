@@ -9,10 +9,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 import numpy as np
 from msgspec import Meta
-from unichunk.runtime.limits import JointLimits
-from unichunk.runtime.unified import UNIFIED_WIDTH
 
 from unichunk.embodiments.errors import SpecError, UnknownEmbodiment
+from unichunk.runtime.limits import JointLimits
+from unichunk.runtime.unified import UNIFIED_WIDTH
 
 SPEC_FORMAT: Final = 1
 

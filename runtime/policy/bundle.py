@@ -158,7 +158,9 @@ def _signature_complaints(manifest: Manifest) -> Iterator[str]:
         if shape is not None and tensor.shape != shape:
             yield f"graphs: {tensor.name} has shape {list(tensor.shape)}, expected {list(shape)}"
     yield from _missing(manifest.graphs.prefix, {"images", "state"})
-    yield from _missing(chunk, {"noise", "previous_chunk", "delay", *(out.name for out in manifest.graphs.prefix.outputs)})
+    yield from _missing(
+        chunk, {"noise", "previous_chunk", "delay", *(out.name for out in manifest.graphs.prefix.outputs)}
+    )
     if "actions" not in {out.name for out in chunk.outputs}:
         yield f"graphs: {chunk.file} has no output `actions`"
 

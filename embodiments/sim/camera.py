@@ -1,0 +1,61 @@
+"""Off-screen cameras of the simulated world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unichunk.embodiments.sim.mujoco_import import SimulatorUnavailable, mujoco
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unichunk.embodiments.sim.twin import Snapshot
+
+_FLAGS_OFF = ("mjRND_SHADOW", "mjRND_REFLECTION", "mjRND_SKYBOX", "mjRND_HAZE", "mjRND_FOG")
+
+
+class CameraRenderer:
+    """Renders snapshots of a twin from one camera.
+
+    The graphics context belongs to the thread that constructs the renderer: construct, render and close in the same
+    thread, which need not be the one that steps the physics.
+
+    Args:
+        model: The twin's `model`.
+        camera: The camera's name; its resolution is the model's.
+
+    Raises:
+        SimulatorUnavailable: Where off-screen rendering does not work on this host, with what to install.
+    """
+
+    def __init__(self, model: Any, camera: str) -> None:
+        self._model = model
+        self._data = mujoco.MjData(model)
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._camera.fixedcamid = model.camera(camera).id
+        width, height = (int(pixels) for pixels in model.cam_resolution[self._camera.fixedcamid])
+        try:
+            self._renderer = mujoco.Renderer(model, height, width, max_geom=200)
+        except Exception as error:  # noqa: BLE001 - graphics libraries fail in many ways, always for one reason
+            raise SimulatorUnavailable(
+                f"off-screen rendering does not work ({type(error).__name__}: {error}): install the Debian packages "
+                "libegl1, libegl-mesa0 and libgl1-mesa-dri, and leave MUJOCO_GL unset or at egl"
+            ) from None
+        for flag in _FLAGS_OFF:
+            self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, flag)] = 0
+
+    def render(self, snapshot: Snapshot) -> NDArray[np.uint8]:
+        """The picture of a snapshot, RGB, shape (H, W, 3), uint8; the caller owns it."""
+        self._data.qpos[:] = snapshot.qpos
+        self._data.mocap_pos[:] = snapshot.mocap_pos
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        self._renderer.update_scene(self._data, self._camera)
+        image: NDArray[np.uint8] = self._renderer.render()
+        return image
+
+    def close(self) -> None:
+        """Release the graphics context; in the thread that made it."""
+        self._renderer.close()

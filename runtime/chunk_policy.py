@@ -1,0 +1,67 @@
+"""What the runtime needs of a policy and of a robot's adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.observation import Observation
+
+
+class Chunk(Protocol):
+    """A policy's answer."""
+
+    @property
+    def unified(self) -> NDArray[np.float32]:
+        """Rows in the unified, normalized space, shape (T, 200)."""
+        ...
+
+    @property
+    def actions(self) -> Mapping[str, NDArray[np.float32]]:
+        """`action.<key>` -> values in physical units, shape (T, width)."""
+        ...
+
+
+class ChunkPolicy(Protocol):
+    """A policy that predicts chunks and can be told what is already committed."""
+
+    @property
+    def chunk_length(self) -> int:
+        """T, rows of a chunk."""
+        ...
+
+    @property
+    def max_delay(self) -> int:
+        """Longest locked prefix the policy was trained to continue, in rows."""
+        ...
+
+    def infer(
+        self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
+    ) -> Chunk:
+        """Predict a chunk whose rows before `delay` are those of `previous_chunk` (T, 200)."""
+        ...
+
+    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+        """Place physical actions (m, width) in unified, normalized rows (m, 200)."""
+        ...
+
+
+class Adapter(Protocol):
+    """Translates between a robot and the keys of a policy."""
+
+    def policy_input(self, observation: Observation, instruction: str) -> dict[str, Any]:
+        """The policy's view of an observation: `video.<camera>`, `state.<key>`, `language.instruction`."""
+        ...
+
+    def joints(self, actions: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Joint commands of a whole chunk, shape (T, n), [rad]."""
+        ...
+
+    def actions(self, joints: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The actions that command these joints (m, n) [rad]: the inverse of `joints`."""
+        ...

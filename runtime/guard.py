@@ -1,0 +1,122 @@
+"""The guard: the last word on every joint command before it leaves.
+
+Position, velocity and acceleration limits hold for the stream of commands itself (differences of consecutive commands
+over the control period), whatever comes in. A command within the limits passes bit by bit. One that is not is followed
+as closely as the limits allow: the command accelerates towards the target and brakes in time, both for the target and
+for the joint's end.
+
+The braking law is exact in discrete time. With acceleration a and period h, a joint that brakes from v covers
+sum_i max(0, v - i a h) h; the largest v that stops within a distance s is (s + a h^2 n (n+1) / 2) / ((n+1) h) with
+n = floor((sqrt(1 + 8 s / (a h^2)) - 1) / 2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.limits import JointLimits
+
+TOLERANCE = 1e-9
+"""Differences smaller than this, [rad], are rounding, not interventions."""
+
+
+class Guard:
+    """Holds the state of the command stream: last command, its velocity, the last target.
+
+    Args:
+        limits: The joints' limits.
+        command_hz: Commands a second.
+    """
+
+    def __init__(self, limits: JointLimits, command_hz: int) -> None:
+        n = limits.size
+        self._limits = limits
+        self._period = 1.0 / command_hz
+        self._reach = limits.acceleration * self._period
+        self._quantum = limits.acceleration * self._period**2
+        self._command: NDArray[np.float64] = np.zeros(n)
+        self._velocity: NDArray[np.float64] = np.zeros(n)
+        self._target: NDArray[np.float64] = np.zeros(n)
+        self._correction: NDArray[np.float64] = np.zeros(n)
+        self.rejected = 0
+        """Targets that were not finite and were replaced by the last good one."""
+
+    @property
+    def command(self) -> NDArray[np.float64]:
+        """The last command, shape (n,), [rad]. Owned by the guard: copy to keep."""
+        return self._command
+
+    @property
+    def velocity(self) -> NDArray[np.float64]:
+        """Velocity of the command stream, shape (n,), [rad/s]. Owned by the guard: copy to keep."""
+        return self._velocity
+
+    @property
+    def correction(self) -> NDArray[np.float64]:
+        """What the last filtering changed: command - target, shape (n,), [rad]; zero where the target passed."""
+        return self._correction
+
+    def reset(self, q: NDArray[np.float64]) -> None:
+        """Start the command stream at rest where the robot stands.
+
+        Args:
+            q: Measured joint positions, shape (n,), [rad]; a little outside the limits (sensor zero, sag) is drawn in.
+        """
+        self._command[:] = np.clip(q, self._limits.lower, self._limits.upper)
+        self._velocity[:] = 0.0
+        self._target[:] = self._command
+        self._correction[:] = 0.0
+
+    def filter(self, target: NDArray[np.float64]) -> bool:
+        """Compute the next command from a target; read it from `command`.
+
+        Args:
+            target: Joint target, shape (n,), [rad].
+
+        Returns:
+            True where the guard had to change it; by how much is in `correction`.
+        """
+        if target.shape != self._command.shape or not np.isfinite(target).all():
+            self.rejected += 1
+            self._advance(self._target)
+            self._correction[:] = self._command - self._target
+            return True
+        self._advance(target)
+        np.subtract(self._command, target, out=self._correction)
+        changed = bool((np.abs(self._correction) > TOLERANCE).any())
+        if not changed:
+            np.clip(target, self._limits.lower, self._limits.upper, out=self._command)
+            self._correction[:] = 0.0
+        return changed
+
+    def brake(self) -> None:
+        """Compute the next command of a stop: each joint slows down as fast as it may and stays where it comes to rest."""
+        np.copyto(self._velocity, self._velocity - np.clip(self._velocity, -self._reach, self._reach))
+        self._command += self._velocity * self._period
+        np.clip(self._command, self._limits.lower, self._limits.upper, out=self._command)
+        self._target[:] = self._command
+        self._correction[:] = 0.0
+
+    def _advance(self, target: NDArray[np.float64]) -> None:
+        limits, h = self._limits, self._period
+        error = self._target - self._command
+        wanted = (target - self._target) / h + np.sign(error) * self._stopping(np.abs(error))
+        up = np.minimum(limits.velocity, self._stopping(limits.upper - self._command))
+        down = np.minimum(limits.velocity, self._stopping(self._command - limits.lower))
+        velocity = np.clip(wanted, self._velocity - self._reach, self._velocity + self._reach)
+        np.clip(velocity, -down, up, out=velocity)
+        self._velocity[:] = velocity
+        self._command += velocity * h
+        np.clip(self._command, limits.lower, limits.upper, out=self._command)
+        self._target[:] = target
+
+    def _stopping(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Largest velocity from which a joint stops within a distance, shape (n,), [rad/s]."""
+        room = np.maximum(distance, 0.0)
+        n = np.floor((np.sqrt(1.0 + 8.0 * room / self._quantum) - 1.0) * 0.5)
+        return (room + self._quantum * n * (n + 1.0) * 0.5) / ((n + 1.0) * self._period)

@@ -1,0 +1,144 @@
+"""A policy: a bundle, loaded and checked, that turns observations into chunks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unichunk.runtime.errors import ObservationError
+from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.runtime.policy.engine import Engine, OnnxRuntimeEngine
+from unichunk.runtime.policy.normalization import SlotMap
+from unichunk.runtime.policy.preprocessing import Preprocessor
+from unichunk.runtime.policy.result import PolicyResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.policy.manifest import Manifest
+
+
+class Policy:
+    """A loaded policy bundle. Use `Policy.load`.
+
+    Not for two threads at once: its noise generator is its own.
+
+    Args:
+        manifest: The bundle's description.
+        prefix: Engine of the prefix graph.
+        chunk: Engine of the chunk graph.
+        seed: Seed of the noise that `infer` draws where none is given.
+    """
+
+    def __init__(self, manifest: Manifest, prefix: Engine, chunk: Engine, *, seed: int = 0) -> None:
+        self.manifest = manifest
+        self._prefix = prefix
+        self._chunk = chunk
+        self._preprocess = Preprocessor(manifest)
+        self._action = SlotMap("action", manifest.action, manifest.unified_width)
+        self._random = np.random.default_rng(seed)
+        self._noise_shape = next(tensor.shape for tensor in manifest.graphs.chunk.inputs if tensor.name == "noise")
+
+    @classmethod
+    def load(cls, path: str | Path, *, seed: int = 0, threads: int = 1) -> Policy:
+        """Load and check a bundle, and build its engines.
+
+        Args:
+            path: The bundle's folder.
+            seed: Seed of the noise.
+            threads: Threads inside one operator.
+
+        Raises:
+            BundleError: One line: a missing file, a wrong hash, an unknown format version, graphs that do not fit.
+        """
+        directory = Path(path)
+        manifest = read_manifest(directory)
+        engines = [
+            OnnxRuntimeEngine(directory / graph.file, graph, threads=threads)
+            for graph in (manifest.graphs.prefix, manifest.graphs.chunk)
+        ]
+        return cls(manifest, *engines, seed=seed)
+
+    @property
+    def chunk_length(self) -> int:
+        """T, rows of a chunk."""
+        return self.manifest.chunk_length
+
+    @property
+    def max_delay(self) -> int:
+        """Longest locked prefix seen in training, in rows."""
+        return self.manifest.max_delay
+
+    def infer(
+        self,
+        observation: Mapping[str, Any],
+        previous_chunk: NDArray[np.float32] | None = None,
+        delay: int = 0,
+        noise: NDArray[np.float32] | None = None,
+    ) -> PolicyResult:
+        """Predict one chunk.
+
+        Args:
+            observation: `video.<camera>` (H, W, 3) uint8, `state.<key>` (width,), `language.instruction` text.
+            previous_chunk: Unified, normalized rows from the observation's tick on, shape (m, 200), m >= 1; fewer than
+                T rows are continued with the last one.
+            delay: d, how many of them are locked; 0 locks nothing.
+            noise: Gaussian noise, shape (rounds, T, 200) (or (T, 200) for one round); drawn from the policy's own seed
+                where not given.
+
+        Returns:
+            The chunk; its rows before `delay` equal `previous_chunk`'s, bit by bit.
+
+        Raises:
+            ObservationError: Where an argument does not fit the bundle.
+        """
+        inputs = self._preprocess(observation)
+        inputs["previous_chunk"] = self._previous(previous_chunk, delay)
+        inputs["delay"] = np.asarray(delay, np.int64)
+        inputs["noise"] = self._noise(noise)
+        inputs.update(self._prefix.run(inputs))
+        unified = self._chunk.run(inputs)["actions"]
+        return PolicyResult(unified=unified, actions=self._action.decode(unified))
+
+    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+        """Place physical actions, `action.<key>` -> (m, width), in unified, normalized rows (m, 200)."""
+        return self._action.encode(actions, len(next(iter(actions.values()))))
+
+    def example_observation(self) -> dict[str, Any]:
+        """An observation of the right keys, shapes and types; its values mean nothing."""
+        image = self.manifest.image
+        example: dict[str, Any] = {
+            f"video.{name}": np.zeros((image.height, image.width, 3), np.uint8) for name in self.manifest.cameras
+        }
+        example.update({f"state.{name}": np.zeros(key.width, np.float32) for name, key in self.manifest.state.items()})
+        example["language.instruction"] = ""
+        return example
+
+    def _previous(self, previous: NDArray[np.float32] | None, delay: int) -> NDArray[np.float32]:
+        rows, width = self.chunk_length, self.manifest.unified_width
+        if not 0 <= delay <= rows:
+            raise ObservationError(f"delay: expected 0 to {rows} rows, got {delay}")
+        if previous is None:
+            if delay:
+                raise ObservationError(f"previous_chunk: missing, but delay = {delay} rows of it shall be locked")
+            return np.zeros((rows, width), np.float32)
+        previous = np.asarray(previous, np.float32)
+        if previous.ndim != 2 or previous.shape[1] != width or not 1 <= len(previous) <= rows:
+            raise ObservationError(f"previous_chunk: expected shape (1 to {rows}, {width}), got {previous.shape}")
+        if len(previous) < rows:
+            previous = np.concatenate([previous, np.repeat(previous[-1:], rows - len(previous), axis=0)])
+        return np.ascontiguousarray(previous)
+
+    def _noise(self, noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        if noise is None:
+            return self._random.standard_normal(self._noise_shape, np.float32)
+        noise = np.asarray(noise, np.float32)
+        if noise.ndim == len(self._noise_shape) - 1:
+            noise = noise[None]
+        if noise.shape != self._noise_shape:
+            raise ObservationError(f"noise: expected shape {self._noise_shape}, got {noise.shape}")
+        return np.ascontiguousarray(noise)

@@ -1,0 +1,25 @@
+"""What a policy answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PolicyResult:
+    """One chunk.
+
+    Attributes:
+        unified: Rows in the unified space, normalized, shape (T, 200), float32; what locking and stitching work on.
+        actions: `action.<key>` -> physical values, shape (T, width), float32.
+    """
+
+    unified: NDArray[np.float32]
+    actions: Mapping[str, NDArray[np.float32]]

@@ -1,0 +1,192 @@
+"""The producer: commit, lock, stitch around one inference. No clock and no thread: time is passed in.
+
+An inference is `begin` (commit rows, tell the policy), the policy itself, and `finish` (stitch what came back).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unichunk.runtime.chunking import largest_delay, late_seam_fade, stitch_row
+from unichunk.runtime.errors import PolicyError
+from unichunk.runtime.ring_buffer import Publication, RingBuffer
+from unichunk.runtime.unified import UNIFIED_WIDTH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.delay import DelayEstimator
+    from unichunk.runtime.ticks import Timebase
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """What was promised before an inference.
+
+    Attributes:
+        chunk: The chunk's number.
+        tick: Tick of the observation, t0.
+        delay: d: rows t0 ... t0 + d - 1 are committed.
+        previous_chunk: Unified rows from t0 on, shape (T, 200); the sampler locks the first d.
+        stamp_ns: When the observation was captured, [ns].
+        begun_ns: When the inference began, [ns].
+        saturated: True where the latency asks for more delay than the chunk can cover.
+    """
+
+    chunk: int
+    tick: int
+    delay: int
+    previous_chunk: NDArray[np.float32]
+    stamp_ns: int
+    begun_ns: int
+    saturated: bool
+
+
+@dataclass(frozen=True)
+class ChunkRecord:
+    """What became of one inference.
+
+    Attributes:
+        commitment: What was promised.
+        first: First row written; `commitment.delay` where the chunk was in time.
+        dropped: Rows of its own that came too late.
+        intact: False where something else ran than what the chunk was conditioned on.
+        latency_ns: From the observation's capture until the rows could be read, [ns].
+        seam: Largest shift blended away at a late seam, [rad]; 0 where the chunk was in time.
+    """
+
+    commitment: Commitment
+    first: int
+    dropped: int
+    intact: bool
+    latency_ns: int
+    seam: float
+
+
+class Producer:
+    """Commits, checks and stitches chunks.
+
+    Args:
+        ring: Where rows go.
+        estimator: Chooses d.
+        timebase: Maps stamps to ticks.
+        joint_step: Largest change of each joint from row to row, shape (n,), [rad]; bounds how a late seam fades.
+        minimum_postfix: Fewest rows a chunk must keep after its prefix.
+        trained_delay: Longest prefix the policy was trained to continue.
+        chunk_length: T.
+    """
+
+    def __init__(
+        self,
+        ring: RingBuffer,
+        estimator: DelayEstimator,
+        timebase: Timebase,
+        *,
+        joint_step: NDArray[np.float64],
+        minimum_postfix: int,
+        trained_delay: int,
+        chunk_length: int,
+    ) -> None:
+        self._ring = ring
+        self._estimator = estimator
+        self._timebase = timebase
+        self._joint_step = joint_step
+        self._largest = largest_delay(chunk_length, minimum_postfix, trained_delay)
+        self._chunk_length = chunk_length
+        self._number = 0
+
+    def begin(self, stamp_ns: int, now_ns: int) -> Commitment:
+        """Commit rows for an inference that starts now.
+
+        Args:
+            stamp_ns: Capture of the observation, [ns].
+            now_ns: Now, [ns].
+        """
+        tick = self._timebase.tick_at(stamp_ns)
+        wanted = self._estimator.delay((now_ns - stamp_ns) / 1e9)
+        delay = min(wanted, self._largest)
+        previous = np.zeros((self._chunk_length, UNIFIED_WIDTH), np.float32)
+        self._ring.commit(tick, delay, previous)
+        self._number += 1
+        return Commitment(self._number - 1, tick, delay, previous, stamp_ns, now_ns, saturated=wanted > delay)
+
+    def finish(
+        self,
+        commitment: Commitment,
+        unified: NDArray[np.float32],
+        joints: NDArray[np.float64],
+        now_ns: int,
+    ) -> ChunkRecord:
+        """Stitch a chunk into the ring buffer, or what is left of it.
+
+        Args:
+            commitment: What `begin` returned.
+            unified: All rows, shape (T, 200), normalized.
+            joints: The same decoded, shape (T, n), [rad].
+            now_ns: Now, [ns].
+
+        Raises:
+            PolicyError: Where the chunk is not finite or has the wrong shape; nothing of it was written.
+        """
+        _check(unified, joints, commitment.previous_chunk.shape, self._joint_step.shape)
+        first, outcome, seam = self._stitch(commitment, unified, joints)
+        age_s = (commitment.begun_ns - commitment.stamp_ns) / 1e9
+        self._estimator.observe(age_s, (now_ns - commitment.begun_ns) / 1e9)
+        return ChunkRecord(
+            commitment=commitment,
+            first=first,
+            dropped=first - commitment.delay,
+            intact=outcome is Publication.INTACT,
+            latency_ns=now_ns - commitment.stamp_ns,
+            seam=seam,
+        )
+
+    def _stitch(
+        self, commitment: Commitment, unified: NDArray[np.float32], joints: NDArray[np.float64]
+    ) -> tuple[int, Publication, float]:
+        while True:
+            first = stitch_row(commitment.delay, commitment.tick, self._ring.cursor)
+            if first >= len(unified):
+                return len(unified), Publication.REFUSED, 0.0
+            rows, commands, seam = unified, joints, 0.0
+            if first > commitment.delay:
+                rows, commands, seam = self._blend(commitment, first, unified, joints)
+            outcome = self._ring.publish(commitment.chunk, commitment.tick, first, rows, commands)
+            if outcome is not Publication.REFUSED:
+                return first, outcome, seam
+            if self._ring.cursor < commitment.tick + first:
+                raise RuntimeError(f"row {first} of chunk {commitment.chunk} is committed to another chunk")
+            # A tick began between looking at the cursor and writing: one row fewer, try again.
+
+    def _blend(
+        self, commitment: Commitment, first: int, unified: NDArray[np.float32], joints: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
+        ran_unified, ran_joints = self._ring.snapshot(commitment.tick + first - 1, 1)
+        shift = ran_joints[0] - joints[first - 1]
+        fade = late_seam_fade(shift, self._joint_step, len(joints) - first)[:, None]
+        rows, commands = unified.copy(), joints.copy()
+        rows[first:] += (fade * (ran_unified[0] - unified[first - 1])).astype(np.float32)
+        commands[first:] += fade * shift
+        return rows, commands, float(np.max(np.abs(shift)))
+
+
+def _check(
+    unified: NDArray[np.float32], joints: NDArray[np.float64], shape: tuple[int, ...], joint_shape: tuple[int, ...]
+) -> None:
+    if unified.shape != shape:
+        raise PolicyError(f"the policy answered rows of shape {unified.shape}, expected {shape}; nothing was executed")
+    if joints.shape != (shape[0], *joint_shape):
+        expected = (shape[0], *joint_shape)
+        raise PolicyError(
+            f"decoded joint commands have shape {joints.shape}, expected {expected}; nothing was executed"
+        )
+    for label, values in (("unified actions", unified), ("joint commands", joints)):
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise PolicyError(
+                f"the policy's {label} hold {values[row, column]} in row {row}, column {column}; the chunk was dropped"
+            )
