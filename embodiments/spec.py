@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from unichunk.embodiments.errors import SpecError, UnknownEmbodiment
+from unichunk.runtime.key_path import with_key_path
 from unichunk.runtime.limits import JointLimits
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -44,7 +45,7 @@ class JointGroup(_Struct, frozen=True, kw_only=True):
     (closed) and its upper limit to 1 (open).
     """
 
-    joints: tuple[str, ...]
+    joints: Annotated[tuple[str, ...], Meta(min_length=1)]
     slots: tuple[Slot, Slot]
     unit: Literal["rad", "open_fraction"]
 
@@ -88,7 +89,7 @@ class EmbodimentSpec(_Struct, frozen=True, kw_only=True):
     tool_frame: str
     action_hz: Rate
     command_hz: Rate
-    joints: tuple[Joint, ...]
+    joints: Annotated[tuple[Joint, ...], Meta(min_length=1)]
     groups: dict[str, JointGroup]
     cameras: dict[str, Camera]
     fallback: HoldFallback | RampFallback
@@ -136,9 +137,13 @@ def parse_spec(text: bytes, origin: str) -> EmbodimentSpec:
         SpecError: With the path of the key, the value and what was expected.
     """
     try:
+        document = msgspec.json.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{origin}: not JSON ({error})") from None
+    try:
         spec = msgspec.json.decode(text, type=EmbodimentSpec)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise SpecError(f"{origin}: {str(error).replace('`$.', '`embodiment.')}") from None
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{origin}: {with_key_path(error, document, EmbodimentSpec, 'embodiment')}") from None
     for complaint in _complaints(spec):
         raise SpecError(f"{origin}: {complaint}")
     return spec
@@ -161,6 +166,8 @@ def _complaints(spec: EmbodimentSpec) -> list[str]:
 
 def _group_complaints(spec: EmbodimentSpec) -> list[str]:
     found = []
+    if len(set(spec.joint_names)) != len(spec.joint_names):
+        found.append(f"embodiment.joints: expected different names, got {list(spec.joint_names)}")
     grouped = [name for group in spec.groups.values() for name in group.joints]
     if sorted(grouped) != sorted(spec.joint_names):
         found.append(

@@ -27,7 +27,8 @@ class CommandSink(Protocol):
 class ControlLoop:
     """The consumer: turns the current motion into guarded commands.
 
-    `motion` may be replaced by another thread at any time (one reference, read once a step).
+    Nothing is sent before the first `restart` and after `silence`. `motion` may be replaced by another thread at any
+    time (one reference, read once a step).
 
     Args:
         guard: Limits; holds the state of the command stream.
@@ -38,8 +39,24 @@ class ControlLoop:
         self.guard = guard
         self.motion: Motion = Hold()
         self.telemetry = ControlTelemetry(len(guard.command))
+        self._sending = False
+        self._restart: tuple[NDArray[np.float64], Motion] | None = None
         self._sink = sink
         self._target: NDArray[np.float64] = np.zeros(len(guard.command))
+
+    def restart(self, q: NDArray[np.float64], motion: Motion) -> None:
+        """Begin a new command stream at the next step: at rest at `q`, shape (n,), [rad], then along `motion`."""
+        self._restart = (q.copy(), motion)
+
+    def silence(self) -> None:
+        """Send nothing more until the next `restart`."""
+        self.motion = Hold()
+        self._sending = False
+
+    @property
+    def at_rest(self) -> bool:
+        """True while the command stream does not move."""
+        return not self.guard.velocity.any()
 
     def step(self, step: int, due_ns: int, now_ns: int) -> TickStatus:
         """Run one control step.
@@ -49,7 +66,14 @@ class ControlLoop:
             due_ns: When it was due, [ns].
             now_ns: When it began, [ns].
         """
-        motion, guard = self.motion, self.guard
+        guard = self.guard
+        if self._restart is not None:
+            (q, self.motion), self._restart = self._restart, None
+            guard.reset(q)
+            self._sending = True
+        if not self._sending:
+            return TickStatus.HOLDING
+        motion = self.motion
         status = motion.sample(step, self._target)
         intervened = False
         if status is TickStatus.HOLDING:

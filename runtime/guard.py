@@ -95,7 +95,7 @@ class Guard:
         return changed
 
     def brake(self) -> None:
-        """Compute the next command of a stop: each joint slows down as fast as it may and stays where it comes to rest."""
+        """Compute the next command of a stop: each joint slows down as fast as it may, then stays."""
         np.copyto(self._velocity, self._velocity - np.clip(self._velocity, -self._reach, self._reach))
         self._command += self._velocity * self._period
         np.clip(self._command, self._limits.lower, self._limits.upper, out=self._command)

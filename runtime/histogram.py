@@ -6,21 +6,23 @@ import numpy as np
 
 
 class TimeHistogram:
-    """Counts times in bins of one microsecond, up to 200 ms; the largest sample is kept exactly.
+    """Counts times in bins of equal width; the largest sample is kept exactly.
 
     Args:
-        bins: Number of one-microsecond bins; longer times share the last one.
+        width_us: Width of a bin, [us].
+        bins: Number of bins; longer times share the last one.
     """
 
-    def __init__(self, bins: int = 200_000) -> None:
+    def __init__(self, width_us: int = 1, bins: int = 200_000) -> None:
         self._counts = np.zeros(bins, np.int64)
+        self._width_us = width_us
         self._last = bins - 1
         self._largest = 0
 
     def add(self, nanoseconds: int) -> None:
         """Count one sample; negative ones count as zero."""
-        microseconds = max(0, nanoseconds // 1000)
-        self._counts[min(microseconds, self._last)] += 1
+        bin_ = max(0, nanoseconds // (1000 * self._width_us))
+        self._counts[min(bin_, self._last)] += 1
         self._largest = max(self._largest, nanoseconds)
 
     @property
@@ -34,7 +36,7 @@ class TimeHistogram:
         if total == 0:
             return 0.0
         bin_ = int(np.searchsorted(np.cumsum(self._counts), fraction * total))
-        return self.maximum if bin_ >= self._last else float(bin_)
+        return self.maximum if bin_ >= self._last else float(bin_ * self._width_us)
 
     @property
     def maximum(self) -> float:

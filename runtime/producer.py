@@ -16,6 +16,8 @@ from unichunk.runtime.ring_buffer import Publication, RingBuffer
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from unichunk.runtime.delay import DelayEstimator
@@ -77,6 +79,7 @@ class Producer:
         minimum_postfix: Fewest rows a chunk must keep after its prefix.
         trained_delay: Longest prefix the policy was trained to continue.
         chunk_length: T.
+        number: Number of the first chunk.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Producer:
         minimum_postfix: int,
         trained_delay: int,
         chunk_length: int,
+        number: int = 0,
     ) -> None:
         self._ring = ring
         self._estimator = estimator
@@ -96,7 +100,7 @@ class Producer:
         self._joint_step = joint_step
         self._largest = largest_delay(chunk_length, minimum_postfix, trained_delay)
         self._chunk_length = chunk_length
-        self._number = 0
+        self._number = number
 
     def begin(self, stamp_ns: int, now_ns: int) -> Commitment:
         """Commit rows for an inference that starts now.
@@ -107,7 +111,9 @@ class Producer:
         """
         tick = self._timebase.tick_at(stamp_ns)
         wanted = self._estimator.delay((now_ns - stamp_ns) / 1e9)
-        delay = min(wanted, self._largest)
+        # Observations of one tick share their commitment: what is committed stays so where d has shrunk since.
+        committed = min(self._ring.committed_end - tick, self._chunk_length)
+        delay = max(min(wanted, self._largest), committed)
         previous = np.zeros((self._chunk_length, UNIFIED_WIDTH), np.float32)
         self._ring.commit(tick, delay, previous)
         self._number += 1
@@ -118,7 +124,7 @@ class Producer:
         commitment: Commitment,
         unified: NDArray[np.float32],
         joints: NDArray[np.float64],
-        now_ns: int,
+        clock: Callable[[], int],
     ) -> ChunkRecord:
         """Stitch a chunk into the ring buffer, or what is left of it.
 
@@ -126,13 +132,14 @@ class Producer:
             commitment: What `begin` returned.
             unified: All rows, shape (T, 200), normalized.
             joints: The same decoded, shape (T, n), [rad].
-            now_ns: Now, [ns].
+            clock: Tells the time, [ns]; asked once, when the rows can be read.
 
         Raises:
             PolicyError: Where the chunk is not finite or has the wrong shape; nothing of it was written.
         """
         _check(unified, joints, commitment.previous_chunk.shape, self._joint_step.shape)
         first, outcome, seam = self._stitch(commitment, unified, joints)
+        now_ns = clock()
         age_s = (commitment.begun_ns - commitment.stamp_ns) / 1e9
         self._estimator.observe(age_s, (now_ns - commitment.begun_ns) / 1e9)
         return ChunkRecord(

@@ -132,6 +132,11 @@ class RingBuffer:
         """One past the last tick that has a row."""
         return self._end
 
+    @property
+    def committed_end(self) -> int:
+        """One past the last tick whose row is committed."""
+        return self._committed_end
+
     def read(self, tick: int, row: Row) -> RowStatus:
         """Take the row of the next tick for execution; from here on it cannot change.
 

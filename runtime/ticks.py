@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,9 +35,18 @@ class Timebase:
         return step * self.action_hz // self.command_hz
 
     def phase_of_step(self, step: int) -> float:
-        """How far into its tick the command of a control step lies, in (0, 1]: at the step's end."""
-        return min(1.0, (step * self.action_hz % self.command_hz + self.action_hz) / self.command_hz)
+        """How far into its tick the command of a control step lies, in (0, 1].
+
+        At the step's end where the rates divide; otherwise as late in the step as keeps the phases of all steps
+        equally far apart and inside their ticks, so that a uniform motion stays uniform across ticks.
+        """
+        grid = math.gcd(self.action_hz, self.command_hz)
+        return (step * self.action_hz % self.command_hz + grid) / self.command_hz
 
     def start_of_step(self, step: int) -> int:
-        """Monotonic time at which a control step is due, [ns]."""
-        return self.epoch_ns + step * NANOSECONDS // self.command_hz
+        """Monotonic time at which a control step is due, [ns]: the first nanosecond that falls into it."""
+        return self.epoch_ns - (-step * NANOSECONDS // self.command_hz)
+
+    def step_at(self, stamp_ns: int) -> int:
+        """The control step a moment falls into (negative before the epoch)."""
+        return (stamp_ns - self.epoch_ns) * self.command_hz // NANOSECONDS

@@ -1,8 +1,6 @@
 """What can be asked of a driver on its control socket, and what it answers."""
 
-from __future__ import annotations
-
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +9,13 @@ from unichunk.embodiments.link.codec import Decoder
 from unichunk.embodiments.link.messages import Count, SessionId
 
 Text: TypeAlias = Annotated[str, Meta(max_length=1000)]
+
+
+class Header(TypedDict):
+    """What every call carries: a number to know the reply by, and the caller's session."""
+
+    id: int
+    session: str
 
 
 class _Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="call"):

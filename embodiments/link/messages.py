@@ -1,7 +1,5 @@
 """What streams between runtime and driver: commands one way, states and camera frames the other."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -13,7 +11,7 @@ from unichunk.embodiments.link.codec import Decoder
 
 PROTOCOL: Final = 1
 
-Count: TypeAlias = Annotated[int, Meta(ge=0, lt=2**63)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 SessionId: TypeAlias = Annotated[str, Meta(max_length=64)]
 Vector: TypeAlias = NDArray[np.float64]
 Image: TypeAlias = NDArray[np.uint8]

@@ -10,7 +10,6 @@ import zmq
 
 from unichunk.embodiments.link.arrays import MAX_ARRAY_BYTES
 
-
 Socket: TypeAlias = "zmq.Socket[bytes]"
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.sim.mujoco_import import mujoco
 from unichunk.kinematics.model import urdf_path
@@ -23,8 +25,8 @@ TARGET_HALF_SIZE: Final = 0.02
 SERVO_STIFFNESS: Final = 120.0
 """Proportional gain of a joint servo, [Nm/rad]: an STS3215 sags by about a third of a degree under this arm's weight."""
 
-SERVO_DAMPING: Final = 4.0
-"""Velocity gain, [Nm s/rad]: close to critical damping, about 35 ms of lag, as measured bus servos have."""
+SERVO_DAMPING: Final = 3.2
+"""Velocity gain, [Nm s/rad]: somewhat under critical damping, about 30 ms of lag."""
 
 ARMATURE: Final = 0.028
 """Inertia of the geared motor seen at the joint, [kg m^2]; the value of MuJoCo Menagerie's SO-100 and SO-101 models."""
@@ -37,7 +39,7 @@ _COLLISION_GROUP = 3
 
 CAMERA_POSES: Final[dict[str, dict[str, Any]]] = {
     # In front of the robot, looking back and down at it: the arm stands behind the target, seldom before it.
-    "third_person": {"pos": (0.68, 0.0, 0.42), "look_at": (0.20, 0.0, 0.03), "fovy": 40.0},
+    "third_person": {"pos": (0.68, 0.0, 0.42), "look_at": (0.17, 0.0, 0.075), "fovy": 41.0},
 }
 """Where each camera name stands: position and the point it looks at in the base link [m], vertical view angle [deg]."""
 
@@ -45,14 +47,13 @@ CAMERA_POSES: Final[dict[str, dict[str, Any]]] = {
 def build_model(spec: EmbodimentSpec) -> Any:
     """The robot's world as a compiled `mujoco.MjModel`.
 
-    Joints and actuators have the order and the names of the spec. Position limits and forces are the spec's.
+    The URDF asks MuJoCo to keep fixed frames and visuals (`<mujoco><compiler fusestatic="false" .../></mujoco>`): the
+    tool frame is one. Joints and actuators have the order and the names of the spec. Position limits and forces are the spec's.
 
     Raises:
         SpecError: Where the spec names a joint that its model lacks or a camera the simulator has no place for.
     """
     scene = mujoco.MjSpec.from_file(str(urdf_path(spec.model)))
-    scene.compiler.fusestatic = False  # else the tool frame, a fixed joint, would vanish
-    scene.compiler.discardvisual = False
     scene.option.timestep = TIMESTEP
     scene.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     scene.visual.quality.offsamples = 0
@@ -125,6 +126,8 @@ def _add_camera(scene: Any, spec: EmbodimentSpec, name: str) -> None:
     forward = [b - a for a, b in zip(place["pos"], place["look_at"], strict=True)]
     right = [forward[1], -forward[0], 0.0]
     up = [-forward[0] * forward[2], -forward[1] * forward[2], forward[0] ** 2 + forward[1] ** 2]
-    camera = scene.worldbody.add_camera(name=name, pos=list(place["pos"]), fovy=place["fovy"])
-    camera.alt.xyaxes = [*right, *up]
+    axes = np.array([right, up, [-x for x in forward]], dtype=np.float64).T
+    quaternion = np.empty(4)
+    mujoco.mju_mat2Quat(quaternion, (axes / np.linalg.norm(axes, axis=0)).reshape(9))
+    camera = scene.worldbody.add_camera(name=name, pos=list(place["pos"]), quat=quaternion, fovy=place["fovy"])
     camera.resolution = [spec.cameras[name].width, spec.cameras[name].height]

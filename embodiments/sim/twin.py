@@ -48,7 +48,6 @@ class Twin:
         joints = [self.model.joint(name) for name in spec.joint_names]
         self._q_index = np.array([joint.qposadr[0] for joint in joints])
         self._dq_index = np.array([joint.dofadr[0] for joint in joints])
-        self._tool = self.model.body(spec.tool_frame).id
         self._mocap = self.model.body(TARGET).mocapid[0]
         self.reset()
 
@@ -59,7 +58,7 @@ class Twin:
 
     @property
     def time(self) -> float:
-        """Simulated time since the last reset, [s]."""
+        """Simulated time, which is also the time on the target's path, [s]."""
         return float(self._data.time)
 
     @property
@@ -75,18 +74,20 @@ class Twin:
         return velocities
 
     @property
-    def tool_position(self) -> NDArray[np.float64]:
-        """Position of the tool frame in the base link, shape (3,), [m]; a copy."""
-        position: NDArray[np.float64] = self._data.xpos[self._tool].copy()
-        return position
+    def command(self) -> NDArray[np.float64]:
+        """The servos' targets, shape (n,), [rad]; a copy."""
+        targets: NDArray[np.float64] = self._data.ctrl.copy()
+        return targets
 
-    def reset(self, q: NDArray[np.float64] | None = None) -> None:
-        """Back to time zero, standing still.
+    def reset(self, q: NDArray[np.float64] | None = None, time: float = 0.0) -> None:
+        """Start over, standing still.
 
         Args:
             q: Joint positions to start from, shape (n,), [rad]; the spec's rest pose if left out.
+            time: Where on the target's path to start, [s].
         """
         mujoco.mj_resetData(self.model, self._data)
+        self._data.time = time
         start = self.spec.rest if q is None else q
         self._data.qpos[self._q_index] = start
         self.set_command(start)
@@ -109,7 +110,6 @@ class Twin:
     def truth(self) -> dict[str, float | list[float]]:
         """What only a simulator knows: target and tool positions in the base link, tracking error; all [m]."""
         target = self.task.path.position(self.time)
-        # `xpos` belongs to the state before the last step; the pose of now is computed where it is asked for.
         tool = self.task.solver.position(self.q)
         return {
             "time": self.time,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from unichunk.runtime.errors import BundleError
+from unichunk.runtime.policy.bundle import REMEDY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +17,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.policy.manifest import Graph
+
+
+# ONNX Runtime's own errors have no common root below Exception.
+_LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (
+    OSError,
+    RuntimeError,
+    *(
+        error
+        for error in vars(onnxruntime_pybind11_state).values()
+        if isinstance(error, type) and issubclass(error, Exception)
+    ),
+)
 
 
 class Engine(Protocol):
@@ -48,10 +62,10 @@ class OnnxRuntimeEngine:
             self._session = onnxruntime.InferenceSession(
                 path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
             )
-        except RuntimeError as error:
+        except _LOAD_ERRORS as error:
             first_line = str(error).splitlines()[0]
             raise BundleError(
-                f"{path}: not a graph that ONNX Runtime {onnxruntime.__version__} can run: {first_line}"
+                f"{path}: not a graph that ONNX Runtime {onnxruntime.__version__} can run: {first_line}; {REMEDY}"
             ) from None
         self._outputs = [output.name for output in graph.outputs]
         self._inputs = [tensor.name for tensor in graph.inputs]
@@ -73,11 +87,13 @@ def _compare(path: Path, graph: Graph, session: Any) -> None:
         for tensor in declared:
             expected = (tensor.shape, types[tensor.dtype])
             if tensor.name not in actual:
-                raise BundleError(f"{path}: {kind} `{tensor.name}` is in bundle.json, the graph has {sorted(actual)}")
+                raise BundleError(
+                    f"{path}: {kind} `{tensor.name}` is in bundle.json, the graph has {sorted(actual)}; {REMEDY}"
+                )
             if actual[tensor.name] != expected:
                 raise BundleError(
-                    f"{path}: {kind} `{tensor.name}` is {actual[tensor.name]}, bundle.json says {expected}"
+                    f"{path}: {kind} `{tensor.name}` is {actual[tensor.name]}, bundle.json says {expected}; {REMEDY}"
                 )
         extra = sorted(set(actual) - {tensor.name for tensor in declared})
         if extra and kind == "input":
-            raise BundleError(f"{path}: the graph needs inputs {extra} that bundle.json does not describe")
+            raise BundleError(f"{path}: the graph needs inputs {extra} that bundle.json does not describe; {REMEDY}")

@@ -119,12 +119,12 @@ class Manifest(_Struct, frozen=True, kw_only=True):
     denoising_steps: PositiveInt
     action_hz: PositiveInt
     max_delay: Annotated[int, Meta(ge=0)]
-    embodiments: tuple[str, ...]
-    cameras: tuple[str, ...]
+    embodiments: Annotated[tuple[str, ...], Meta(min_length=1)]
+    cameras: Annotated[tuple[str, ...], Meta(min_length=1)]
     image: ImageInput
     language: LanguageInput | None
     state: dict[str, Key]
-    action: dict[str, Key]
+    action: Annotated[dict[str, Key], Meta(min_length=1)]
     graphs: Graphs
     files: dict[str, str] = {}
     provenance: dict[str, str] = {}

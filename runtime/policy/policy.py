@@ -105,8 +105,17 @@ class Policy:
         return PolicyResult(unified=unified, actions=self._action.decode(unified))
 
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-        """Place physical actions, `action.<key>` -> (m, width), in unified, normalized rows (m, 200)."""
-        return self._action.encode(actions, len(next(iter(actions.values()))))
+        """Place physical actions, `action.<key>` -> (m, width), in unified, normalized rows (m, 200).
+
+        Raises:
+            ObservationError: Where a key is missing, or of another shape.
+        """
+        rows = {len(values) for values in actions.values()}
+        for name, width in self._action.widths.items():
+            if name not in actions or len(rows) != 1 or np.shape(actions[name]) != (*rows, width):
+                found = {key: np.shape(values) for key, values in actions.items()}
+                raise ObservationError(f"{name}: expected shape (rows, {width}), got {found}")
+        return self._action.encode(actions, *rows)
 
     def example_observation(self) -> dict[str, Any]:
         """An observation of the right keys, shapes and types; its values mean nothing."""
@@ -120,13 +129,13 @@ class Policy:
 
     def _previous(self, previous: NDArray[np.float32] | None, delay: int) -> NDArray[np.float32]:
         rows, width = self.chunk_length, self.manifest.unified_width
-        if not 0 <= delay <= rows:
-            raise ObservationError(f"delay: expected 0 to {rows} rows, got {delay}")
+        if not isinstance(delay, (int, np.integer)) or not 0 <= delay <= rows:
+            raise ObservationError(f"delay: expected 0 to {rows} rows, a whole number, got {delay!r}")
         if previous is None:
             if delay:
                 raise ObservationError(f"previous_chunk: missing, but delay = {delay} rows of it shall be locked")
             return np.zeros((rows, width), np.float32)
-        previous = np.asarray(previous, np.float32)
+        previous = _numbers("previous_chunk", previous)
         if previous.ndim != 2 or previous.shape[1] != width or not 1 <= len(previous) <= rows:
             raise ObservationError(f"previous_chunk: expected shape (1 to {rows}, {width}), got {previous.shape}")
         if len(previous) < rows:
@@ -136,9 +145,16 @@ class Policy:
     def _noise(self, noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if noise is None:
             return self._random.standard_normal(self._noise_shape, np.float32)
-        noise = np.asarray(noise, np.float32)
+        noise = _numbers("noise", noise)
         if noise.ndim == len(self._noise_shape) - 1:
             noise = noise[None]
         if noise.shape != self._noise_shape:
             raise ObservationError(f"noise: expected shape {self._noise_shape}, got {noise.shape}")
         return np.ascontiguousarray(noise)
+
+
+def _numbers(label: str, values: Any) -> NDArray[np.float32]:
+    try:
+        return np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        raise ObservationError(f"{label}: expected an array of numbers, got {type(values).__name__}") from None

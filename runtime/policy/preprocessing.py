@@ -71,7 +71,8 @@ def image_input(label: str, image: Any, settings: ImageInput) -> NDArray[np.floa
         image: RGB image, shape (H, W, 3), uint8.
         settings: Size, mean and standard deviation.
     """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    right = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    if not right or image.size == 0:
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ObservationError(f"{label}: expected an RGB image, uint8 of shape (H, W, 3), got {found}")
     if image.shape[:2] != (settings.height, settings.width):
@@ -86,7 +87,10 @@ def token_input(instruction: Any, settings: LanguageInput) -> NDArray[np.int64]:
     """Token ids of an instruction, shape (1, max_tokens): UTF-8 bytes + 1, padded with 0."""
     if not isinstance(instruction, str):
         raise ObservationError(f"language.instruction: expected a text, got {type(instruction).__name__}")
-    data = instruction.encode()
+    try:
+        data = instruction.encode()
+    except UnicodeEncodeError as error:
+        raise ObservationError(f"language.instruction: expected a text that UTF-8 can hold: {error}") from None
     if len(data) > settings.max_tokens:
         raise ObservationError(
             f"language.instruction: {len(data)} bytes, expected at most {settings.max_tokens}; shorten the instruction"

@@ -1,0 +1,46 @@
+"""`python -m unichunk.embodiments.drivers`: a driver without the rest of the command line."""
+
+from __future__ import annotations
+
+import sys
+
+import tyro
+
+from unichunk.embodiments.drivers.faults import parse_fault
+from unichunk.embodiments.drivers.process import EXIT_FAILED, run_driver
+from unichunk.embodiments.errors import EmbodimentError
+from unichunk.embodiments.link import default_endpoint
+
+
+def main(
+    embodiment: str,
+    *,
+    endpoint: str | None = None,
+    sim: bool = False,
+    seed: int = 0,
+    fault: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+) -> int:
+    """Serve a robot until SIGINT or SIGTERM.
+
+    Args:
+        embodiment: The robot, see `unichunk embodiments`.
+        endpoint: Where to listen: ipc:///absolute/path or tcp://host:port; this user's own place if left out.
+        sim: Serve the simulated robot.
+        seed: Seed of the simulated target's path.
+        fault: KIND@SECONDS, something that goes wrong on purpose, so many seconds after the first command:
+            freeze_camera, stall_camera or die. May be repeated.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        faults = [parse_fault(text) for text in fault]
+        address = default_endpoint(embodiment) if endpoint is None else endpoint
+    except EmbodimentError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_FAILED
+    return run_driver(embodiment, address, simulated=sim, seed=seed, faults=faults)
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main))

@@ -1,0 +1,44 @@
+"""What a driver counts: everything it took, changed or refused."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass
+class Counters:
+    """Counts since the driver's start. Each has one writer: the control loop, except for calls.
+
+    Attributes:
+        accepted: Commands that were valid; the newest of each period is followed.
+        malformed: Messages on the command socket that were no command.
+        foreign: Commands of a session that does not hold the lease.
+        suspended: Commands that came between `stop` and the next hello.
+        stale: Commands whose sequence number had been reached before.
+        untimely: Commands stamped further from now than the watchdog time: held up on the way, or by a wrong clock.
+        wrong_shape: Commands for another number of joints, or of another type than float64.
+        non_finite: Commands with a NaN or an infinity.
+        clamped: Commands that were followed with a joint moved to its limit.
+        watchdog_trips: Times the robot was brought to rest because commands stopped.
+        missed_periods: Command periods left out because the loop was late.
+        calls: Calls understood.
+        malformed_calls: Messages on the control socket that were no call.
+    """
+
+    accepted: int = 0
+    malformed: int = 0
+    foreign: int = 0
+    suspended: int = 0
+    stale: int = 0
+    untimely: int = 0
+    wrong_shape: int = 0
+    non_finite: int = 0
+    clamped: int = 0
+    watchdog_trips: int = 0
+    missed_periods: int = 0
+    calls: int = 0
+    malformed_calls: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Name -> count."""
+        return asdict(self)

@@ -1,0 +1,102 @@
+"""A device that fails as planned, around one that works."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from unichunk.embodiments.drivers.faults import FaultKind, FaultPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unichunk.embodiments.drivers.device import CameraSource, Capture, RobotDevice
+    from unichunk.embodiments.drivers.faults import Fault
+
+
+class FaultyDevice:
+    """Passes everything on, except for the planned faults.
+
+    Args:
+        device: The device that works.
+        faults: What goes wrong, and when.
+    """
+
+    def __init__(self, device: RobotDevice, faults: Iterable[Fault]) -> None:
+        self._device = device
+        self._plan = FaultPlan(faults)
+
+    @property
+    def description(self) -> str:
+        """What it is, for people."""
+        return f"{self._device.description}, with faults"
+
+    @property
+    def simulated(self) -> bool:
+        """As the device's."""
+        return self._device.simulated
+
+    def start(self) -> None:
+        """Start the device."""
+        self._device.start()
+
+    def stop(self) -> None:
+        """Stop the device."""
+        self._device.stop()
+
+    def command(self, q: NDArray[np.float64]) -> None:
+        """Pass the set-points on, shape (n,), [rad]."""
+        self._plan.commanded(time.monotonic())
+        self._device.command(q)
+
+    def rest(self) -> None:
+        """Bring the device to rest."""
+        self._device.rest()
+
+    def step(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Step the device, or end the process on the spot."""
+        if self._plan.active(FaultKind.DIE, time.monotonic()):
+            os._exit(1)
+        return self._device.step()
+
+    def cameras(self) -> Mapping[str, CameraSource]:
+        """The device's cameras, which may freeze or stall."""
+        return {name: _FaultyCamera(camera, self._plan) for name, camera in self._device.cameras().items()}
+
+    def task_begin(self) -> None:
+        """Begin the device's task."""
+        self._device.task_begin()
+
+    def task_end(self) -> Mapping[str, float]:
+        """End the device's task."""
+        return self._device.task_end()
+
+
+class _FaultyCamera:
+    def __init__(self, camera: CameraSource, plan: FaultPlan) -> None:
+        self._camera = camera
+        self._plan = plan
+        self._last: Capture | None = None
+
+    def open(self) -> None:
+        self._camera.open()
+
+    def capture(self) -> Capture | None:
+        now_s = time.monotonic()
+        if self._plan.active(FaultKind.STALL_CAMERA, now_s):
+            return None
+        capture = self._camera.capture()
+        if capture is None:
+            return None
+        if self._last is not None and self._plan.active(FaultKind.FREEZE_CAMERA, now_s):
+            return replace(capture, image=self._last.image)
+        self._last = capture
+        return capture
+
+    def close(self) -> None:
+        self._camera.close()

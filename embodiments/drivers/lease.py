@@ -1,0 +1,79 @@
+"""Who may command the robot: one session at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, eq=False)
+class Grant:
+    """One session's hold on the robot; compared by identity.
+
+    Attributes:
+        session: The session's random name.
+        since_ns: When it was granted, [ns], monotonic.
+    """
+
+    session: str
+    since_ns: int
+
+
+class Lease:
+    """Grants the robot to one session, until it says goodbye or falls silent.
+
+    The control service claims and releases; the control loop reads `grant` and `suspended` and reports what it heard.
+    Each attribute is replaced as a whole, so no lock is needed.
+
+    Args:
+        patience_ns: A holder silent for longer may be replaced, [ns].
+    """
+
+    def __init__(self, patience_ns: int) -> None:
+        self._patience_ns = patience_ns
+        self._heard_ns = 0
+        self.grant: Grant | None = None
+        """Who holds it now."""
+        self.suspended = False
+        """True from `stop` to the next hello: nobody's commands are followed."""
+
+    @property
+    def holder(self) -> str:
+        """The session that holds it, empty for none."""
+        grant = self.grant
+        return "" if grant is None else grant.session
+
+    def claim(self, session: str, now_ns: int) -> bool:
+        """Ask for it.
+
+        Args:
+            session: Who asks. The holder gets it again, and keeps its grant.
+            now_ns: Now, [ns], monotonic.
+
+        Returns:
+            False where another session holds it and was heard within the patience.
+        """
+        if session != self.holder:
+            if self.grant is not None and self.silence_ns(now_ns) <= self._patience_ns:
+                return False
+            self.grant = Grant(session, now_ns)
+        self.suspended = False
+        self.heard(session, now_ns)
+        return True
+
+    def release(self, session: str) -> None:
+        """Give it back; nothing happens where another session holds it."""
+        if session == self.holder:
+            self.grant = None
+
+    def suspend(self) -> None:
+        """Follow nobody until the next claim."""
+        self.suspended = True
+
+    def heard(self, session: str, now_ns: int) -> None:
+        """Note a sign of life, [ns]."""
+        if session == self.holder:
+            self._heard_ns = now_ns
+
+    def silence_ns(self, now_ns: int) -> int:
+        """For how long the holder has not been heard, [ns]."""
+        return now_ns - self._heard_ns

@@ -1,0 +1,52 @@
+"""How well a simulated robot follows its target, and what the expert and no motion would have reached."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unichunk.embodiments.drivers.errors import DriverError
+from unichunk.embodiments.sim.reference import reference_errors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unichunk.embodiments.spec import EmbodimentSpec
+
+
+class TaskMeter:
+    """One measurement. The control loop adds samples; the control service makes the meter and takes its numbers.
+
+    Args:
+        start_time: Simulated time at its beginning, [s].
+        q_start: Where the robot stood, shape (n,), [rad].
+    """
+
+    def __init__(self, start_time: float, q_start: NDArray[np.float64]) -> None:
+        self._start_time = start_time
+        self._q_start = q_start
+        self._errors_m: list[float] = []
+        self._end_time = start_time
+
+    def add(self, time: float, error_m: float) -> None:
+        """Add a sample: simulated time, [s], and tracking error, [m]."""
+        self._errors_m.append(error_m)
+        self._end_time = time
+
+    def numbers(self, spec: EmbodimentSpec, seed: int) -> dict[str, float]:
+        """The numbers, with their references on the same target path; takes about a second for 20.
+
+        Raises:
+            DriverError: Where nothing was measured.
+        """
+        if not self._errors_m:
+            raise DriverError("nothing was measured: the task ended within one command period of its beginning")
+        errors_m = np.array(self._errors_m)
+        duration_s = self._end_time - self._start_time
+        return {
+            "duration_s": duration_s,
+            "policy_error_m": float(errors_m.mean()),
+            "policy_error_p95_m": float(np.quantile(errors_m, 0.95)),
+            **reference_errors(spec, seed, duration_s, self._q_start, self._start_time),
+        }

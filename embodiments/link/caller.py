@@ -1,0 +1,71 @@
+"""The caller's end of the control socket: one call, one reply, one deadline."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import zmq
+
+from unichunk.embodiments.link.calls import REPLIES
+from unichunk.embodiments.link.codec import encode
+from unichunk.embodiments.link.sockets import dial, receive, wait_readable
+
+if TYPE_CHECKING:
+    from unichunk.embodiments.link.calls import Call, Reply
+    from unichunk.embodiments.link.sockets import Context
+
+
+class Caller:
+    """Calls a driver and knows the reply by its number; used by one thread.
+
+    Args:
+        context: Where the socket is made.
+        endpoint: The driver's control address.
+    """
+
+    def __init__(self, context: Context, endpoint: str) -> None:
+        self._context = context
+        self._endpoint = endpoint
+        self._socket = dial(context, endpoint)
+        self._newest_id = 0
+
+    def next_id(self) -> int:
+        """A number for the next call, by which its reply is known."""
+        self._newest_id += 1
+        return self._newest_id
+
+    def ask(self, call: Call, timeout_s: float) -> Reply | None:
+        """Call and wait for the reply; replies to earlier calls are dropped.
+
+        Args:
+            call: With an `id` from `next_id`.
+            timeout_s: How long to wait at most, [s].
+
+        Returns:
+            The reply, None where none came in time. The call is then forgotten: it will not reach a driver that
+            starts later.
+
+        Raises:
+            MessageError: Where the driver answered something that is no reply.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            self._socket.send(encode(call), zmq.NOBLOCK)
+        except zmq.Again:
+            self._redial()
+            return None
+        while wait_readable(self._socket, deadline_s):
+            data = receive(self._socket)
+            if data is not None and (reply := REPLIES.decode(data)).id in (call.id, 0):
+                return reply
+        self._redial()
+        return None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _redial(self) -> None:
+        self._socket.close()
+        self._socket = dial(self._context, self._endpoint)

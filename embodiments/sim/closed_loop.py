@@ -1,0 +1,102 @@
+"""A policy in closed loop with the twin, in virtual time: any delay, no clock, the same protocol as the runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from unichunk.runtime.observation import CameraFrame, Observation, RobotState
+
+from unichunk.embodiments.sim.tick import run_tick
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from unichunk.runtime.chunk_policy import ChunkPolicy
+
+    from unichunk.embodiments.adapter import JointAdapter
+    from unichunk.embodiments.sim.camera import CameraRenderer
+    from unichunk.embodiments.sim.twin import Snapshot, Twin
+
+OBSERVATION_AGE: Final = 2
+"""Age of the observation at the start of its tick, in control samples."""
+
+
+@dataclass(frozen=True)
+class ClosedLoopResult:
+    """How a run went.
+
+    Attributes:
+        mean_error: Mean distance between the tool and the hover point, over all control samples, [m].
+        max_command_step: Largest change of a joint between consecutive commands, [rad].
+    """
+
+    mean_error: float
+    max_command_step: float
+
+
+class ClosedLoop:
+    """Runs a policy with a fixed delay: observe at t0, lock rows t0 .. t0 + d - 1, execute the new rows from t0 + d.
+
+    The next observation is taken when the chunk is there, at t0 + max(d, 1), as with an inference that takes d ticks.
+
+    Args:
+        twin: The robot.
+        camera: Name and renderer of the policy's camera.
+        adapter: Between joints and the policy's keys.
+        policy: The policy.
+        instruction: What the policy is told.
+    """
+
+    def __init__(
+        self,
+        twin: Twin,
+        camera: tuple[str, CameraRenderer],
+        adapter: JointAdapter,
+        policy: ChunkPolicy,
+        instruction: str,
+    ) -> None:
+        self._twin, self._camera, self._adapter = twin, camera, adapter
+        self._policy, self._instruction = policy, instruction
+
+    def run(self, ticks: int, delay: int) -> ClosedLoopResult:
+        """Run from the rest pose at time zero.
+
+        Args:
+            ticks: How long.
+            delay: d, in ticks.
+        """
+        twin, length = self._twin, self._policy.chunk_length
+        twin.reset()
+        standing = self._policy.encode_actions(self._adapter.actions(twin.q[None]))
+        unified = np.repeat(standing, ticks + 2 * length, axis=0)
+        joints = np.repeat(twin.q[None], ticks + 2 * length, axis=0)
+        history = [(twin.snapshot(), twin.q, twin.dq)]
+        commands, times, reached = [twin.q], [], []
+        for tick in range(ticks):
+            if tick % max(delay, 1) == 0:
+                seen = history[-1 - min(OBSERVATION_AGE, len(history) - 1)]
+                chunk = self._policy.infer(self._observation(*seen), unified[tick : tick + length], delay)
+                unified[tick + delay : tick + length] = chunk.unified[delay:]
+                joints[tick + delay : tick + length] = self._adapter.joints(chunk.actions)[delay:]
+            rows = np.stack([joints[max(tick - back, 0)] for back in (2, 1, 0)])
+            for _ in run_tick(twin, rows):
+                history = [*history[-OBSERVATION_AGE:], (twin.snapshot(), twin.q, twin.dq)]
+                commands.append(twin.command)
+                times.append(twin.time)
+                reached.append(twin.q)
+        error = twin.task.solver.position(np.array(reached)) - twin.task.hover_point(np.array(times))
+        return ClosedLoopResult(
+            mean_error=float(np.linalg.norm(error, axis=-1).mean()),
+            max_command_step=float(np.abs(np.diff(np.array(commands), axis=0)).max()),
+        )
+
+    def _observation(
+        self, snapshot: Snapshot, q: NDArray[np.float64], dq: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.generic] | str]:
+        name, renderer = self._camera
+        stamp = round(snapshot.time * 1e9)
+        state = RobotState(stamp_ns=stamp, sequence=0, q=q, dq=dq, watchdog=False)
+        frame = CameraFrame(stamp_ns=stamp, sequence=0, image=renderer.render(snapshot))
+        observation = Observation(stamp_ns=stamp, state=state, frames={name: frame})
+        return self._adapter.policy_input(observation, self._instruction)

@@ -1,0 +1,56 @@
+"""What the inference thread writes down about its chunks."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from unichunk.runtime.histogram import TimeHistogram
+
+if TYPE_CHECKING:
+    from unichunk.runtime.producer import ChunkRecord
+
+
+class InferenceTelemetry:
+    """Counters, a latency histogram and the last chunks."""
+
+    def __init__(self) -> None:
+        self.latency = TimeHistogram(width_us=10)
+        self.delays: Counter[int] = Counter()
+        """Chunks by their delay d."""
+        self.recent: deque[ChunkRecord] = deque(maxlen=256)
+        self.chunks = 0
+        self.late_chunks = 0
+        self.dropped_rows = 0
+        self.saturated = 0
+        self.rejected = 0
+        self.rejected_in_a_row = 0
+        self.last_rejection = ""
+        self.delay = 0
+        """d of the newest chunk."""
+        self.largest_seam = 0.0
+        """Largest shift blended away at a late seam, [rad]."""
+
+    @property
+    def answered(self) -> int:
+        """Chunks that the policy answered, stitched or dropped."""
+        return self.chunks + self.rejected
+
+    def chunk(self, record: ChunkRecord) -> None:
+        """Write down a chunk that was stitched."""
+        self.chunks += 1
+        self.rejected_in_a_row = 0
+        self.delay = record.commitment.delay
+        self.delays[self.delay] += 1
+        self.latency.add(record.latency_ns)
+        self.late_chunks += record.dropped > 0
+        self.dropped_rows += record.dropped
+        self.saturated += record.commitment.saturated
+        self.largest_seam = max(self.largest_seam, record.seam)
+        self.recent.append(record)
+
+    def rejection(self, reason: str) -> None:
+        """Write down a chunk that was dropped before anything of it was executed."""
+        self.rejected += 1
+        self.rejected_in_a_row += 1
+        self.last_rejection = reason

@@ -1,0 +1,172 @@
+"""The inference thread: observe, commit, infer, stitch, again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from unichunk.runtime.errors import PolicyError
+from unichunk.runtime.inference_telemetry import InferenceTelemetry
+from unichunk.runtime.realtime import collect_between_chunks
+
+if TYPE_CHECKING:
+    from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
+    from unichunk.runtime.observation import Observation
+    from unichunk.runtime.producer import Producer
+    from unichunk.runtime.ring_buffer import RingBuffer
+    from unichunk.runtime.sensor_health import SensorHealth
+    from unichunk.runtime.ticks import Timebase
+
+WAIT_S: Final = 0.02
+"""Longest time the thread sleeps without looking whether it shall stop, [s]."""
+
+
+class ObservationSource(Protocol):
+    """Where observations come from."""
+
+    def newest(self) -> Observation | None:
+        """The newest observation; None until there is one. Never blocks."""
+        ...
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for something new; False where nothing came in time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One stretch of running: from the first tick after synchronizing until the robot holds.
+
+    Attributes:
+        first_tick: Observations of earlier ticks are not acted on.
+        producer: Commits and stitches into this stretch's rows.
+    """
+
+    first_tick: int
+    producer: Producer
+
+
+class InferenceThread(threading.Thread):
+    """Produces chunks while an episode is on; otherwise leaves policy and sensors alone.
+
+    Args:
+        source: Observations.
+        policy: What predicts.
+        adapter: Robot <-> policy keys.
+        instruction: What the robot shall do.
+        ring: Asked how many rows remain.
+        timebase: Maps stamps to ticks.
+        health: Judges observations.
+        replan_below: Start an inference only when fewer rows than this remain; None: as soon as the last one ended
+            and there is a new observation.
+    """
+
+    def __init__(
+        self,
+        source: ObservationSource,
+        policy: ChunkPolicy,
+        adapter: Adapter,
+        instruction: str,
+        ring: RingBuffer,
+        timebase: Timebase,
+        health: SensorHealth,
+        *,
+        replan_below: int | None = None,
+    ) -> None:
+        super().__init__(name="inference", daemon=True)
+        self._source = source
+        self._policy = policy
+        self._adapter = adapter
+        self._instruction = instruction
+        self._ring = ring
+        self._timebase = timebase
+        self._health = health
+        self._replan_below = replan_below
+        self._episode: Episode | None = None
+        self._wake = threading.Condition()
+        self._busy = False
+        self._stopping = False
+        self._last_stamp_ns = -1
+        self._waiting_since_ns = 0
+        self.telemetry = InferenceTelemetry()
+        self.problem: str | None = None
+        """What is wrong with the observations; None while they are good."""
+        self.failure: BaseException | None = None
+        """What ended the thread before it was asked to end."""
+
+    def begin(self, episode: Episode) -> None:
+        """Start producing chunks for an episode."""
+        with self._wake:
+            self._health.reset()
+            self.problem = None
+            self._waiting_since_ns = time.monotonic_ns()
+            self._episode = episode
+            self._wake.notify_all()
+
+    def pause(self, timeout_s: float) -> bool:
+        """End the episode and wait until the thread rests; False where it did not within the time."""
+        with self._wake:
+            self._episode = None
+            return self._wake.wait_for(lambda: not self._busy, timeout_s)
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End the thread; False where an inference outlasted the time (the thread then ends with the process)."""
+        with self._wake:
+            self._episode = None
+            self._stopping = True
+            self._wake.notify_all()
+        self.join(timeout_s)
+        return not self.is_alive()
+
+    def run(self) -> None:
+        """Produce until `stop`."""
+        try:
+            while (episode := self._next_episode()) is not None:
+                self._cycle(episode)
+        except BaseException as failure:  # noqa: BLE001  handed to the supervisor, which holds the robot
+            self.failure = failure
+        finally:
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
+
+    def _next_episode(self) -> Episode | None:
+        with self._wake:
+            self._busy = False
+            self._wake.notify_all()
+            self._wake.wait_for(lambda: self._episode is not None or self._stopping)
+            self._busy = not self._stopping
+            return None if self._stopping else self._episode
+
+    def _cycle(self, episode: Episode) -> None:
+        observation = self._source.newest()
+        now_ns = time.monotonic_ns()
+        self.problem = self._health.problem(observation, now_ns, self._waiting_since_ns)
+        if observation is None or self.problem is not None or not self._due(observation, episode):
+            self._source.wait(WAIT_S)
+            return
+        self._last_stamp_ns = observation.stamp_ns
+        self._produce(observation, episode.producer)
+        collect_between_chunks()
+
+    def _due(self, observation: Observation, episode: Episode) -> bool:
+        if observation.stamp_ns == self._last_stamp_ns:
+            return False
+        if self._timebase.tick_at(observation.stamp_ns) < episode.first_tick:
+            return False
+        remaining = self._ring.end - 1 - self._ring.cursor
+        return self._replan_below is None or remaining < self._replan_below
+
+    def _produce(self, observation: Observation, producer: Producer) -> None:
+        commitment = producer.begin(observation.stamp_ns, time.monotonic_ns())
+        inputs = self._adapter.policy_input(observation, self._instruction)
+        try:
+            chunk = self._policy.infer(inputs, commitment.previous_chunk, commitment.delay)
+            joints = self._adapter.joints(chunk.actions)
+            record = producer.finish(commitment, chunk.unified, joints, time.monotonic_ns)
+        except PolicyError as error:
+            self.telemetry.rejection(str(error))
+            return
+        self.telemetry.chunk(record)

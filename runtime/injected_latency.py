@@ -1,0 +1,55 @@
+"""A policy that takes longer than it needs, for experiments."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.chunk_policy import Chunk, ChunkPolicy
+
+
+class InjectedLatency:
+    """Wraps a policy and sleeps after each inference.
+
+    Args:
+        policy: The policy.
+        latency_s: Time added to each inference, [s].
+        after_s: Added only from this long after the first inference on, [s].
+    """
+
+    def __init__(self, policy: ChunkPolicy, latency_s: float, after_s: float = 0.0) -> None:
+        self._policy = policy
+        self._latency_s = latency_s
+        self._after_s = after_s
+        self._begun: float | None = None
+
+    @property
+    def chunk_length(self) -> int:
+        """T of the wrapped policy."""
+        return self._policy.chunk_length
+
+    @property
+    def max_delay(self) -> int:
+        """Longest trained prefix of the wrapped policy."""
+        return self._policy.max_delay
+
+    def infer(
+        self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
+    ) -> Chunk:
+        """Infer, then sleep."""
+        if self._begun is None:
+            self._begun = time.monotonic()
+        chunk = self._policy.infer(observation, previous_chunk, delay)
+        if time.monotonic() - self._begun >= self._after_s:
+            time.sleep(self._latency_s)
+        return chunk
+
+    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+        """As the wrapped policy does."""
+        return self._policy.encode_actions(actions)

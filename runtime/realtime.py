@@ -1,0 +1,77 @@
+"""Real-time hygiene, as far as the system permits; what was not permitted is reported, never fatal."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SWITCH_INTERVAL_S: Final = 1e-4
+"""Longest time a thread keeps the interpreter while another one waits for it, [s] (CPython's default is 5 ms)."""
+
+PRIORITY: Final = 50
+"""SCHED_FIFO priority of the control thread: above ordinary work, below the kernel's own threads."""
+
+_MCL_CURRENT_AND_FUTURE: Final = 3
+
+
+@contextmanager
+def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
+    """Prepare the process for a run and undo it afterwards.
+
+    Inside, the interpreter switches threads quickly, everything alive is exempt from garbage collection, which is
+    left to `collect_between_chunks`, and memory is locked where that is asked for and permitted.
+
+    Yields:
+        One line for every measure that the system did not permit, with what would permit it.
+    """
+    missing: list[str] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    if lock_memory and not _lock_memory():
+        missing.append("memory is not locked: raise the memlock limit (`ulimit -l unlimited`)")
+    if not _may_use_fifo():
+        missing.append("no SCHED_FIFO for the control thread: raise the rtprio limit in /etc/security/limits.conf")
+    try:
+        yield missing
+    finally:
+        if lock_memory:
+            ctypes.CDLL(None).munlockall()
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+        gc.enable()
+
+
+def prefer_this_thread() -> bool:
+    """Put the calling thread under SCHED_FIFO; False where the system does not permit it."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except OSError:
+        return False
+    return True
+
+
+def collect_between_chunks() -> None:
+    """Collect young garbage where it disturbs least: in the inference thread, right after a chunk was published."""
+    gc.collect(0)
+
+
+def _may_use_fifo() -> bool:
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    if not prefer_this_thread():
+        return False
+    os.sched_setscheduler(0, policy, parameters)
+    return True
+
+
+def _lock_memory() -> bool:
+    return bool(ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT_AND_FUTURE) == 0)

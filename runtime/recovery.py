@@ -1,0 +1,47 @@
+"""Waiting, with the robot held, for a driver or a sensor to come back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from unichunk.runtime.outcome import ExitReason
+from unichunk.runtime.sensor_health import SensorHealth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unichunk.runtime.robot import RobotLink, RobotSettings
+
+
+def wait_for_recovery(
+    link: RobotLink, robot: RobotSettings, reason: ExitReason, within_s: float, pause: Callable[[], None]
+) -> bool:
+    """Wait until the driver answers and every camera delivers fresh, changing pictures.
+
+    Args:
+        link: The way to the driver; its sensors must be free to use.
+        robot: The robot's constants.
+        reason: What was lost: with DRIVER_LOST the link connects anew first.
+        within_s: How long to wait, [s].
+        pause: Called in between; may raise.
+
+    Returns:
+        False where it did not come back in time.
+    """
+    deadline = time.monotonic() + within_s
+    connected = reason is not ExitReason.DRIVER_LOST
+    health = SensorHealth(robot.observation_max_age_s, robot.frozen_camera_s)
+    since_ns = time.monotonic_ns()
+    while (remaining_s := deadline - time.monotonic()) > 0:
+        pause()
+        if not connected:
+            connected = link.reconnect(min(0.5, remaining_s)) is not None
+            continue
+        observation, now_ns = link.sensors.newest(), time.monotonic_ns()
+        problem = health.problem(observation, now_ns, since_ns)
+        fresh = observation is not None and observation.stamp_ns > since_ns and problem is None
+        if fresh and (reason is ExitReason.DRIVER_LOST or health.all_changed(since_ns)):
+            return True
+        link.sensors.wait(0.02)
+    return False

@@ -1,0 +1,24 @@
+"""What a run was asked to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run was asked to be.
+
+    Attributes:
+        instruction: What the robot shall do.
+        duration_s: How long to run, [s]; None: until it is stopped.
+        replan_below: Start an inference only when fewer rows remain; None: as often as possible.
+        recovery_s: How long to wait for a lost driver or sensor before giving up, [s].
+        rejected_chunks: Chunks in a row that the policy may spoil before the run ends.
+    """
+
+    instruction: str = ""
+    duration_s: float | None = None
+    replan_below: int | None = None
+    recovery_s: float = 5.0
+    rejected_chunks: int = 5

@@ -1,0 +1,281 @@
+"""The supervisor: connects, warms up, admits, synchronizes, watches, and always ends with a held robot.
+
+    connecting -> syncing -> running -> holding -> stopped
+                     ^                     |
+                     +----- recovered -----+
+
+Whatever goes wrong while the robot moves leads to HOLDING: the guard brakes the command stream to rest. A driver or a
+sensor that comes back in time leads to a new synchronization; everything else ends the run.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from unichunk.runtime.admission import admit
+from unichunk.runtime.control_loop import ControlLoop
+from unichunk.runtime.control_thread import ControlThread
+from unichunk.runtime.delay import DelayEstimator
+from unichunk.runtime.errors import PolicyError, UnichunkError
+from unichunk.runtime.events import EventLog
+from unichunk.runtime.first_row import FirstRow
+from unichunk.runtime.guard import Guard
+from unichunk.runtime.inference_thread import Episode, InferenceThread
+from unichunk.runtime.motion import Hold, Ramp, RingMotion
+from unichunk.runtime.outcome import ExitReason, RunState
+from unichunk.runtime.producer import Producer
+from unichunk.runtime.recovery import wait_for_recovery
+from unichunk.runtime.ring_buffer import RingBuffer
+from unichunk.runtime.run_checks import RunChecks
+from unichunk.runtime.sensor_health import SensorHealth
+from unichunk.runtime.ticks import Timebase
+from unichunk.runtime.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
+    from unichunk.runtime.robot import RobotLink, RobotSettings
+    from unichunk.runtime.run_options import RunOptions
+
+SYNC_FRACTION: Final = 0.25
+"""Share of the velocity and acceleration limits that the ramp to the first command uses."""
+
+LOOK_S: Final = 0.02
+"""How often the supervisor looks at everything, [s]."""
+
+REST_S: Final = 1.0
+"""How long braking to rest may take before the supervisor goes on all the same, [s]."""
+
+
+class Supervisor:
+    """Runs a policy on a robot, once.
+
+    Args:
+        link: The way to the robot's driver.
+        robot: The robot's constants.
+        policy: What predicts.
+        adapter: Robot <-> policy keys.
+        options: What was asked for.
+        look: Called about every 20 ms in the supervisor's thread, for a live view.
+    """
+
+    def __init__(
+        self,
+        link: RobotLink,
+        robot: RobotSettings,
+        policy: ChunkPolicy,
+        adapter: Adapter,
+        options: RunOptions,
+        look: Callable[[Supervisor], None] = lambda _: None,
+    ) -> None:
+        self._link = link
+        self._robot = robot
+        self._policy = policy
+        self._adapter = adapter
+        self._options = options
+        self._look = look
+        self._task_begun = False
+        self._ring = RingBuffer(4 * policy.chunk_length, policy.chunk_length, robot.limits.size, robot.fallback)
+        self._estimator = DelayEstimator(robot.action_hz, robot.delay_margin_ticks)
+        self._first_row = FirstRow(link.sensors, policy, adapter, options.instruction)
+        self.state = RunState.CONNECTING
+        self.note = ""
+        self.exit_reason = ExitReason.INTERNAL_FAULT
+        self.exit_detail = ""
+        self.events = EventLog()
+        self.task: dict[str, Any] = {}
+        """What the driver says of the task, where it knows one."""
+        self.motions: list[RingMotion] = []
+        """One per stretch of running."""
+        self.timebase = Timebase(time.monotonic_ns(), robot.action_hz, robot.command_hz)
+        self.loop = ControlLoop(Guard(robot.limits, robot.command_hz), link.commands)
+        self.control = ControlThread(self.loop, self.timebase)
+        self.inference = InferenceThread(
+            link.sensors,
+            policy,
+            adapter,
+            options.instruction,
+            self._ring,
+            self.timebase,
+            SensorHealth(robot.observation_max_age_s, robot.frozen_camera_s),
+            replan_below=options.replan_below,
+        )
+        self._checks = RunChecks(robot, link.states, self.control, self.inference, options.rejected_chunks)
+
+    def stop(self, reason: ExitReason = ExitReason.INTERRUPTED) -> None:
+        """Ask the run to end; safe from a signal handler or another thread."""
+        self._checks.request_stop(reason)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time in RUNNING so far, [s]."""
+        return sum(motion.ticks for motion in self.motions) / self._robot.action_hz
+
+    def run(self) -> ExitReason:
+        """Run to the end; `exit_detail` says more about why it ended."""
+        try:
+            self._prepare()
+            self.control.start()
+            self.inference.start()
+            self._run_until_trouble()
+        except Trouble as trouble:
+            self._end(trouble.reason, str(trouble))
+        except PolicyError as error:
+            self._end(ExitReason.POLICY_FAULT, str(error))
+        except UnichunkError as error:
+            self._end(ExitReason.DRIVER_LOST if isinstance(error, TimeoutError) else ExitReason.REFUSED, str(error))
+        except Exception:  # noqa: BLE001  whatever it was, the robot is held and the report says so
+            self._end(ExitReason.INTERNAL_FAULT, traceback.format_exc())
+        finally:
+            self._shut_down()
+        return self.exit_reason
+
+    def _prepare(self) -> None:
+        """Everything that can refuse, before the robot moves."""
+        self._enter(RunState.CONNECTING, "waiting for the driver")
+        self._link.connect()
+        self.note = "warming up the policy"
+        self._first_row.warm_up(self._estimator, self._pause)
+        admit(
+            delay=self._estimator.delay(),
+            latency_s=self._estimator.latency_s(),
+            chunk_length=self._policy.chunk_length,
+            minimum_postfix=self._robot.minimum_postfix_ticks,
+            trained_delay=self._policy.max_delay,
+            action_hz=self._robot.action_hz,
+        )
+
+    def _run_until_trouble(self) -> None:
+        """Run, hold, recover, again and again; leaves by raising what could not be recovered from."""
+        while True:
+            trouble = self._run_once()
+            self._hold(str(trouble))
+            if not trouble.recoverable:
+                raise trouble
+            # A driver that comes back may find its robot elsewhere: not a word to it before synchronizing anew.
+            self.loop.silence()
+            if not wait_for_recovery(self._link, self._robot, trouble.reason, self._options.recovery_s, self._pause):
+                raise trouble
+            self.events.add("recovered", f"after: {trouble}")
+
+    def _run_once(self) -> Trouble:
+        """Synchronize and run until something ends it."""
+        try:
+            first_row = self._synchronize()
+            self._start_episode(first_row)
+            while True:
+                self._watch()
+        except Trouble as trouble:
+            return trouble
+        except PolicyError as error:
+            return Trouble(ExitReason.POLICY_FAULT, str(error))
+        except UnichunkError as error:
+            lost = isinstance(error, TimeoutError)
+            return Trouble(ExitReason.DRIVER_LOST if lost else ExitReason.INTERNAL_FAULT, str(error), recoverable=lost)
+
+    def _synchronize(self) -> NDArray[np.float64]:
+        """Ramp from where the robot stands to the first row of a chunk made for standing there."""
+        self._enter(RunState.SYNCING, "ramping to the first command")
+        limits = self._robot.limits
+        self._checks.driver()
+        state = self._link.states.newest()
+        assert state is not None
+        start = np.clip(state.q, limits.lower, limits.upper)
+        goal = np.clip(self._first_row(), limits.lower, limits.upper)
+        ramp = Ramp(
+            start,
+            goal,
+            velocity=SYNC_FRACTION * limits.velocity,
+            acceleration=SYNC_FRACTION * limits.acceleration,
+            command_hz=self._robot.command_hz,
+        )
+        self.loop.restart(start, ramp)
+        while not ramp.finished:
+            self._pause()
+            self._checks.threads()
+            self._checks.driver()
+            time.sleep(LOOK_S)
+        return goal
+
+    def _start_episode(self, rest: NDArray[np.float64]) -> None:
+        """Seed the ring buffer with the pose reached and let both threads go."""
+        if not self._task_begun:
+            self._link.control.task_begin()
+            self._task_begun = True
+        first_tick = self.timebase.tick_at(time.monotonic_ns()) + 2
+        unified = self._policy.encode_actions(self._adapter.actions(rest[None]))[0]
+        grace = min(self._policy.chunk_length, 2 * self._estimator.delay() + 2)
+        self._ring.start(first_tick, grace, unified, rest)
+        self.motions.append(RingMotion(self._ring, self.timebase, first_tick, rest))
+        self.loop.motion = self.motions[-1]
+        producer = Producer(
+            self._ring,
+            self._estimator,
+            self.timebase,
+            joint_step=self._robot.limits.velocity / self._robot.action_hz,
+            minimum_postfix=self._robot.minimum_postfix_ticks,
+            trained_delay=self._policy.max_delay,
+            chunk_length=self._policy.chunk_length,
+            number=self.inference.telemetry.answered,
+        )
+        self.inference.begin(Episode(first_tick, producer))
+        self._enter(RunState.RUNNING, "")
+
+    def _watch(self) -> None:
+        self._pause()
+        self._checks.threads()
+        self._checks.driver()
+        self._checks.sensors()
+        self._checks.policy()
+        duration_s = self._options.duration_s
+        if duration_s is not None and self.elapsed_s >= duration_s:
+            raise Trouble(ExitReason.COMPLETED, f"ran for {duration_s:g} s as asked")
+        time.sleep(LOOK_S)
+
+    def _hold(self, note: str) -> None:
+        """Brake to rest and let the inference thread rest too."""
+        self._enter(RunState.HOLDING, note)
+        self.loop.motion = Hold()
+        self.inference.pause(self._options.recovery_s)
+        deadline = time.monotonic() + REST_S
+        while not self.loop.at_rest and self.control.is_alive() and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+
+    def _pause(self) -> None:
+        self._look(self)
+        self._checks.stop()
+
+    def _enter(self, state: RunState, note: str) -> None:
+        self.state = state
+        self.note = note
+        self.events.add(state.value, note)
+        self._look(self)
+
+    def _end(self, reason: ExitReason, detail: str) -> None:
+        self.exit_reason = reason
+        self.exit_detail = detail
+
+    def _shut_down(self) -> None:
+        if self.control.is_alive() and self.state is not RunState.HOLDING:
+            self._hold(self.exit_detail)
+        if self._task_begun and self.exit_reason is not ExitReason.DRIVER_LOST:
+            self._fetch_task()
+        for thread in (self.inference, self.control):
+            if thread.ident is not None:
+                thread.stop()
+        self._link.close()
+        self._enter(RunState.STOPPED, self.exit_detail)
+
+    def _fetch_task(self) -> None:
+        try:
+            self.task = dict(self._link.control.task_end())
+        except UnichunkError as error:
+            self.task = {"error": str(error)}

@@ -1,0 +1,70 @@
+"""Rectified flow with a locked prefix: the path from noise to rows, and the loss on what is not locked.
+
+Every row has its own time: a locked row is clean at time 1, the others share a time t in [0, 1) and lie on the straight
+line x_t = (1 - t) noise + t rows. The network predicts the clean rows; its velocity is (prediction - x_t) / (1 - t), so
+the velocity's squared error is the rows' squared error over (1 - t)^2.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+LEAST_REMAINING: Final = 0.3
+"""1 - t is taken for no less than this in the loss, else the last bit of the way would be all that counts."""
+
+ROW_HALF_LIFE: Final = 8.0
+"""Rows this far behind the prefix count half as much: they are seldom executed before a newer chunk replaces them."""
+
+
+def locked_rows(delay: Tensor, rows: int) -> Tensor:
+    """Which rows are locked.
+
+    Args:
+        delay: Length of the prefix, shape (B,), int64.
+        rows: T.
+
+    Returns:
+        Shape (B, T), bool: row i is locked where i < delay.
+    """
+    return torch.arange(rows, device=delay.device)[None, :] < delay[:, None]
+
+
+def noisy_rows(clean: Tensor, noise: Tensor, time: Tensor, locked: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows on their way from noise to clean, and the time of each.
+
+    Args:
+        clean: Rows, shape (B, T, n), normalized.
+        noise: Standard normal, shape (B, T, n).
+        time: One time for each sample's free rows, shape (B,), in [0, 1).
+        locked: Shape (B, T), bool.
+
+    Returns:
+        x_t, shape (B, T, n), and row times, shape (B, T); locked rows are clean and at time 1.
+    """
+    row_time = torch.where(locked, torch.ones_like(time)[:, None], time[:, None])
+    mixed = (1.0 - row_time)[..., None] * noise + row_time[..., None] * clean
+    return torch.where(locked[..., None], clean, mixed), row_time
+
+
+def flow_loss(predicted: Tensor, clean: Tensor, time: Tensor, delay: Tensor) -> Tensor:
+    """Weighted squared error of the velocity, over the postfix only.
+
+    Args:
+        predicted: Predicted clean rows, shape (B, T, n).
+        clean: Clean rows, shape (B, T, n).
+        time: Shape (B,).
+        delay: Shape (B,); rows before it do not count at all.
+
+    Returns:
+        Scalar: the weighted mean over free rows.
+    """
+    rows = clean.shape[1]
+    behind = torch.arange(rows, device=delay.device)[None, :] - delay[:, None]
+    weight = torch.where(behind >= 0, 0.5 ** (behind.clamp(min=0) / ROW_HALF_LIFE), 0.0)
+    remaining = (1.0 - time).clamp(min=LEAST_REMAINING)[:, None]
+    error = (predicted - clean).square().mean(dim=-1)
+    # `where` and not a product with zero: what the network says about locked rows must not matter even if it is nan.
+    return torch.where(behind >= 0, weight / remaining.square() * error, 0.0).sum() / weight.sum()

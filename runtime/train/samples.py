@@ -1,0 +1,130 @@
+"""From demonstrations to training batches: observations, executed prefixes, planned postfixes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from unichunk.runtime.train.delays import DelayDistribution
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """N observations from E episodes, in the policy's normalized values (n in use).
+
+    Attributes:
+        images: Shape (N, H, W, 3), uint8, one view.
+        state: Shape (N, n).
+        goal: What the image shows, as an action, shape (N, n).
+        rows: Executed rows, shape (E, R, n); row 0 stands for what came before tick 0, tick k executed row k + 1.
+        episode: Shape (N,).
+        tick: Tick of the observation, shape (N,).
+        most_locked: Longest prefix that may be locked there, shape (N,).
+        tokens: Instructions to choose from, shape (P, L), int64.
+        plan: How the demonstrator goes on from a row towards a goal: (B, n), (B, n) -> (B, T, n).
+    """
+
+    images: NDArray[np.uint8]
+    state: NDArray[np.float32]
+    goal: NDArray[np.float32]
+    rows: NDArray[np.float32]
+    episode: NDArray[np.int64]
+    tick: NDArray[np.int64]
+    most_locked: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    plan: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B observations with R draws of delay each; sample b * R + r belongs to observation b.
+
+    Attributes:
+        images: Shape (B, 1, H, W, 3), uint8.
+        tokens: Shape (B, L), int64.
+        state: Shape (B, n).
+        goal: Shape (B, n).
+        delay: Shape (B R,), int64.
+        rows: Executed prefix, then planned postfix, shape (B R, T, n).
+    """
+
+    images: Tensor
+    tokens: Tensor
+    state: Tensor
+    goal: Tensor
+    delay: Tensor
+    rows: Tensor
+
+
+class BatchSampler:
+    """Draws batches.
+
+    A delay is drawn first and then an observation where a prefix that long may be locked, so that every delay comes with
+    the kind of prefix that it has at run time. The postfix is what the demonstrator would do from the last locked row,
+    knowing what the image shows and nothing else: its own noise and the target's future are not to be learned.
+
+    Args:
+        data: The demonstrations.
+        delays: Distribution of delays.
+        observations: B.
+        draws: R, delays drawn for each observation, which is encoded once.
+        random: Source of randomness.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        delays: DelayDistribution,
+        observations: int,
+        draws: int,
+        random: np.random.Generator,
+    ) -> None:
+        self._data, self._delays, self._random = data, delays, random
+        self._observations, self._draws = observations, draws
+        self._eligible = [np.flatnonzero(data.most_locked >= delay) for delay in range(delays.max_delay + 1)]
+
+    def batch(self) -> Batch:
+        """The next batch."""
+        data, random = self._data, self._random
+        first = self._delays.sample(random, self._observations)
+        index = np.array([random.choice(self._eligible[delay]) for delay in first])
+        delay = self._delays.sample(random, self._observations * self._draws).reshape(self._observations, -1)
+        delay[:, 0] = first
+        delay = np.where(delay <= data.most_locked[index][:, None], delay, first[:, None]).reshape(-1)
+        return Batch(
+            images=torch.from_numpy(data.images[index][:, None]),
+            tokens=torch.from_numpy(data.tokens[random.integers(len(data.tokens), size=len(index))]),
+            state=torch.from_numpy(data.state[index]),
+            goal=torch.from_numpy(data.goal[index]),
+            delay=torch.from_numpy(delay),
+            rows=torch.from_numpy(training_rows(data, np.repeat(index, self._draws), delay)),
+        )
+
+
+def training_rows(data: TrainingData, index: NDArray[np.int64], delay: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rows t0 .. t0 + T - 1: executed before the delay, planned from there.
+
+    Args:
+        data: The demonstrations.
+        index: Observations, shape (B,).
+        delay: Length of each prefix, shape (B,).
+
+    Returns:
+        Shape (B, T, n).
+    """
+    episode, tick = data.episode[index], data.tick[index]
+    plan = data.plan(data.rows[episode, tick + delay], data.goal[index])
+    steps = np.arange(plan.shape[1])
+    executed = data.rows[episode[:, None], np.minimum(tick[:, None] + 1 + steps, data.rows.shape[1] - 1)]
+    # The plan's first row is row t0 + d.
+    planned = plan[np.arange(len(index))[:, None], np.maximum(steps - delay[:, None], 0)]
+    return np.where((steps < delay[:, None])[..., None], executed, planned)

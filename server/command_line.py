@@ -1,0 +1,25 @@
+"""The `unichunk` command."""
+
+from __future__ import annotations
+
+import sys
+
+import tyro
+
+from unichunk.server.driver_command import Driver
+from unichunk.server.embodiments_command import Embodiments
+from unichunk.server.run_command import Run
+
+
+def main() -> None:
+    """Entry point of the `unichunk` command; ends the process with the command's exit status."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        {"run": Run, "driver": Driver, "embodiments": Embodiments},
+        prog="unichunk",
+        description="Real-time robot inference runtime: policies that predict chunks, robots that cannot wait.",
+    )
+    sys.exit(command())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""`unichunk run`: drive a robot with a policy."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.link.driver_link import DriverLink
+from unichunk.embodiments.settings import robot_settings
+from unichunk.embodiments.spec import load_spec
+from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.injected_latency import InjectedLatency
+from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
+from unichunk.runtime.policy import Policy
+from unichunk.runtime.realtime import realtime_process
+from unichunk.runtime.report import build_report, check_report_path, write_report
+from unichunk.runtime.run_options import RunOptions
+from unichunk.runtime.supervisor import Supervisor
+from unichunk.server.live_view import LiveView
+from unichunk.server.simulated_driver import simulated_driver
+from unichunk.server.summary import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from unichunk.runtime.chunk_policy import ChunkPolicy
+
+
+@dataclass
+class Run:
+    """Drive a robot with a policy.
+
+    The robot is held, and a report is written, however the run ends. Exit status: 0 as asked, 3 refused before the
+    robot moved, 4 driver absent or lost, 5 sensors, 6 policy, 7 internal, 130 and 143 interrupted before the duration
+    was over.
+
+    Try: unichunk run --embodiment so101 --sim --duration 20
+    """
+
+    embodiment: str
+    """Name of the robot; `unichunk embodiments` lists them."""
+    sim: bool = False
+    """Start a simulated robot as a process of its own and drive that."""
+    driver: str | None = None
+    """Endpoint of a running driver, for example ipc:///tmp/unichunk-so101.ipc or tcp://192.168.1.5:5600."""
+    policy: Path | None = None
+    """Folder of the policy bundle. Without it, the one shipped for this robot."""
+    instruction: str = "follow the red target"
+    """What the robot shall do."""
+    duration: float | None = None
+    """How long to run, in seconds. Without it, until Ctrl-C."""
+    inject_latency: float = 0.0
+    """Milliseconds added to each inference, to see what a slower machine would do."""
+    inject_after: float = 0.0
+    """Add them only from this many seconds after the first inference on: a machine that becomes slow."""
+    replan_below: int | None = None
+    """Start an inference only when fewer rows than this remain. Without it, as soon as the last one has ended."""
+    report: Path | None = None
+    """Where the JSON report goes. Without it, runs/DATE-TIME-EMBODIMENT.json."""
+    seed: int = 0
+    """Seed of the policy's noise and of the simulated robot."""
+    lock_memory: bool = False
+    """Lock the process in memory, so that no page fault delays a command."""
+    fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
+    """With --sim: faults the simulated robot plays, for example freeze_camera@5 or die@8."""
+
+    def __call__(self) -> int:
+        """Run; return the exit status."""
+        try:
+            return self._run()
+        except UnichunkError as error:
+            sys.stderr.write(f"unichunk run: {error}\n")
+            return EXIT_STATUS[ExitReason.REFUSED]
+
+    def _run(self) -> int:
+        self._check()
+        spec = load_spec(self.embodiment)
+        bundle = self.policy if self.policy is not None else shipped_bundle(spec.name)
+        loaded = Policy.load(bundle, seed=self.seed)
+        adapter = JointAdapter(spec)
+        adapter.check_policy(loaded.manifest, str(bundle))
+        report_path = self.report or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{spec.name}.json"
+        check_report_path(report_path)
+        policy: ChunkPolicy = loaded
+        if self.inject_latency > 0:
+            policy = InjectedLatency(policy, self.inject_latency / 1e3, self.inject_after)
+        robot = robot_settings(spec, policy, adapter)
+        options = RunOptions(self.instruction, self.duration, self.replan_below)
+        with contextlib.ExitStack() as stack:
+            link = DriverLink(stack.enter_context(self._endpoint()), spec)
+            view = stack.enter_context(LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration))
+            missing = stack.enter_context(realtime_process(lock_memory=self.lock_memory))
+            supervisor = Supervisor(link, robot, policy, adapter, options, view)
+            stack.enter_context(_signals(supervisor))
+            for line in missing:
+                supervisor.events.add("realtime", line)
+            supervisor.run()
+        report = build_report(supervisor, robot, self._asked(bundle))
+        write_report(report_path, report)
+        sys.stdout.write(f"{summary(report)}\n  report {report_path}\n")
+        return exit_status(supervisor.exit_reason, open_ended=self.duration is None)
+
+    def _check(self) -> None:
+        if self.sim == (self.driver is not None):
+            raise UnichunkError("expected either --sim (a simulated robot) or --driver ENDPOINT (a running driver)")
+        if self.duration is not None and not self.duration > 0:
+            raise UnichunkError(f"--duration: expected more than 0 s, got {self.duration:g}")
+        if not 0 <= self.inject_latency < 60_000:
+            raise UnichunkError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
+        if self.fault and not self.sim:
+            raise UnichunkError("--fault: only a simulated robot (--sim) plays faults")
+
+    @contextlib.contextmanager
+    def _endpoint(self) -> Iterator[str]:
+        if self.driver is not None:
+            yield self.driver
+            return
+        with simulated_driver(self.embodiment, self.seed, self.fault) as endpoint:
+            yield endpoint
+
+    def _asked(self, bundle: Path) -> dict[str, Any]:
+        return {
+            "policy": bundle.name,
+            "instruction": self.instruction,
+            "duration_s": self.duration,
+            "simulated": self.sim,
+            "inject_latency_ms": self.inject_latency,
+            "inject_after_s": self.inject_after,
+            "replan_below": self.replan_below,
+            "faults": list(self.fault),
+            "seed": self.seed,
+        }
+
+
+def shipped_bundle(embodiment: str) -> Path:
+    """Folder of the bundle that ships for an embodiment.
+
+    Raises:
+        UnichunkError: Where none does.
+    """
+    folder = Path(str(resources.files("unichunk.embodiments"))) / "bundles"
+    for path in sorted(folder.glob(f"{embodiment}_*/bundle.json")):
+        return path.parent
+    raise UnichunkError(f"no policy ships for {embodiment}; give one with --policy BUNDLE")
+
+
+@contextlib.contextmanager
+def _signals(supervisor: Supervisor) -> Iterator[None]:
+    reasons = {signal.SIGINT: ExitReason.INTERRUPTED, signal.SIGTERM: ExitReason.TERMINATED}
+    before = {
+        number: signal.signal(number, lambda received, _: supervisor.stop(reasons[signal.Signals(received)]))
+        for number in reasons
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,24 @@
+"""The summary that ends a run, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def summary(report: dict[str, Any]) -> str:
+    """A few lines that say how a run went."""
+    latency, lateness = report["chunk_latency_ms"], report["lateness_us"]
+    lines = [
+        f"{report['embodiment']}: {report['exit_reason']}. {report['exit_detail']}".rstrip(),
+        f"  ran {report['elapsed_s']:.1f} s, {report['ticks']} ticks, {report['chunks']} chunks, "
+        f"d = {report['delay_ticks']} ticks",
+        f"  underruns {report['underruns']}, commitment violations {report['commitment_violations']}, "
+        f"late chunks {report['late_chunks']}, dropped chunks {report['rejected_chunks']}",
+        f"  chunk latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, max {latency['max']:.1f} ms",
+        f"  lateness p50 {lateness['p50']:.0f} us, p99 {lateness['p99']:.0f} us, max {lateness['max']:.0f} us, "
+        f"missed steps {report['missed_control_steps']}",
+        f"  guard interventions {report['guard_interventions']}, "
+        f"largest command step {report['max_command_step']:.4f} rad",
+    ]
+    lines += [f"  {name} {value:.4g}" for name, value in report["task"].items() if isinstance(value, float)]
+    return "\n".join(lines)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import zmq
+
+from tests.drivers.fake_device import FakeDevice
+from tests.drivers.serving import Served, serve
+from unichunk.embodiments.spec import EmbodimentSpec, load_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from unichunk.embodiments.drivers.device import RobotDevice
+
+
+@pytest.fixture
+def spec() -> EmbodimentSpec:
+    return load_spec("so101")
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    """An address in a folder of its own, with a path short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="unichunk-"))
+    yield f"ipc://{folder}/driver.ipc"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["fake", pytest.param("simulated", marks=pytest.mark.simulator)])
+def device(request: pytest.FixtureRequest, spec: EmbodimentSpec) -> RobotDevice:
+    """Every device there is."""
+    if request.param == "fake":
+        return FakeDevice(spec)
+    from unichunk.embodiments.drivers.simulated import SimulatedDevice
+
+    return SimulatedDevice(spec, seed=0)
+
+
+@pytest.fixture
+def served(spec: EmbodimentSpec, device: RobotDevice, endpoint: str) -> Iterator[Served]:
+    """A driver that runs."""
+    with serve(spec, device, endpoint) as served:
+        yield served
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[[int, str], zmq.Socket[bytes]]]:
+    """Makes sockets that can say what no link would say."""
+    with ExitStack() as stack:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(context.term)
+
+        def connect(kind: int, endpoint: str) -> zmq.Socket[bytes]:
+            socket = context.socket(kind)
+            stack.callback(socket.close, linger=0)
+            socket.connect(endpoint)
+            return socket
+
+        yield connect

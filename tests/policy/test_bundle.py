@@ -1,0 +1,246 @@
+"""Reading bundles: everything that can be wrong with one gets one clear line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.one_line import refused
+from tests.policy.damage import delete_value, manifest_of, put_manifest, set_value
+from tests.policy.tiny_bundle import write_tiny_bundle
+from unichunk.runtime.errors import BundleError
+from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy.bundle import read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AGAIN = "fetch or build the bundle again"
+
+
+def test_a_valid_bundle_is_read(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    assert manifest.chunk_length == 8
+    assert manifest.state["arm_joints"].slots == (50, 55)
+    assert manifest.state["gripper"].slots == (18, 19)
+    assert set(manifest.files) == {"prefix.onnx", "chunk.onnx"}
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with refused(BundleError, str(tmp_path / "nowhere"), "bundle.json", "expected a policy bundle folder"):
+        Policy.load(tmp_path / "nowhere")
+
+
+def test_missing_manifest(bundle: Path) -> None:
+    (bundle / "bundle.json").unlink()
+    with refused(BundleError, str(bundle), "no bundle.json", "expected a policy bundle folder"):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"graph: chunk.onnx", b"\xff\xfe\x00", b'{"name": "\xff"}', b"[" * 9000])
+def test_not_json(bundle: Path, content: bytes) -> None:
+    (bundle / "bundle.json").write_bytes(content)
+    with refused(BundleError, str(bundle / "bundle.json"), "not JSON", AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize(("content", "found"), [("[]", "list"), ('"bundle"', "str"), ("1", "int"), ("null", "NoneType")])
+def test_not_an_object(bundle: Path, content: str, found: str) -> None:
+    (bundle / "bundle.json").write_text(content)
+    with refused(BundleError, str(bundle / "bundle.json"), "expected a JSON object", f"got {found}", AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize("version", [2, 0, -1, "1", None, [1]])
+def test_unknown_format_version(bundle: Path, version: Any) -> None:
+    set_value(bundle, "format_version", version)
+    with refused(BundleError, "bundle.json", f"format_version {version!r}", "expected 1", "rebuild the bundle"):
+        Policy.load(bundle)
+
+
+def test_missing_format_version(bundle: Path) -> None:
+    delete_value(bundle, "format_version")
+    with refused(BundleError, "bundle.json", "format_version None", "expected 1"):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("chunk_length", ("missing required field `chunk_length`",)),
+        ("graphs", ("missing required field `graphs`",)),
+        ("image.height", ("missing required field `height`", "`bundle.image`")),
+        ("graphs.chunk.file", ("missing required field `file`", "`bundle.graphs.chunk`")),
+        ("state.gripper.slots", ("missing required field `slots`", "`bundle.state.gripper`")),
+        ("action.arm_joints.normalization.std", ("missing required field `std`", "bundle.action.arm_joints.norm")),
+    ],
+)
+def test_missing_field(bundle: Path, path: str, words: tuple[str, ...]) -> None:
+    delete_value(bundle, path)
+    with refused(BundleError, str(bundle / "bundle.json"), *words, AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [("speed", "`speed`"), ("image.depth", "`depth` - at `bundle.image`"), ("state.gripper.unit", "bundle.state.gripper")],
+)
+def test_unknown_field(bundle: Path, path: str, where: str) -> None:
+    set_value(bundle, path, 3)
+    with refused(BundleError, str(bundle / "bundle.json"), "unknown field", where, AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("chunk_length", "8", ("Expected `int`, got `str`", "`bundle.chunk_length`")),
+        ("chunk_length", 0, ("Expected `int` >= 1", "`bundle.chunk_length`")),
+        ("action_hz", 20.5, ("Expected `int`, got `float`", "`bundle.action_hz`")),
+        ("max_delay", -1, ("Expected `int` >= 0", "`bundle.max_delay`")),
+        ("cameras", "third_person", ("Expected `array`, got `str`", "`bundle.cameras`")),
+        ("cameras", [], ("Expected `array` of length >= 1", "`bundle.cameras`")),
+        ("embodiments", [], ("Expected `array` of length >= 1", "`bundle.embodiments`")),
+        ("action", {}, ("Expected `object` of length >= 1", "`bundle.action`")),
+        ("image.mean", [0.5, 0.5], ("length 3", "`bundle.image.mean`")),
+        ("language.tokenizer", "words", ("'words'", "`bundle.language.tokenizer`")),
+        ("graphs.chunk.inputs.0.dtype", "float64", ("'float64'", "`bundle.graphs.chunk.inputs[0].dtype`")),
+        ("graphs.prefix.outputs.1.shape.0", "one", ("`bundle.graphs.prefix.outputs[1].shape[0]`",)),
+        ("state.arm_joints.slots.1", "55", ("Expected `int`, got `str`", "`bundle.state.arm_joints.slots[1]`")),
+        ("action.gripper.normalization.mode", "log", ("'log'", "`bundle.action.gripper.normalization.mode`")),
+        ("files", {"chunk.onnx": 3}, ("Expected `str`, got `int`", "`bundle.files.chunk.onnx`")),
+    ],
+)
+def test_wrong_type_or_value(bundle: Path, path: str, value: Any, words: tuple[str, ...]) -> None:
+    set_value(bundle, path, value)
+    with refused(BundleError, str(bundle / "bundle.json"), *words, AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("unified_width", 100, ("unified_width: expected 200, got 100",)),
+        ("max_delay", 8, ("max_delay: expected less than chunk_length (8), got 8",)),
+        ("max_delay", 9, ("max_delay: expected less than chunk_length (8), got 9",)),
+        ("image.std", [0.2, 0.0, 0.2], ("image.std: expected positive numbers", "0.0")),
+        ("action.gripper.slots", [54, 55], ("action.gripper.slots: 54-55 overlaps",)),
+        ("state.gripper.slots", [50, 51], ("state.gripper.slots: 50-51 overlaps",)),
+        ("action.gripper.slots", [200, 201], ("action.gripper.slots: expected a slice within 0-200, got 200-201",)),
+        ("state.arm_joints.slots", [196, 201], ("state.arm_joints.slots: expected", "0-200, got 196-201")),
+        ("state.gripper.slots", [19, 18], ("state.gripper.slots: expected", "got 19-18")),
+        ("state.gripper.slots", [18, 18], ("state.gripper.slots: expected", "got 18-18")),
+        ("action.arm_joints.slots", [50, 56], ("action.arm_joints.normalization.mean: expected 6 values, got 5",)),
+        ("state.gripper.normalization.std", [1, 1], ("state.gripper.normalization.std: expected 1 values, got 2",)),
+        ("state.gripper.normalization.mean", [], ("state.gripper.normalization.mean: expected 1 values, got 0",)),
+    ],
+)
+def test_contradictions(bundle: Path, path: str, value: Any, words: tuple[str, ...]) -> None:
+    set_value(bundle, path, value)
+    with refused(BundleError, str(bundle / "bundle.json"), *words, AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize("name", ["chunk.onnx", "prefix.onnx"])
+def test_missing_graph_file(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    with refused(BundleError, str(bundle / name), "missing", AGAIN):
+        Policy.load(bundle)
+
+
+def test_graph_without_a_hash(bundle: Path) -> None:
+    delete_value(bundle, "files")
+    with refused(BundleError, "bundle.json", "files: no hash for the graph prefix.onnx", AGAIN):
+        Policy.load(bundle)
+
+
+def test_changed_file(bundle: Path) -> None:
+    content = bytearray((bundle / "chunk.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    expected = manifest_of(bundle)["files"]["chunk.onnx"]
+    (bundle / "chunk.onnx").write_bytes(content)
+    with refused(BundleError, str(bundle / "chunk.onnx"), "SHA-256", expected[:12], "changed or damaged", AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize(
+    "name", ["../chunk.onnx", "/etc/hostname", "a/b.onnx", "..", ".", "", "./chunk.onnx", "bundle.json"]
+)
+def test_files_stay_in_the_folder(bundle: Path, name: str) -> None:
+    shutil.copyfile(bundle / "chunk.onnx", bundle.parent / "chunk.onnx")
+    document = manifest_of(bundle)
+    document["files"][name] = document["files"]["chunk.onnx"]
+    document["graphs"]["chunk"]["file"] = name
+    put_manifest(bundle, document)
+    with refused(BundleError, "bundle.json", "files: expected plain file names", repr(name), AGAIN):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0.onnx"])
+def test_file_names_that_no_system_has(bundle: Path, name: str) -> None:
+    document = manifest_of(bundle)
+    document["files"] = {name: document["files"]["chunk.onnx"], **document["files"]}
+    put_manifest(bundle, document)
+    with pytest.raises(BundleError):
+        Policy.load(bundle)
+
+
+@pytest.fixture(scope="module")
+def shared_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("shared") / "tiny")
+
+
+VALUES = st.sampled_from(
+    [None, True, -1, 0, 1, 2, 3, 8, 200, 10**9, 10**30, 0.5, "", "x", "..", "float32", [], [0], [1, 2], {}, {"a": 1}]
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of everything in a document."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, child in children for place in ((*path, key), *_places(child, (*path, key)))]
+
+
+@settings(deadline=None, max_examples=250)
+@given(data=st.data())
+def test_whatever_is_changed_only_a_bundle_error_comes_out_and_what_loads_runs(shared_bundle: Path, data: Any) -> None:
+    original = (shared_bundle / "bundle.json").read_text()
+    document = json.loads(original)
+    for _ in range(data.draw(st.integers(1, 2))):
+        *parents, last = data.draw(st.sampled_from(_places(document)))
+        place = document
+        for key in parents:
+            place = place[key]
+        if data.draw(st.booleans()):
+            del place[last]
+        else:
+            place[last] = data.draw(VALUES)
+    put_manifest(shared_bundle, document)
+    try:
+        policy = Policy.load(shared_bundle)
+        policy.infer(policy.example_observation())
+    except BundleError as error:
+        assert "\n" not in str(error)
+    finally:
+        (shared_bundle / "bundle.json").write_text(original)
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_whatever_bytes_are_damaged_only_a_bundle_error_comes_out(shared_bundle: Path, data: Any) -> None:
+    name = data.draw(st.sampled_from(["bundle.json", "chunk.onnx", "prefix.onnx"]))
+    original = (shared_bundle / name).read_bytes()
+    damaged = bytearray(original)
+    damaged[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))
+    (shared_bundle / name).write_bytes(damaged[: data.draw(st.integers(1, len(original)))])
+    try:
+        Policy.load(shared_bundle)
+    except BundleError as error:
+        assert "\n" not in str(error)
+    finally:
+        (shared_bundle / name).write_bytes(original)

@@ -1,0 +1,56 @@
+"""The real ring buffer, with its model looking over its shoulder and time passing at the worst moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fake_policy import Joints, Unified
+from ring_model import RingModel
+
+from unichunk.runtime.fallback import Fallback
+from unichunk.runtime.ring_buffer import Publication, RingBuffer, Row, RowStatus
+
+
+class Written(NamedTuple):
+    """What the last accepted publication was given."""
+
+    first: int
+    unified: Unified
+    joints: Joints
+
+
+class WatchedRing(RingBuffer):
+    """Passes everything on; `interrupt` runs between the producer's look at the cursor and its writing."""
+
+    def __init__(
+        self, capacity: int, chunk_length: int, joints: int, fallback: Fallback, model: RingModel,
+        interrupt: Callable[[], None],
+    ) -> None:
+        super().__init__(capacity, chunk_length, joints, fallback)
+        self.model = model
+        self.interrupt = interrupt
+        self.written: Written | None = None
+
+    def start(self, tick: int, rows: int, unified: Unified, joints: Joints) -> None:
+        super().start(tick, rows, unified, joints)
+        self.model.start(tick, rows, unified, joints)
+
+    def read(self, tick: int, row: Row) -> RowStatus:
+        status = super().read(tick, row)
+        unified, joints = self.snapshot(tick, 1)
+        assert joints[0].tobytes() == row.joints.tobytes(), f"read and snapshot differ at tick {tick}"
+        self.model.read(tick, status, row.joints, unified[0], row.chunk, row.intact)
+        return status
+
+    def commit(self, tick: int, delay: int, out: Unified) -> None:
+        super().commit(tick, delay, out)
+        self.model.commit(tick, delay, out)
+
+    def publish(self, chunk: int, tick: int, first: int, unified: Unified, joints: Joints) -> Publication:
+        self.interrupt()
+        outcome = super().publish(chunk, tick, first, unified, joints)
+        self.model.publish(chunk, tick, first, outcome, unified, joints)
+        if outcome is not Publication.REFUSED:
+            self.written = Written(first, unified.copy(), joints.copy())
+        return outcome
