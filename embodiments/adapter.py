@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.runtime.observation import Observation
     from unichunk.runtime.policy.manifest import Manifest
+
+
+REMEDY: Final = "choose another bundle, or build this one again for this robot"
 
 
 class JointAdapter:
@@ -56,10 +59,12 @@ class JointAdapter:
             )
         for camera in manifest.cameras:
             if camera not in spec.cameras:
-                raise BundleError(f"{origin}: needs camera {camera!r}, {spec.name} has {', '.join(spec.cameras)}")
+                raise BundleError(
+                    f"{origin}: needs camera {camera!r}, {spec.name} has {', '.join(spec.cameras)}; {REMEDY}"
+                )
         if manifest.action_hz != spec.action_hz:
             raise BundleError(
-                f"{origin}: its rows are {manifest.action_hz} Hz, {spec.name} runs at {spec.action_hz} Hz"
+                f"{origin}: its rows are {manifest.action_hz} Hz, {spec.name} runs at {spec.action_hz} Hz; {REMEDY}"
             )
         for section in ("state", "action"):
             self._check_keys(section, manifest, origin)
@@ -91,8 +96,9 @@ class JointAdapter:
             if group is None or group.slots != key.slots:
                 found = "does not have it" if group is None else f"has it in {group.slots[0]}-{group.slots[1]}"
                 raise BundleError(
-                    f"{origin}: {section}.{name} in slots {key.slots[0]}-{key.slots[1]}, but {self._spec.name} {found}"
+                    f"{origin}: {section}.{name} in slots {key.slots[0]}-{key.slots[1]}, but {self._spec.name} {found}; "
+                    f"{REMEDY}"
                 )
         missing = sorted(set(self._spec.groups) - set(keys)) if section == "action" else []
         if missing:
-            raise BundleError(f"{origin}: no action for {', '.join(missing)} of {self._spec.name}")
+            raise BundleError(f"{origin}: no action for {', '.join(missing)} of {self._spec.name}; {REMEDY}")

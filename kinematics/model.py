@@ -5,11 +5,11 @@ Forward kinematics here is plain numpy, batched over configurations, and needs n
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree  # noqa: S405 - only files of this project are parsed
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class KinematicModel:
     @classmethod
     def from_urdf(cls, path: Path, order: Sequence[str]) -> KinematicModel:
         """Read a URDF file."""
-        root = ElementTree.parse(path).getroot()  # noqa: S314
+        root = ElementTree.parse(path).getroot()  # noqa: S314 - only files of this project are parsed
         return cls([_joint(element) for element in root.findall("joint")], order)
 
     def frame_pose(self, q: ArrayLike, frame: str) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ def admit(
     else:
         reason = f"the policy was trained with prefixes of at most {trained_delay} rows"
     raise AdmissionError(
-        f"refused: a latency of {1e3 * latency_s:.0f} ms at {action_hz} Hz needs d = {delay} ticks, and {reason}; "
+        f"a latency of {1e3 * latency_s:.0f} ms at {action_hz} Hz needs d = {delay} ticks, and {reason}; "
         f"the largest d is {largest} ({1e3 * largest / action_hz:.0f} ms with margin): use a faster engine or device, "
         "fewer denoising steps, a policy with longer chunks, or a lower action rate"
     )

@@ -90,8 +90,8 @@ class FirstRow:
             self._source.wait(0.02)
         raise Trouble(
             ExitReason.SENSOR_FAULT,
-            f"no complete new observation within {FIRST_OBSERVATION_S:g} s: does the driver deliver every camera, in the "
-            "size its spec says?",
+            f"no complete new observation within {FIRST_OBSERVATION_S:g} s: does the driver deliver every camera, "
+            "in the size its spec says?",
         )
 
     def _newest(self) -> Observation:

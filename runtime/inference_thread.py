@@ -59,8 +59,8 @@ class InferenceThread(threading.Thread):
         ring: Asked how many rows remain.
         timebase: Maps stamps to ticks.
         health: Judges observations.
-        replan_below: Start an inference only when fewer rows than this remain; None: as soon as the last one ended
-            and there is a new observation.
+        replan_below: Start an inference only when fewer rows than this remain (never so late that its chunk could not
+            arrive in time); None: as soon as the last one ended and there is a new observation.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class InferenceThread(threading.Thread):
         if self._timebase.tick_at(observation.stamp_ns) < episode.first_tick:
             return False
         remaining = self._ring.end - 1 - self._ring.cursor
-        return self._replan_below is None or remaining < self._replan_below
+        return self._replan_below is None or remaining < max(self._replan_below, episode.producer.rows_to_arrive)
 
     def _produce(self, observation: Observation, producer: Producer) -> None:
         commitment = producer.begin(observation.stamp_ns, time.monotonic_ns())

@@ -102,6 +102,11 @@ class Producer:
         self._chunk_length = chunk_length
         self._number = number
 
+    @property
+    def rows_to_arrive(self) -> int:
+        """Rows that must remain when an inference starts, so that its chunk arrives before they are used up."""
+        return min(self._estimator.delay(), self._largest) + 1
+
     def begin(self, stamp_ns: int, now_ns: int) -> Commitment:
         """Commit rows for an inference that starts now.
 

@@ -18,6 +18,9 @@ SWITCH_INTERVAL_S: Final = 1e-4
 PRIORITY: Final = 50
 """SCHED_FIFO priority of the control thread: above ordinary work, below the kernel's own threads."""
 
+NICENESS: Final = -10
+"""Niceness of the other threads: one put aside while it holds the interpreter delays the control thread too."""
+
 _MCL_CURRENT_AND_FUTURE: Final = 3
 
 
@@ -25,8 +28,9 @@ _MCL_CURRENT_AND_FUTURE: Final = 3
 def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
     """Prepare the process for a run and undo it afterwards.
 
-    Inside, the interpreter switches threads quickly, everything alive is exempt from garbage collection, which is
-    left to `collect_between_chunks`, and memory is locked where that is asked for and permitted.
+    Inside, the interpreter switches threads quickly, the threads started are preferred to other processes, everything
+    alive is exempt from garbage collection, which is left to `collect_between_chunks`, and memory is locked where that
+    is asked for and permitted.
 
     Yields:
         One line for every measure that the system did not permit, with what would permit it.
@@ -41,11 +45,15 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
         missing.append("memory is not locked: raise the memlock limit (`ulimit -l unlimited`)")
     if not _may_use_fifo():
         missing.append("no SCHED_FIFO for the control thread: raise the rtprio limit in /etc/security/limits.conf")
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    if not _be_nice(min(niceness, NICENESS)):
+        missing.append(f"no niceness {NICENESS} for other threads: raise the nice limit in /etc/security/limits.conf")
     try:
         yield missing
     finally:
         if lock_memory:
             ctypes.CDLL(None).munlockall()
+        _be_nice(niceness)
         sys.setswitchinterval(interval)
         gc.unfreeze()
         gc.enable()
@@ -61,8 +69,8 @@ def prefer_this_thread() -> bool:
 
 
 def collect_between_chunks() -> None:
-    """Collect young garbage where it disturbs least: in the inference thread, right after a chunk was published."""
-    gc.collect(0)
+    """Collect garbage of this run where it disturbs least: in the inference thread, after a chunk was published."""
+    gc.collect(1)
 
 
 def _may_use_fifo() -> bool:
@@ -70,6 +78,15 @@ def _may_use_fifo() -> bool:
     if not prefer_this_thread():
         return False
     os.sched_setscheduler(0, policy, parameters)
+    return True
+
+
+def _be_nice(niceness: int) -> bool:
+    """Set the niceness of the calling thread, which the threads it starts inherit; False where not permitted."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    except OSError:
+        return False
     return True
 
 

@@ -62,7 +62,8 @@ class RunChecks:
     def driver(self) -> None:
         """Does the driver still report joint states?"""
         state = self._states.newest()
-        limit_s = self._robot.observation_max_age_s
+        # As patient as the driver's own watchdog, and less than with the cameras: those fall silent with the driver.
+        limit_s = self._robot.watchdog_s
         age_s = limit_s + 1.0 if state is None else (time.monotonic_ns() - state.stamp_ns) / 1e9
         if age_s > limit_s:
             raise Trouble(

@@ -157,9 +157,11 @@ class Supervisor:
         """Run, hold, recover, again and again; leaves by raising what could not be recovered from."""
         while True:
             trouble = self._run_once()
-            self._hold(str(trouble))
+            rested = self._hold(str(trouble))
             if not trouble.recoverable:
                 raise trouble
+            if not rested:
+                raise Trouble(trouble.reason, f"{trouble} (and an inference that does not end prevents recovery)")
             # A driver that comes back may find its robot elsewhere: not a word to it before synchronizing anew.
             self.loop.silence()
             if not wait_for_recovery(self._link, self._robot, trouble.reason, self._options.recovery_s, self._pause):
@@ -240,14 +242,15 @@ class Supervisor:
             raise Trouble(ExitReason.COMPLETED, f"ran for {duration_s:g} s as asked")
         time.sleep(LOOK_S)
 
-    def _hold(self, note: str) -> None:
-        """Brake to rest and let the inference thread rest too."""
-        self._enter(RunState.HOLDING, note)
+    def _hold(self, note: str) -> bool:
+        """Brake to rest and let the inference thread rest too; False where an inference does not end."""
         self.loop.motion = Hold()
-        self.inference.pause(self._options.recovery_s)
+        self._enter(RunState.HOLDING, note)
+        rested = self.inference.pause(self._options.recovery_s)
         deadline = time.monotonic() + REST_S
         while not self.loop.at_rest and self.control.is_alive() and time.monotonic() < deadline:
             time.sleep(LOOK_S)
+        return rested
 
     def _pause(self) -> None:
         self._look(self)

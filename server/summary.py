@@ -7,9 +7,12 @@ from typing import Any
 
 def summary(report: dict[str, Any]) -> str:
     """A few lines that say how a run went."""
+    headline = f"{report['embodiment']}: {report['exit_reason']}: {report['exit_detail']}".rstrip(": ")
+    if report["ticks"] == 0:
+        return f"{headline}\n  the policy moved nothing"
     latency, lateness = report["chunk_latency_ms"], report["lateness_us"]
     lines = [
-        f"{report['embodiment']}: {report['exit_reason']}. {report['exit_detail']}".rstrip(),
+        headline,
         f"  ran {report['elapsed_s']:.1f} s, {report['ticks']} ticks, {report['chunks']} chunks, "
         f"d = {report['delay_ticks']} ticks",
         f"  underruns {report['underruns']}, commitment violations {report['commitment_violations']}, "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unichunk.embodiments.spec import EmbodimentSpec
 
 _CHECK_S: Final = 0.05
-_END_S: Final = 5.0
+_END_S: Final = 3.0
 
 
 class DriverServer:

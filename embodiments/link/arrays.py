@@ -25,7 +25,8 @@ MAX_ARRAY_BYTES: Final = 64 * 2**20
 
 _CODES: Final = ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8")
 _DTYPES: Final = {code.encode(): np.dtype(code) for code in _CODES}
-_CODE_OF: Final = {dtype: code for code, dtype in _DTYPES.items()}
+_CODE_OF: Final = {code: code.encode() for code in _CODES}
+_SMALL_BYTES: Final = 4096
 _PREFIX: Final = struct.Struct("<3sB")
 _HEADERS: Final = tuple(struct.Struct(f"<3sB{count}I") for count in range(MAX_DIMENSIONS + 1))
 _DIMENSIONS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MAX_DIMENSIONS + 1))
@@ -42,8 +43,9 @@ def pack_array(value: object) -> msgspec.msgpack.Ext:
     """
     if not isinstance(value, np.ndarray):
         raise MessageError(f"cannot send a {type(value).__name__}: expected plain values and numpy arrays")
-    dtype = value.dtype.newbyteorder("<")
-    code = _CODE_OF.get(dtype)
+    if value.dtype.byteorder == ">":
+        value = value.astype(value.dtype.newbyteorder("<"))
+    code = _CODE_OF.get(value.dtype.str)
     if code is None:
         raise MessageError(f"cannot send an array of {value.dtype}: expected one of {', '.join(_CODES)}")
     if value.ndim > MAX_DIMENSIONS or value.nbytes > MAX_ARRAY_BYTES:
@@ -52,9 +54,11 @@ def pack_array(value: object) -> msgspec.msgpack.Ext:
             f"expected at most {MAX_DIMENSIONS} dimensions and {MAX_ARRAY_BYTES} bytes"
         )
     header = _HEADERS[value.ndim]
+    if value.nbytes <= _SMALL_BYTES:
+        return msgspec.msgpack.Ext(ARRAY_CODE, header.pack(code, value.ndim, *value.shape) + value.tobytes())
     packed = bytearray(header.size + value.nbytes)
     header.pack_into(packed, 0, code, value.ndim, *value.shape)
-    np.ndarray(value.shape, dtype, packed, header.size)[...] = value
+    np.ndarray(value.shape, value.dtype, packed, header.size)[...] = value
     return msgspec.msgpack.Ext(ARRAY_CODE, packed)
 
 

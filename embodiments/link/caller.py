@@ -13,21 +13,22 @@ from unichunk.embodiments.link.sockets import dial, receive, wait_readable
 
 if TYPE_CHECKING:
     from unichunk.embodiments.link.calls import Call, Reply
-    from unichunk.embodiments.link.sockets import Context
+    from unichunk.embodiments.link.connection import Connection
+    from unichunk.embodiments.link.sockets import Socket
 
 
 class Caller:
     """Calls a driver and knows the reply by its number; used by one thread.
 
     Args:
-        context: Where the socket is made.
+        connection: Where the socket is made, at the first call.
         endpoint: The driver's control address.
     """
 
-    def __init__(self, context: Context, endpoint: str) -> None:
-        self._context = context
+    def __init__(self, connection: Connection, endpoint: str) -> None:
+        self._connection = connection
         self._endpoint = endpoint
-        self._socket = dial(context, endpoint)
+        self._socket: Socket | None = None
         self._newest_id = 0
 
     def next_id(self) -> int:
@@ -50,22 +51,18 @@ class Caller:
             MessageError: Where the driver answered something that is no reply.
         """
         deadline_s = time.monotonic() + timeout_s
-        try:
-            self._socket.send(encode(call), zmq.NOBLOCK)
-        except zmq.Again:
-            self._redial()
-            return None
+        if self._socket is None:
+            self._socket = dial(self._connection.context, self._endpoint)
+        self._socket.send(encode(call), zmq.NOBLOCK)
         while wait_readable(self._socket, deadline_s):
             data = receive(self._socket)
             if data is not None and (reply := REPLIES.decode(data)).id in (call.id, 0):
                 return reply
-        self._redial()
+        self.close()
         return None
 
     def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-    def _redial(self) -> None:
-        self._socket.close()
-        self._socket = dial(self._context, self._endpoint)
+        """Close the socket, and drop what it has not sent; the next call opens another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

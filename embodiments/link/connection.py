@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import zmq
+
 from unichunk.embodiments.link.clock import Clock
 
 if TYPE_CHECKING:
@@ -40,15 +42,27 @@ class Connection:
     a reader sees the old value or the new one.
 
     Attributes:
-        context: All sockets of the link are made in it.
         spec: What the robot is expected to be.
         session: Our random name, the same for the life of the link.
-        route: Where to, None before the first welcome.
+        route: Where to, None while not connected.
         clock: The newest estimate.
     """
 
-    context: Context
     spec: EmbodimentSpec
     session: str
     route: Route | None = None
     clock: Clock = field(default_factory=lambda: Clock(0, 0))
+    _context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """What all sockets of the link are made in; it begins with the first of them."""
+        if self._context is None:
+            self._context = zmq.Context()
+        return self._context
+
+    def end(self) -> None:
+        """End the context; all sockets are closed already."""
+        if self._context is not None:
+            self._context.term()
+            self._context = None

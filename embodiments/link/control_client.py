@@ -36,7 +36,7 @@ class ControlClient:
         self._connection = connection
         self._endpoint = endpoint
         self._timeout_s = timeout_s
-        self._caller = Caller(connection.context, endpoint)
+        self._caller = Caller(connection, endpoint)
         self._round_trips: deque[RoundTrip] = deque(maxlen=_PINGS)
 
     def hello(self, timeout_s: float) -> calls.Welcome:

@@ -26,24 +26,29 @@ class DriverLink:
     """Connects to one driver and holds its command lease.
 
     Making a link connects nothing. Its methods belong to one thread, and so does each of its handles: `commands` (the
-    control thread's), `sensors` (the inference thread's), `states` and `control` (the supervisor's). The handles can
+    control thread's), `sensors` (the inference thread's), `states` and `control` (the supervisor's). The handles may
     be handed out before `connect`: until then nothing arrives and nothing can be sent.
 
     Args:
         endpoint: The driver's control address, `ipc:///path` or `tcp://host:port`.
         spec: The robot that is expected there.
         timeout_s: How long a call may take, [s].
+        connect_timeout_s: How long `connect` waits for a driver that may just be starting, [s]; as `timeout_s` if
+            left out.
 
     Raises:
         LinkError: Where the endpoint is no address to connect to.
     """
 
-    def __init__(self, endpoint: str, spec: EmbodimentSpec, *, timeout_s: float = 2.0) -> None:
+    def __init__(
+        self, endpoint: str, spec: EmbodimentSpec, *, timeout_s: float = 2.0, connect_timeout_s: float | None = None
+    ) -> None:
         self.endpoint = check_peer(endpoint)
         self.session = secrets.token_hex(8)
         self._spec = spec
         self._timeout_s = timeout_s
-        self._handles: Handles | None = None
+        self._connect_timeout_s = timeout_s if connect_timeout_s is None else connect_timeout_s
+        self._parts = Handles(self.endpoint, spec, self.session, timeout_s)
 
     @property
     def commands(self) -> CommandSender:
@@ -75,11 +80,11 @@ class DriverLink:
         if self._parts.connection.route is not None:
             raise LinkError(f"the link to {self.endpoint} is connected already")
         try:
-            info = self._greet(self._timeout_s)
+            info = self._greet(self._connect_timeout_s)
             if not self._parts.open(self._timeout_s):
                 raise LinkTimeout(f"the {self._spec.name} driver on {self.endpoint} takes no commands: restart it")
         except LinkError:
-            self._release()
+            self._parts.close()
             raise
         return info
 
@@ -108,11 +113,9 @@ class DriverLink:
 
     def close(self) -> None:
         """Give the lease back and close everything. The threads that use the handles must have ended before."""
-        if self._handles is None:
-            return
-        if self._handles.connection.route is not None:
-            self._handles.control.goodbye(min(_GOODBYE_S, self._timeout_s))
-        self._release()
+        if self._parts.connection.route is not None:
+            self._parts.control.goodbye(min(_GOODBYE_S, self._timeout_s))
+        self._parts.close()
 
     def _greet(self, timeout_s: float) -> DriverInfo:
         control, connection = self._parts.control, self._parts.connection
@@ -127,13 +130,3 @@ class DriverLink:
         if route != connection.route:
             connection.route = route
         return DriverInfo.of(welcome, connection.clock)
-
-    def _release(self) -> None:
-        self._parts.close()
-        self._handles = None
-
-    @property
-    def _parts(self) -> Handles:
-        if self._handles is None:
-            self._handles = Handles(self.endpoint, self._spec, self.session, self._timeout_s)
-        return self._handles

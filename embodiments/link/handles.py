@@ -1,10 +1,8 @@
-"""A connected link's parts: one context, and one handle for each thread that uses it."""
+"""A link's parts: what they share, and one handle for each thread that uses it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import zmq
 
 from unichunk.embodiments.link.command_sender import CommandSender
 from unichunk.embodiments.link.connection import Connection
@@ -17,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Handles:
-    """What exists between connecting and closing."""
+    """Made with the link, without a socket; open between connecting and closing, as often as that happens."""
 
     def __init__(self, endpoint: str, spec: EmbodimentSpec, session: str, timeout_s: float) -> None:
-        self.connection = Connection(zmq.Context(), spec, session)
+        self.connection = Connection(spec, session)
         self.control = ControlClient(self.connection, endpoint, timeout_s)
         self.commands = CommandSender(self.connection)
         self.sensors = SensorReceiver(self.connection)
@@ -34,6 +32,7 @@ class Handles:
 
     def close(self) -> None:
         """Close all sockets."""
+        self.connection.route = None
         for handle in (self.commands, self.sensors, self.states, self.control):
             handle.close()
-        self.connection.context.term()
+        self.connection.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 import zmq
@@ -59,6 +60,10 @@ class SensorReceiver:
     def wait(self, timeout_s: float) -> bool:
         """Wait for something new from any camera, at most so long, [s]; says whether there is."""
         self.open()
+        if not self._sockets:
+            # A poller without sockets would not wait.
+            time.sleep(timeout_s)
+            return False
         return bool(self._poller.poll(math.ceil(timeout_s * 1000)))
 
     def open(self) -> None:

@@ -57,7 +57,10 @@ class StateReceiver:
     def wait(self, timeout_s: float) -> bool:
         """Wait for something new, at most so long, [s]; says whether there is."""
         self.open()
-        return self._socket is not None and wait_readable(self._socket, time.monotonic() + timeout_s)
+        if self._socket is None:
+            time.sleep(timeout_s)
+            return False
+        return wait_readable(self._socket, time.monotonic() + timeout_s)
 
     def open(self) -> None:
         """Open a socket where the driver is now, unless that was done."""

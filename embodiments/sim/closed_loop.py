@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from unichunk.runtime.observation import CameraFrame, Observation, RobotState
 
 from unichunk.embodiments.sim.tick import run_tick
+from unichunk.runtime.observation import CameraFrame, Observation, RobotState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from unichunk.runtime.chunk_policy import ChunkPolicy
 
     from unichunk.embodiments.adapter import JointAdapter
     from unichunk.embodiments.sim.camera import CameraRenderer
     from unichunk.embodiments.sim.twin import Snapshot, Twin
+    from unichunk.runtime.chunk_policy import ChunkPolicy
 
 OBSERVATION_AGE: Final = 2
 """Age of the observation at the start of its tick, in control samples."""

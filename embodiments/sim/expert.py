@@ -32,9 +32,7 @@ class Expert:
         """The row after `last`; both and the result of shape (..., n), [rad]."""
         return last + np.clip(GAIN * (goal - last), -self._max_step, self._max_step)
 
-    def continuation(
-        self, last: NDArray[np.float64], goal: NDArray[np.float64], length: int
-    ) -> NDArray[np.float64]:
+    def continuation(self, last: NDArray[np.float64], goal: NDArray[np.float64], length: int) -> NDArray[np.float64]:
         """The plan from `last` towards a goal that stands still.
 
         Args:

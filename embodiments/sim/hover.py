@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
 from unichunk.kinematics.model import KinematicModel, urdf_path
 
 if TYPE_CHECKING:

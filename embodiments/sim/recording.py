@@ -48,7 +48,10 @@ def record_demonstrations(
     # Forked children would share the parent's graphics libraries; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder, context.Pool(workers) as pool:
-        jobs = [(embodiment, camera, size, max_delay, batch, str(Path(folder) / f"{i}.npz")) for i, batch in enumerate(batches)]
+        jobs = [
+            (embodiment, camera, size, max_delay, batch, str(Path(folder) / f"{i}.npz"))
+            for i, batch in enumerate(batches)
+        ]
         for done, _ in enumerate(pool.imap_unordered(_record, jobs), start=1):
             report(f"demonstrations: {min(done * BATCH, episodes)} of {episodes} episodes")
         return Demonstrations.joined([Demonstrations.load(Path(job[-1])) for job in jobs])

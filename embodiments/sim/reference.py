@@ -37,7 +37,9 @@ def reference_errors(
     ticks = max(1, round(duration_s * spec.action_hz))
     goals = twin.task.goal(start_time + np.arange(ticks) / spec.action_hz)
     return {
-        "expert_error_m": _mean_error(twin, q_start, start_time, ticks, lambda k, last: expert.next_row(last, goals[k])),
+        "expert_error_m": _mean_error(
+            twin, q_start, start_time, ticks, lambda k, last: expert.next_row(last, goals[k])
+        ),
         "no_motion_error_m": _mean_error(twin, q_start, start_time, ticks, lambda _, last: last),
     }
 

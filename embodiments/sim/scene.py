@@ -23,7 +23,7 @@ TARGET_HALF_SIZE: Final = 0.02
 """Half the edge of the target cube, [m]; it rests on the table, whose surface is z = 0 of the robot's base."""
 
 SERVO_STIFFNESS: Final = 120.0
-"""Proportional gain of a joint servo, [Nm/rad]: an STS3215 sags by about a third of a degree under this arm's weight."""
+"""Proportional gain of a joint servo, [Nm/rad]: under its own weight the arm sags by a fifth of a degree at a joint."""
 
 SERVO_DAMPING: Final = 3.2
 """Velocity gain, [Nm s/rad]: somewhat under critical damping, about 30 ms of lag."""
@@ -33,6 +33,9 @@ ARMATURE: Final = 0.028
 
 FRICTION: Final = 0.05
 """Dry friction of the gear train, [Nm]; same source."""
+
+LIMIT_STIFFNESS: Final = (0.004, 1.0)
+"""Time constant [s] and damping ratio of the end stops: as hard as the physics step allows."""
 
 _ROBOT_BIT, _WORLD_BIT = 1, 2
 _COLLISION_GROUP = 3
@@ -47,8 +50,8 @@ CAMERA_POSES: Final[dict[str, dict[str, Any]]] = {
 def build_model(spec: EmbodimentSpec) -> Any:
     """The robot's world as a compiled `mujoco.MjModel`.
 
-    The URDF asks MuJoCo to keep fixed frames and visuals (`<mujoco><compiler fusestatic="false" .../></mujoco>`): the
-    tool frame is one. Joints and actuators have the order and the names of the spec. Position limits and forces are the spec's.
+    The URDF asks MuJoCo to keep fixed frames, of which the tool frame is one, and visuals (its `<mujoco>` element).
+    Joints and actuators have the order and the names of the spec. Position limits and forces are the spec's.
 
     Raises:
         SpecError: Where the spec names a joint that its model lacks or a camera the simulator has no place for.
@@ -83,6 +86,7 @@ def _add_servos(scene: Any, spec: EmbodimentSpec) -> None:
         element.range = [joint.lower, joint.upper]
         element.armature = ARMATURE
         element.frictionloss = FRICTION
+        element.solref_limit = LIMIT_STIFFNESS
         servo = scene.add_actuator(name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
         servo.set_to_position(kp=SERVO_STIFFNESS, kv=SERVO_DAMPING)
         servo.ctrlrange = [joint.lower, joint.upper]

@@ -54,7 +54,7 @@ class TargetPath:
         return np.stack([np.interp(time, self._times, self._points[:, axis]) for axis in (0, 1)], axis=-1)
 
     def _extend(self, latest: float) -> None:
-        """Draw legs and pauses until the path reaches past a time, [s], by some margin: seldom work, then cheap reads."""
+        """Draw legs and pauses until the path reaches well past a time, [s]: seldom some work, then cheap reads."""
         times, points = list(self._times), list(self._points)
         while times[-1] < latest + 10.0:
             if self._random.random() < PAUSE_PROBABILITY:

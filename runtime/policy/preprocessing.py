@@ -51,10 +51,11 @@ class Preprocessor:
     def _unified_state(self, observation: Mapping[str, Any]) -> NDArray[np.float32]:
         values = {}
         for name, width in self._state.widths.items():
+            given = _take(observation, name)
             try:
-                value = np.asarray(_take(observation, name), np.float64)
+                value = np.asarray(given, np.float64)
             except (TypeError, ValueError):
-                raise ObservationError(f"{name}: expected {width} numbers, got {observation[name]!r}") from None
+                raise ObservationError(f"{name}: expected {width} numbers, got {given!r}") from None
             if value.shape not in ((width,), (1, width)):
                 raise ObservationError(f"{name}: expected shape ({width},), got {value.shape}")
             if not np.isfinite(value).all():

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class DelayDistribution:
     """Embodiment-aware delay sampling.
 
-    A latency of l seconds commits ceil(l * action_hz) + margin rows, so the same latency means few rows for a slow robot
-    and many for a fast one. Latencies are taken to be log-normal. Part of the mass is spread evenly over 0 .. max_delay:
-    the policy must also serve hosts that are faster or slower than expected.
+    A latency of l seconds commits ceil(l * action_hz) + margin rows, so the same latency means few rows for a slow
+    robot and many for a fast one. Latencies are taken to be log-normal. Part of the mass is spread evenly over
+    0 .. max_delay: the policy must also serve hosts that are faster or slower than expected.
 
     Attributes:
         action_hz: Rows a second of the embodiment.
@@ -38,7 +38,7 @@ class DelayDistribution:
 
     def probabilities(self) -> NDArray[np.float64]:
         """Probability of each delay 0 .. max_delay, shape (max_delay + 1,)."""
-        # Delay d stands for latencies in ((d - margin - 1) / hz, (d - margin) / hz]; what is longer counts as the longest.
+        # Delay d stands for latencies in ((d - margin - 1) / hz, (d - margin) / hz]; the longest for all beyond, too.
         edges = (np.arange(self.max_delay + 2) - 1 - self.margin_ticks) / self.action_hz
         below = np.array([self._latency_below(edge) for edge in edges])
         below[-1] = 1.0

@@ -68,9 +68,9 @@ class Batch:
 class BatchSampler:
     """Draws batches.
 
-    A delay is drawn first and then an observation where a prefix that long may be locked, so that every delay comes with
-    the kind of prefix that it has at run time. The postfix is what the demonstrator would do from the last locked row,
-    knowing what the image shows and nothing else: its own noise and the target's future are not to be learned.
+    A delay is drawn first and then an observation where a prefix that long may be locked, so that every delay comes
+    with the kind of prefix that it has at run time. The postfix is what the expert would do from the last locked row,
+    knowing what the image shows and nothing else: neither noise nor the target's future are to be learned.
 
     Args:
         data: The demonstrations.
@@ -99,14 +99,15 @@ class BatchSampler:
         index = np.array([random.choice(self._eligible[delay]) for delay in first])
         delay = self._delays.sample(random, self._observations * self._draws).reshape(self._observations, -1)
         delay[:, 0] = first
-        delay = np.where(delay <= data.most_locked[index][:, None], delay, first[:, None]).reshape(-1)
+        delay = np.where(delay <= data.most_locked[index][:, None], delay, first[:, None])
+        flat = delay.reshape(-1)
         return Batch(
             images=torch.from_numpy(data.images[index][:, None]),
             tokens=torch.from_numpy(data.tokens[random.integers(len(data.tokens), size=len(index))]),
             state=torch.from_numpy(data.state[index]),
             goal=torch.from_numpy(data.goal[index]),
-            delay=torch.from_numpy(delay),
-            rows=torch.from_numpy(training_rows(data, np.repeat(index, self._draws), delay)),
+            delay=torch.from_numpy(flat),
+            rows=torch.from_numpy(training_rows(data, np.repeat(index, self._draws), flat)),
         )
 
 
@@ -127,4 +128,5 @@ def training_rows(data: TrainingData, index: NDArray[np.int64], delay: NDArray[n
     executed = data.rows[episode[:, None], np.minimum(tick[:, None] + 1 + steps, data.rows.shape[1] - 1)]
     # The plan's first row is row t0 + d.
     planned = plan[np.arange(len(index))[:, None], np.maximum(steps - delay[:, None], 0)]
-    return np.where((steps < delay[:, None])[..., None], executed, planned)
+    rows: NDArray[np.float32] = np.where((steps < delay[:, None])[..., None], executed, planned)
+    return rows

@@ -119,7 +119,7 @@ def augmented(images: Tensor, settings: TrainingSettings) -> Tensor:
     return pixels + settings.pixel_noise * torch.randn_like(pixels)
 
 
-@torch.no_grad()
 def _average(averaged: FlowPolicy, policy: FlowPolicy, decay: float) -> None:
-    for kept, new in zip(averaged.parameters(), policy.parameters(), strict=True):
-        kept.lerp_(new, 1.0 - decay)
+    with torch.no_grad():
+        for kept, new in zip(averaged.parameters(), policy.parameters(), strict=True):
+            kept.lerp_(new, 1.0 - decay)

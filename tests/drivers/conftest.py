@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,9 +58,17 @@ def raw() -> Iterator[Callable[[int, str], zmq.Socket[bytes]]]:
         stack.callback(context.term)
 
         def connect(kind: int, endpoint: str) -> zmq.Socket[bytes]:
-            socket = context.socket(kind)
-            stack.callback(socket.close, linger=0)
-            socket.connect(endpoint)
-            return socket
+            made = context.socket(kind)
+            stack.callback(made.close, linger=0)
+            made.connect(endpoint)
+            return made
 
         yield connect
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

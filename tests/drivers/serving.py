@@ -51,7 +51,7 @@ def serve(spec: EmbodimentSpec, device: RobotDevice, endpoint: str) -> Iterator[
     def run() -> None:
         try:
             DriverServer(spec, device, endpoint).run(stop, lambda text: (address.append(text), ready.set()))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  raised in the test's own thread
             failure.append(error)
         finally:
             ready.set()

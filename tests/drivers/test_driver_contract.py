@@ -57,6 +57,13 @@ def state(link: DriverLink):
     return link.states.newest()
 
 
+def assert_still(link: DriverLink) -> None:
+    time.sleep(0.2)
+    held = state(link).q
+    time.sleep(0.1)
+    assert np.allclose(state(link).q, held, atol=0.01)
+
+
 def test_connecting_tells_what_is_there(served, link):
     link.close()
     info = link.connect()
@@ -90,7 +97,7 @@ def test_another_image_size_does_not_fit(served):
 
 def test_a_second_session_is_refused_until_the_first_is_gone(served, link):
     second = served.make_link()
-    with pytest.raises(LinkError, match="another session commands this robot and was heard 0.. s ago"):
+    with pytest.raises(LinkError, match=r"another session commands this robot and was heard 0\.\d s ago"):
         second.connect()
     link.close()
     second.connect()
@@ -137,18 +144,15 @@ def test_observations_have_frames_of_the_right_size_and_the_state_next_to_them(s
 
 
 def test_without_commands_the_robot_comes_to_rest_and_may_be_commanded_again(served, link):
-    target = state(link).q + np.array([1.5, 0, 0, 0, 0, 0])
-    follow(link, target, 0.2)
-    eventually(lambda: link.states.newest().watchdog)
+    far = state(link).q + np.array([1.9, 0, 0, 0, 0, 0])
+    assert link.commands.send(0, far)
+    eventually(lambda: state(link).watchdog)
     assert count(link, "watchdog_trips") == 1
     assert link.control.status().watchdog
-    time.sleep(0.2)
-    held = state(link)
-    time.sleep(0.1)
-    assert held.q[0] < target[0] - 0.3
-    assert np.allclose(state(link).q, held.q, atol=0.01)
-    follow(link, held.q, 0.1)
-    eventually(lambda: not link.states.newest().watchdog)
+    assert_still(link)
+    follow(link, state(link).q, 0.1)
+    eventually(lambda: not state(link).watchdog)
+    assert count(link, "watchdog_trips") == 1
 
 
 def test_no_watchdog_before_the_first_command(served, link):
@@ -158,15 +162,17 @@ def test_no_watchdog_before_the_first_command(served, link):
 
 
 def test_goodbye_releases_and_rests(served, link):
-    target = state(link).q + np.array([1.5, 0, 0, 0, 0, 0])
-    follow(link, target, 0.1)
+    far = state(link).q + np.array([1.9, 0, 0, 0, 0, 0])
+    assert link.commands.send(0, far)
+    eventually(lambda: count(link, "accepted") == 1)
     assert link.control.goodbye(1.0)
     eventually(lambda: link.control.status().holder == "")
     eventually(lambda: not link.states.commanding or link.states.newest() is None)
     assert count(link, "watchdog_trips") == 0
-    link.commands.send(0, target)
+    assert_still(link)
+    assert link.commands.send(0, far)
     eventually(lambda: count(link, "foreign") == 1)
-    assert state(link).q[0] < target[0] - 0.3
+    assert_still(link)
 
 
 def test_stop_holds_until_the_next_hello(served, link):
@@ -207,16 +213,16 @@ def test_bad_commands_are_counted_and_ignored(served, link, changes, counter):
 
 
 def test_positions_beyond_the_limits_are_clamped(served, link):
-    q = state(link).q
+    q = state(link).q.copy()
     q[5] = served.spec.limits.upper[5] + 1.0
-    follow(link, q, 1.2)
+    follow(link, q, 1.0)
     assert count(link, "clamped") > 0
     assert state(link).q[5] == pytest.approx(served.spec.limits.upper[5], abs=0.02)
 
 
 def test_random_bytes_on_every_socket_leave_it_alive(served, link, raw):
     seeded = random.Random(0)
-    route = link._connected.connection.route
+    route = link._parts.connection.route
     sockets = []
     for kind, address in (
         (zmq.DEALER, served.endpoint),

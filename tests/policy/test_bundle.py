@@ -42,14 +42,18 @@ def test_missing_manifest(bundle: Path) -> None:
         Policy.load(bundle)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"graph: chunk.onnx", b"\xff\xfe\x00", b'{"name": "\xff"}', b"[" * 9000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"graph: chunk.onnx", b"\xff\xfe\x00", b'{"name": "\xff"}', b"[" * 9000]
+)
 def test_not_json(bundle: Path, content: bytes) -> None:
     (bundle / "bundle.json").write_bytes(content)
     with refused(BundleError, str(bundle / "bundle.json"), "not JSON", AGAIN):
         Policy.load(bundle)
 
 
-@pytest.mark.parametrize(("content", "found"), [("[]", "list"), ('"bundle"', "str"), ("1", "int"), ("null", "NoneType")])
+@pytest.mark.parametrize(
+    ("content", "found"), [("[]", "list"), ('"bundle"', "str"), ("1", "int"), ("null", "NoneType")]
+)
 def test_not_an_object(bundle: Path, content: str, found: str) -> None:
     (bundle / "bundle.json").write_text(content)
     with refused(BundleError, str(bundle / "bundle.json"), "expected a JSON object", f"got {found}", AGAIN):
@@ -88,7 +92,11 @@ def test_missing_field(bundle: Path, path: str, words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("path", "where"),
-    [("speed", "`speed`"), ("image.depth", "`depth` - at `bundle.image`"), ("state.gripper.unit", "bundle.state.gripper")],
+    [
+        ("speed", "`speed`"),
+        ("image.depth", "`depth` - at `bundle.image`"),
+        ("state.gripper.unit", "bundle.state.gripper"),
+    ],
 )
 def test_unknown_field(bundle: Path, path: str, where: str) -> None:
     set_value(bundle, path, 3)

@@ -69,7 +69,9 @@ def test_graph_with_an_input_that_the_manifest_has_not(bundle: Path, tmp_path: P
 
 def test_graph_without_an_output_that_the_manifest_has(bundle: Path, tmp_path: Path) -> None:
     chunk = read_manifest(bundle).graphs.chunk
-    build = GraphBuilder(msgspec.structs.replace(chunk, outputs=(Tensor(name="rows", shape=(8, 200), dtype="float32"),)))
+    build = GraphBuilder(
+        msgspec.structs.replace(chunk, outputs=(Tensor(name="rows", shape=(8, 200), dtype="float32"),))
+    )
     build.add("Identity", "previous_chunk", output="rows")
     put_file(bundle, "chunk.onnx", build.write(tmp_path).read_bytes())
     with refused(BundleError, str(bundle / "chunk.onnx"), "output `actions` is in bundle.json", "['rows']", AGAIN):

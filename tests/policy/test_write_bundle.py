@@ -21,9 +21,7 @@ def files_of(bundle: Path) -> dict[str, Path]:
 
 def everything_in(folder: Path) -> dict[str, bytes | None]:
     """All files below a folder with their content, and all folders."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def test_what_is_written_is_read(bundle: Path, tmp_path: Path) -> None:
@@ -147,7 +145,5 @@ def test_a_manifest_that_could_not_be_read_back_is_not_written(
 def test_nothing_is_written_outside_the_folder(bundle: Path, tmp_path: Path, name: str) -> None:
     before = everything_in(tmp_path)
     with refused(BundleError, str(tmp_path / "new"), "files: expected plain file names", repr(name)):
-        write_bundle(
-            tmp_path / "new", read_manifest(bundle), {**files_of(bundle), name: bundle / "chunk.onnx"}
-        )
+        write_bundle(tmp_path / "new", read_manifest(bundle), {**files_of(bundle), name: bundle / "chunk.onnx"})
     assert everything_in(tmp_path) == before

@@ -63,7 +63,7 @@ RATES = ((20, 100), (20, 20), (30, 50), (10, 25), (50, 75), (50, 250), (30, 250)
 """Action and command rates, [Hz]: whole ratios and others."""
 
 
-def random_schedule(random: np.random.Generator) -> Schedule:
+def random_schedule(random: np.random.Generator, steps: int) -> Schedule:
     """One schedule out of everything that can happen, for the tests that want the same ones every time."""
     length = int(random.integers(8, 33))
     action_hz, command_hz = RATES[random.choice(len(RATES), p=(0.2, 0.2, 0.2, 0.2, 0.1, 0.05, 0.03, 0.02))]
@@ -76,7 +76,7 @@ def random_schedule(random: np.random.Generator) -> Schedule:
         command_hz=command_hz,
         joints=int(random.integers(1, 8)),
         chunk_length=length,
-        ticks=max(20, 400 * action_hz // command_hz),
+        ticks=max(12, steps * action_hz // command_hz),
         margin=int(random.integers(1, 4)),
         window=int(random.choice((1, 4, 20, 100))),
         patience=int(random.integers(1, 8)),
@@ -101,7 +101,7 @@ def random_schedule(random: np.random.Generator) -> Schedule:
     )
 
 
-def fixed_schedules(count: int, seed: int = 20) -> list[Schedule]:
-    """The same schedules every time."""
+def fixed_schedules(count: int, steps: int = 300, seed: int = 20) -> list[Schedule]:
+    """The same schedules every time, each of about so many control steps."""
     random = np.random.default_rng(seed)
-    return [random_schedule(random) for _ in range(count)]
+    return [random_schedule(random, steps) for _ in range(count)]

@@ -1,0 +1,166 @@
+"""Drivers as processes: absent, killed and started again, told to stop, failing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.drivers.serving import eventually
+from tests.one_line import refused
+from unichunk.embodiments.drivers.process import run_driver
+from unichunk.embodiments.errors import LinkTimeout
+from unichunk.embodiments.link import DriverLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from unichunk.embodiments.spec import EmbodimentSpec
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts drivers; ends those that are left."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, module: bool = False) -> subprocess.Popen[str]:
+            program = ["-m", "unichunk.embodiments.drivers"] if module else ["-m", "tests.drivers.fake_driver"]
+            process = subprocess.Popen(
+                [sys.executable, *program, *arguments], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+            )
+            stack.callback(process.stderr.close)
+            stack.callback(process.wait, 10)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def test_an_absent_driver_is_said_to_be_absent(spec: EmbodimentSpec, endpoint: str) -> None:
+    with closing(DriverLink(endpoint, spec, timeout_s=0.2)) as link:
+        before = time.monotonic()
+        with refused(
+            LinkTimeout, f"no answer from the so101 driver for 0.2 s on {endpoint}: is `unichunk driver so101` running?"
+        ):
+            link.connect()
+        assert 0.2 <= time.monotonic() - before < 1.0
+        assert link.reconnect(0.1) is None
+
+
+def test_hardware_that_has_no_driver_yet_is_refused(endpoint: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_driver("so101", endpoint, simulated=False) != 0
+    assert capfd.readouterr().err == (
+        "error: there is no hardware driver for so101 yet: add --sim for the simulated robot\n"
+    )
+
+
+def test_an_unknown_robot_is_refused(endpoint: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_driver("hal9000", endpoint, simulated=True) != 0
+    assert capfd.readouterr().err.startswith("error: unknown embodiment 'hal9000': expected one of ")
+
+
+@pytest.mark.processes
+def test_a_killed_driver_comes_back_at_the_same_address(
+    spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    check_comeback(spec, endpoint, start)
+
+
+@pytest.mark.processes
+def test_a_killed_driver_comes_back_with_other_stream_ports(
+    spec: EmbodimentSpec, start: Callable[..., subprocess.Popen[str]], free_port: int
+) -> None:
+    check_comeback(spec, f"tcp://127.0.0.1:{free_port}", start)
+
+
+def check_comeback(spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]) -> None:
+    process = start(endpoint)
+    with closing(DriverLink(endpoint, spec, timeout_s=15)) as link:
+        first = link.connect()
+        drive(link, spec.rest)
+        eventually(lambda: link.sensors.newest() is not None)
+        process.kill()
+        process.wait(10)
+        assert link.reconnect(0.3) is None
+        eventually(lambda: not link.commands.send(0, spec.rest))
+        start(endpoint)
+        second = link.reconnect(15)
+        assert second is not None
+        assert second.boot != first.boot
+        drive(link, spec.rest + 0.1)
+        eventually(lambda: np.allclose(link.states.newest().q, spec.rest + 0.1, atol=0.01))
+        assert link.states.commanding
+        eventually(lambda: link.sensors.newest() is not None)
+        assert link.control.status().counters["accepted"] > 0
+
+
+def drive(link: DriverLink, q: np.ndarray) -> None:
+    """Command until the driver says that it follows."""
+
+    def followed() -> bool:
+        link.commands.send(0, q)
+        return link.states.newest() is not None and link.states.last_command_sequence > 0
+
+    eventually(followed)
+    for _ in range(20):
+        assert link.commands.send(0, q)
+        time.sleep(0.01)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_rest_with_status_0(
+    endpoint: str, start: Callable[..., subprocess.Popen[str]], number: signal.Signals
+) -> None:
+    process = start(endpoint)
+    assert "listening on" in process.stderr.readline()
+    process.send_signal(number)
+    assert process.wait(10) == 0
+    assert "stopped, the robot is at rest" in process.stderr.read()
+    assert sorted(path.name for path in Path(endpoint[6:]).parent.iterdir()) == ["driver.ipc.lock"]
+
+
+@pytest.mark.processes
+def test_a_second_driver_does_not_take_the_address_of_the_first(
+    spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    first = start(endpoint)
+    assert "listening on" in first.stderr.readline()
+    second = start(endpoint)
+    assert second.wait(10) == 1
+    assert second.stderr.read() == (
+        f"error: another driver is listening on {endpoint}: stop it or choose another --endpoint\n"
+    )
+    with closing(DriverLink(endpoint, spec)) as link:
+        link.connect()
+
+
+@pytest.mark.processes
+def test_a_driver_whose_camera_hangs_still_ends(endpoint: str, start: Callable[..., subprocess.Popen[str]]) -> None:
+    process = start(endpoint, "hang_in_capture_s=100")
+    assert "listening on" in process.stderr.readline()
+    process.terminate()
+    assert process.wait(15) == 1
+    assert process.stderr.read() == (
+        "error: the so101 driver stopped: its camera third_person did not end within 3 s\n"
+    )
+
+
+@pytest.mark.processes
+@pytest.mark.simulator
+def test_the_simulated_robot_dies_when_told_to(
+    spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = start("--embodiment", "so101", "--endpoint", endpoint, "--sim", "--fault", "die@0.2", module=True)
+    with closing(DriverLink(endpoint, spec, connect_timeout_s=20)) as link:
+        link.connect()
+        drive(link, spec.rest)
+        assert process.wait(10) == 1
+        assert "(MuJoCo twin, with faults)" in process.stderr.read()

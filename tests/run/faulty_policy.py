@@ -1,0 +1,66 @@
+"""A policy that goes wrong from a certain inference on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unichunk.runtime.policy import PolicyResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.policy import Policy
+
+
+class FaultyPolicy:
+    """Passes on to a policy, but for one fault.
+
+    Args:
+        policy: What answers.
+        after: Inferences that go well.
+        nan: Then actions are NaN.
+        error: Then this is raised.
+        stall_s: Then one inference takes this long, [s].
+    """
+
+    def __init__(
+        self, policy: Policy, *, after: int, nan: bool = False, error: Exception | None = None, stall_s: float = 0.0
+    ) -> None:
+        self._policy = policy
+        self._after = after
+        self._nan = nan
+        self._error = error
+        self._stall_s = stall_s
+        self.calls = 0
+
+    @property
+    def chunk_length(self) -> int:
+        return self._policy.chunk_length
+
+    @property
+    def max_delay(self) -> int:
+        return self._policy.max_delay
+
+    def infer(
+        self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
+    ) -> PolicyResult:
+        self.calls += 1
+        result = self._policy.infer(observation, previous_chunk, delay)
+        if self.calls <= self._after:
+            return result
+        if self._error is not None:
+            raise self._error
+        if self._stall_s and self.calls == self._after + 1:
+            time.sleep(self._stall_s)
+        if self._nan:
+            broken = {name: np.full_like(values, np.nan) for name, values in result.actions.items()}
+            return PolicyResult(result.unified, broken)
+        return result
+
+    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+        return self._policy.encode_actions(actions)
