@@ -96,8 +96,8 @@ class JointAdapter:
             if group is None or group.slots != key.slots:
                 found = "does not have it" if group is None else f"has it in {group.slots[0]}-{group.slots[1]}"
                 raise BundleError(
-                    f"{origin}: {section}.{name} in slots {key.slots[0]}-{key.slots[1]}, but {self._spec.name} {found}; "
-                    f"{REMEDY}"
+                    f"{origin}: {section}.{name} in slots {key.slots[0]}-{key.slots[1]}, but {self._spec.name} {found}"
+                    f"; {REMEDY}"
                 )
         missing = sorted(set(self._spec.groups) - set(keys)) if section == "action" else []
         if missing:

@@ -28,6 +28,6 @@ def _culprit(message: str, document: dict[str, Any], section: str, schema: type[
         try:
             msgspec.convert({**document, section: {key: value}}, schema)
         except msgspec.ValidationError as error:
-            if str(error) == message:
+            if str(error).partition(" - at ")[2] == message.partition(" - at ")[2]:
                 return str(key)
     return "[...]"

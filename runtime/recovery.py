@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def wait_for_recovery(
     link: RobotLink, robot: RobotSettings, reason: ExitReason, within_s: float, pause: Callable[[], None]
 ) -> bool:
-    """Wait until the driver answers and every camera delivers fresh, changing pictures.
+    """Wait until the driver answers, joint states arrive and every camera delivers fresh, changing pictures.
 
     Args:
-        link: The way to the driver; its sensors must be free to use.
+        link: The way to the driver; its sensors and states must be free to use.
         robot: The robot's constants.
         reason: What was lost: with DRIVER_LOST the link connects anew first.
         within_s: How long to wait, [s].
@@ -38,10 +38,11 @@ def wait_for_recovery(
         if not connected:
             connected = link.reconnect(min(0.5, remaining_s)) is not None
             continue
-        observation, now_ns = link.sensors.newest(), time.monotonic_ns()
+        observation, state, now_ns = link.sensors.newest(), link.states.newest(), time.monotonic_ns()
         problem = health.problem(observation, now_ns, since_ns)
-        fresh = observation is not None and observation.stamp_ns > since_ns and problem is None
-        if fresh and (reason is ExitReason.DRIVER_LOST or health.all_changed(since_ns)):
+        seen = observation is not None and observation.stamp_ns > since_ns and problem is None
+        felt = state is not None and state.stamp_ns > since_ns and not state.watchdog
+        if seen and felt and (reason is ExitReason.DRIVER_LOST or health.all_changed(since_ns)):
             return True
         link.sensors.wait(0.02)
     return False

@@ -32,7 +32,7 @@ def simulated_driver(embodiment: str, seed: int, faults: tuple[str, ...]) -> Ite
         The driver's endpoint.
 
     Raises:
-        UnichunkError: Where the driver does not come up; its own message is on standard error.
+        UnichunkError: Where the driver does not come up; with what it said.
     """
     with tempfile.TemporaryDirectory(prefix="unichunk-") as folder:
         endpoint = f"ipc://{Path(folder) / embodiment}.ipc"
@@ -41,9 +41,11 @@ def simulated_driver(embodiment: str, seed: int, faults: tuple[str, ...]) -> Ite
         for fault in faults:
             command += ["--fault", fault]
         # A session of its own: Ctrl-C goes to the runtime first, which holds the robot and then ends the driver.
-        process = subprocess.Popen(command, start_new_session=True)  # noqa: S603  our own interpreter, our own module
+        said = Path(folder) / "said"
+        with said.open("wb") as file:
+            process = subprocess.Popen(command, start_new_session=True, stderr=file)  # noqa: S603  our own module
         try:
-            _wait_until_up(process, Path(folder) / f"{embodiment}.ipc")
+            _wait_until_up(process, Path(folder) / f"{embodiment}.ipc", said)
             yield endpoint
         finally:
             process.terminate()
@@ -54,14 +56,13 @@ def simulated_driver(embodiment: str, seed: int, faults: tuple[str, ...]) -> Ite
                 process.wait()
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], socket: Path) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], socket: Path, said: Path) -> None:
     deadline = time.monotonic() + START_S
     while not socket.exists():
         status = process.poll()
         if status is not None:
-            raise UnichunkError(
-                f"the simulated driver ended with status {status} before it was up: see its message above"
-            )
+            last = "".join(said.read_text(errors="replace").strip().splitlines()[-1:])
+            raise UnichunkError(f"the simulated driver did not come up (status {status}): {last}")
         if time.monotonic() > deadline:
             raise UnichunkError(f"the simulated driver was not up after {START_S:g} s: is the machine overloaded?")
         time.sleep(0.02)

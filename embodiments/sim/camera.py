@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unichunk.embodiments.sim.mujoco_import import SimulatorUnavailable, mujoco
+from unichunk.embodiments.sim.mujoco_import import RENDERING_HINT, SimulatorUnavailable, mujoco
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,10 +39,8 @@ class CameraRenderer:
         try:
             self._renderer = mujoco.Renderer(model, height, width, max_geom=200)
         except Exception as error:  # noqa: BLE001 - graphics libraries fail in many ways, always for one reason
-            raise SimulatorUnavailable(
-                f"off-screen rendering does not work ({type(error).__name__}: {error}): install the Debian packages "
-                "libegl1, libegl-mesa0 and libgl1-mesa-dri, and leave MUJOCO_GL unset or at egl"
-            ) from None
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            raise SimulatorUnavailable(f"off-screen rendering does not work ({cause}): {RENDERING_HINT}") from None
         for flag in _FLAGS_OFF:
             self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, flag)] = 0
 

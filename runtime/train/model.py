@@ -96,4 +96,7 @@ class ChunkGraph(nn.Module):
             # dt / (1 - t) with t = step / K: the last step lands on the prediction.
             rows = torch.where(locked, prefix, rows + (clean - rows) / (self.steps - step))
         spread = torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1).index_select(1, self.spread)
-        return torch.where(locked, previous_chunk, spread)
+        # The last lock picks whole rows: the `Where` of some engines turns -0.0 into 0.0, a copy keeps every bit.
+        own = torch.arange(len(spread))
+        picked = torch.where(locked[:, 0], own + len(spread), own)
+        return torch.cat([spread, previous_chunk]).index_select(0, picked)

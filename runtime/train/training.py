@@ -27,6 +27,7 @@ class TrainingSettings:
 
     Attributes:
         minutes: Wall-clock budget of the loop, [min].
+        most_steps: Steps after which it ends even within the budget.
         learning_rate: Its peak; a short warm-up, then a cosine to zero over the budget.
         warm_up_steps: Length of the warm-up.
         average: Decay of the moving average of the weights.
@@ -38,6 +39,7 @@ class TrainingSettings:
     """
 
     minutes: float
+    most_steps: int | None = None
     learning_rate: float = 1.2e-3
     warm_up_steps: int = 200
     average: float = 0.998
@@ -67,7 +69,7 @@ def train(
     averaged = copy.deepcopy(policy).requires_grad_(requires_grad=False)
     begin = reported = time.monotonic()
     step, sums = 0, torch.zeros(3)
-    while (spent := (time.monotonic() - begin) / (60.0 * settings.minutes)) < 1.0:
+    while (spent := _spent(settings, time.monotonic() - begin, step)) < 1.0:
         for group in optimizer.param_groups:
             warm = min(1.0, (step + 1) / settings.warm_up_steps)
             group["lr"] = settings.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * spent))
@@ -84,6 +86,12 @@ def train(
             report(f"training: {100 * spent:3.0f} %, step {step}, flow loss {flow_mean:.5f}, goal loss {goal_mean:.5f}")
             reported, sums = time.monotonic(), torch.zeros(3)
     return averaged.eval(), step
+
+
+def _spent(settings: TrainingSettings, seconds: float, steps: int) -> float:
+    """Share of the budget that is used up."""
+    by_steps = 0.0 if settings.most_steps is None else steps / settings.most_steps
+    return max(seconds / (60.0 * settings.minutes), by_steps)
 
 
 def losses(policy: FlowPolicy, batch: Batch, settings: TrainingSettings) -> tuple[Tensor, Tensor]:

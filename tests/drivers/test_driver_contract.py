@@ -215,7 +215,7 @@ def test_bad_commands_are_counted_and_ignored(served, link, changes, counter):
 def test_positions_beyond_the_limits_are_clamped(served, link):
     q = state(link).q.copy()
     q[5] = served.spec.limits.upper[5] + 1.0
-    follow(link, q, 1.0)
+    follow(link, q, 0.7)
     assert count(link, "clamped") > 0
     assert state(link).q[5] == pytest.approx(served.spec.limits.upper[5], abs=0.02)
 

@@ -164,3 +164,21 @@ def test_the_simulated_robot_dies_when_told_to(
         drive(link, spec.rest)
         assert process.wait(10) == 1
         assert "(MuJoCo twin, with faults)" in process.stderr.read()
+
+
+@pytest.mark.processes
+def test_commands_that_were_held_up_are_not_followed_afterwards(
+    spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = start(endpoint)
+    with closing(DriverLink(endpoint, spec, connect_timeout_s=20)) as link:
+        link.connect()
+        drive(link, spec.rest)
+        process.send_signal(signal.SIGSTOP)
+        for _ in range(20):
+            link.commands.send(0, spec.rest + 0.2)
+        time.sleep(2 * spec.watchdog_s)
+        process.send_signal(signal.SIGCONT)
+        eventually(lambda: link.control.status().counters["untimely"] == 20)
+        eventually(lambda: link.states.newest().watchdog)
+        assert np.allclose(link.states.newest().q, spec.rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -107,10 +108,8 @@ def test_damaged_messages_are_read_or_refused(message: msgspec.Struct, data: st.
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
     for decoder in DECODERS:
-        try:
+        with suppress(MessageError):
             decoder.decode(cut)
-        except MessageError as error:
-            assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("header", [b"\xdd", b"\xdf", b"\xc6", b"\xdb", b"\xc9"])

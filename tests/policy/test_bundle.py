@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.one_line import refused
+from tests.one_line import refused, refused_at_most
 from tests.policy.damage import delete_value, manifest_of, put_manifest, set_value
 from tests.policy.tiny_bundle import write_tiny_bundle
 from unichunk.runtime.errors import BundleError
@@ -230,10 +230,9 @@ def test_whatever_is_changed_only_a_bundle_error_comes_out_and_what_loads_runs(s
             place[last] = data.draw(VALUES)
     put_manifest(shared_bundle, document)
     try:
-        policy = Policy.load(shared_bundle)
-        policy.infer(policy.example_observation())
-    except BundleError as error:
-        assert "\n" not in str(error)
+        with refused_at_most(BundleError):
+            policy = Policy.load(shared_bundle)
+            policy.infer(policy.example_observation())
     finally:
         (shared_bundle / "bundle.json").write_text(original)
 
@@ -247,8 +246,7 @@ def test_whatever_bytes_are_damaged_only_a_bundle_error_comes_out(shared_bundle:
     damaged[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))
     (shared_bundle / name).write_bytes(damaged[: data.draw(st.integers(1, len(original)))])
     try:
-        Policy.load(shared_bundle)
-    except BundleError as error:
-        assert "\n" not in str(error)
+        with refused_at_most(BundleError):
+            Policy.load(shared_bundle)
     finally:
         (shared_bundle / name).write_bytes(original)

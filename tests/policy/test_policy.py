@@ -11,8 +11,11 @@ from tests.one_line import refused
 from tests.policy.tiny_bundle import write_tiny_bundle
 from unichunk.runtime.errors import ObservationError
 from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.runtime.policy.engine import OnnxRuntimeEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -114,6 +117,20 @@ def test_locked_rows_come_back_bit_by_bit(policy: Policy, observation: dict[str,
         assert bits(unified[row]) != bits(previous[row])
 
 
+class UnlockedEngine:
+    """A chunk graph that has forgotten its lock."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return {"actions": np.full((T, 200), 0.25, np.float32)}
+
+
+def test_a_graph_that_does_not_lock_is_not_covered_up(folder: Path, observation: dict[str, Any]) -> None:
+    manifest = read_manifest(folder)
+    prefix = OnnxRuntimeEngine(folder / "prefix.onnx", manifest.graphs.prefix)
+    policy = Policy(manifest, prefix, UnlockedEngine())
+    assert (policy.infer(observation, some_chunk(), 4).unified == 0.25).all()
+
+
 @pytest.mark.parametrize("delay", range(T + 1))
 def test_rows_that_are_not_locked_do_not_leak(policy: Policy, observation: dict[str, Any], delay: int) -> None:
     previous, other = some_chunk(), some_chunk()
@@ -145,8 +162,9 @@ def test_arguments_are_left_as_they_were(policy: Policy, observation: dict[str, 
 def test_double_precision_and_plain_lists_are_taken(policy: Policy, observation: dict[str, Any]) -> None:
     observation["state.gripper"] = [0.5]
     observation["state.arm_joints"] = np.zeros((1, 5))
-    previous = some_chunk().astype(np.float64)
-    assert bits(policy.infer(observation, previous, np.int64(2)).unified[:2]) == bits(some_chunk()[:2])
+    previous: Any = some_chunk().astype(np.float64)
+    delay: Any = np.int64(2)
+    assert bits(policy.infer(observation, previous, delay).unified[:2]) == bits(some_chunk()[:2])
 
 
 def test_state_image_and_instruction_all_arrive(policy: Policy, observation: dict[str, Any]) -> None:

@@ -117,9 +117,10 @@ def test_an_interrupt_midway_leaves_the_older_bundle(
     def interrupted(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "write_bytes", interrupted)
-        write_bundle(bundle, read_manifest(bundle), files_of(bundle))
+    manifest = read_manifest(bundle)
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(bundle, manifest, files_of(bundle))
     assert everything_in(tmp_path) == before
 
 

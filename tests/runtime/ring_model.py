@@ -74,20 +74,18 @@ class RingModel:
         self.committed: dict[int, ModelRow] = {}
         self.executed: dict[int, ModelRow] = {}
         self.tally = Tally()
-        self.cursor = self.end = self.oldest = 0
+        self.cursor = self.end = self.oldest = self.committed_end = 0
         self.promise = Promise(0, 0)
 
     def start(self, tick: int, rows: int, unified: Unified, joints: Joints) -> None:
         self.rows = {t: ModelRow(unified, joints, SEED_CHUNK) for t in range(tick - 2, tick + rows)}
         self.cursor, self.end, self.oldest = tick - 1, tick + rows, tick - 2
-
-    @property
-    def committed_end(self) -> int:
-        return max(self.committed, default=self.cursor) + 1
+        self.committed_end = tick
 
     def commit(self, tick: int, delay: int, told: Unified) -> None:
         self._fill_to(tick + delay)
         self.promise = Promise(tick, delay)
+        self.committed_end = max(self.committed_end, tick + delay)
         for t in range(tick, tick + delay):
             # What was promised before and what runs now must not have changed either.
             assert self.committed.setdefault(t, self.rows[t]).same(self.rows[t]), f"the committed row of tick {t} changed"

@@ -22,7 +22,7 @@ def schedules(draw: st.DrawFn, rates: tuple[tuple[int, int], ...] = WHOLE_STEPS,
     """Anything that can happen."""
     action_hz, command_hz = draw(st.sampled_from(rates))
     length = draw(st.integers(8, 32))
-    usual = st.integers(0, 1000 * draw(st.integers(1, length // 2)))
+    usual = st.integers(200, 1000 * draw(st.integers(1, length // 2)))
     stall = st.integers(1000, 4000 * length)
     return Schedule(
         action_hz=action_hz,
@@ -62,7 +62,7 @@ def covered_schedules(draw: st.DrawFn, rates: tuple[tuple[int, int], ...] = WHOL
     lateness = draw(cycled(st.integers(0, 500)))
     # What is measured before the run includes the observation's age; all of it, and the margin, must fit T / 2.
     room = 1000 * (length // 2 - 1) - period - max(lateness) - 10
-    longest = draw(st.integers(10, room))
+    longest = draw(st.integers(200, room))
     action_hz, command_hz = draw(st.sampled_from(rates))
     return Schedule(
         action_hz=action_hz,
@@ -78,7 +78,7 @@ def covered_schedules(draw: st.DrawFn, rates: tuple[tuple[int, int], ...] = WHOL
         spare=draw(st.integers(0, 2 * length)),
         seeded=length,
         measured=longest,
-        latencies=draw(cycled(st.integers(1, longest))),
+        latencies=draw(cycled(st.integers(200, longest))),
         camera_period=period,
         camera_lateness=lateness,
         control_lateness=draw(cycled(st.floats(0.0, 0.95), 3)),

@@ -36,11 +36,3 @@ def test_locked_rows_come_back_bit_by_bit(policy, delay):
     used = [*range(50, 55), 18]
     assert (np.delete(result.unified[delay:], used, axis=1) == 0.0).all()
     assert np.isfinite(result.unified).all()
-
-
-def test_the_postfix_goes_on_from_the_prefix(policy):
-    adapter, spec = JointAdapter(load_spec("so101")), load_spec("so101")
-    prefix = spec.rest + np.linspace(0.0, 0.2, policy.chunk_length)[:, None]
-    previous = policy.encode_actions(adapter.actions(prefix))
-    joints = adapter.joints(policy.infer(policy.example_observation(), previous, 4).actions)
-    assert np.abs(joints[4] - joints[3]).max() < 1.5 * 0.5 * spec.limits.velocity[0] / spec.action_hz

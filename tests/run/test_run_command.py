@@ -1,0 +1,228 @@
+"""`unichunk run` as a user meets it: a process, its exit status, its report, one clear line for what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.policy.tiny_bundle import write_tiny_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.processes
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "unichunk.server.command_line", *arguments]
+    environment = {**os.environ, "COLUMNS": "200"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    with start(*arguments, folder=folder) as process:
+        output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+def refused(*arguments: str, folder: Path) -> str:
+    """Run what must be refused; return its one line."""
+    status, output, errors = run("run", *arguments, folder=folder)
+    assert status == 3, errors
+    assert output == ""
+    assert len(errors.splitlines()) == 1, errors
+    assert errors.startswith("unichunk run: ")
+    return errors
+
+
+def report_of(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
+
+
+def test_unknown_embodiment(tmp_path: Path) -> None:
+    line = refused("--embodiment", "so100", "--sim", folder=tmp_path)
+    assert "'so100'" in line
+    assert "so101" in line
+
+
+def test_neither_simulator_nor_driver(tmp_path: Path) -> None:
+    assert "either --sim" in refused("--embodiment", "so101", folder=tmp_path)
+
+
+@pytest.mark.parametrize("duration", ["0", "-1", "nan"])
+def test_a_duration_that_is_none(tmp_path: Path, duration: str) -> None:
+    assert "--duration" in refused("--embodiment", "so101", "--sim", "--duration", duration, folder=tmp_path)
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    line = refused("--embodiment", "so101", "--sim", "--policy", "nowhere", folder=tmp_path)
+    assert "nowhere" in line
+    assert "bundle.json" in line
+
+
+def test_a_bundle_for_another_robot(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "other", embodiments=["g1_o6"])
+    line = refused("--embodiment", "so101", "--sim", "--policy", "other", folder=tmp_path)
+    assert "g1_o6" in line
+    assert "so101" in line
+
+
+def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = refused("--embodiment", "so101", "--sim", "--report", "file/report.json", folder=tmp_path)
+    assert "file/report.json" in line
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_report_path_that_is_a_folder(tmp_path: Path) -> None:
+    assert "is a folder" in refused("--embodiment", "so101", "--sim", "--report", ".", folder=tmp_path)
+
+
+def test_an_endpoint_that_is_none(tmp_path: Path) -> None:
+    assert "ipc:///" in refused("--embodiment", "so101", "--driver", "localhost:5600", folder=tmp_path)
+
+
+def test_an_absent_driver_is_reported_and_exits_4(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/nobody.ipc"
+    status, output, _ = run(
+        "run", "--embodiment", "so101", "--driver", endpoint, "--report", "report.json", folder=tmp_path
+    )
+    assert status == 4
+    assert "is `unichunk driver so101` running?" in output
+    report = report_of(tmp_path / "report.json")
+    assert report["exit_reason"] == "driver_lost"
+    assert report["state"] == "stopped"
+    assert report["ticks"] == 0
+
+
+def test_embodiments_as_json(tmp_path: Path) -> None:
+    status, output, _ = run("embodiments", "--json", folder=tmp_path)
+    assert status == 0
+    entries = {entry["name"]: entry for entry in json.loads(output)}
+    assert entries["so101"]["action_hz"] == 20
+    assert entries["so101"]["command_hz"] == 100
+    assert entries["so101"]["twin"] is True
+
+
+def test_a_driver_without_hardware_says_so(tmp_path: Path) -> None:
+    status, _, errors = run("driver", "so101", folder=tmp_path)
+    assert status != 0
+    assert "--sim" in errors
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.simulator
+def test_a_run_on_the_twin_with_the_shipped_policy(tmp_path: Path) -> None:
+    status, output, errors = run(
+        "run", "--embodiment", "so101", "--sim", "--duration", "3", "--report", "report.json", folder=tmp_path
+    )
+    assert status == 0, errors
+    assert "completed" in output
+    report = report_of(tmp_path / "report.json")
+    assert report["ticks"] >= 60
+    assert report["policy_ticks"] > 0
+    assert report["delay_ticks"] >= 1
+    for name in ("p50", "p95", "p99", "max"):
+        assert report["chunk_latency_ms"][name] > 0
+    for name in ("p50", "p99", "p999", "max"):
+        assert name in report["lateness_us"]
+    for name in ("underruns", "commitment_violations", "guard_interventions", "max_command_step"):
+        assert report[name] >= 0
+    assert set(report["task"]) >= {"policy_error_m", "expert_error_m", "no_motion_error_m"}
+    assert report["exit_reason"] == "completed"
+    for joint, step in report["max_command_step_by_joint"].items():
+        assert step <= report["command_step_limit_by_joint"][joint] + 1e-6
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_holds_the_robot_and_writes_the_report(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    with start(
+        "run", "--embodiment", "so101", "--sim", "--duration", "60", "--report", "report.json", folder=tmp_path
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("time "):
+                break
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    assert process.returncode == status
+    report = report_of(tmp_path / "report.json")
+    assert [event["kind"] for event in report["events"]][-2:] == ["holding", "stopped"]
+
+
+@pytest.mark.simulator
+def test_an_open_ended_run_ends_as_asked_when_interrupted(tmp_path: Path) -> None:
+    with start("run", "--embodiment", "so101", "--sim", "--report", "report.json", folder=tmp_path) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("time "):
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert report_of(tmp_path / "report.json")["exit_reason"] == "interrupted"
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [("freeze_camera@1", 5, "sensor_fault"), ("stall_camera@1", 5, "sensor_fault"), ("die@1", 4, "driver_lost")],
+)
+def test_faults_of_the_robot_end_in_a_report(tmp_path: Path, fault: str, status: int, reason: str) -> None:
+    got, _, errors = run(
+        *("run", "--embodiment", "so101", "--sim", "--duration", "60"),
+        *("--report", "report.json", "--fault", fault),
+        folder=tmp_path,
+    )
+    assert got == status, errors
+    report = report_of(tmp_path / "report.json")
+    assert report["exit_reason"] == reason
+    assert "holding" in [event["kind"] for event in report["events"]]
+
+
+@pytest.mark.simulator
+def test_a_driver_that_is_killed_and_comes_back(tmp_path: Path) -> None:
+    """The whole way, in processes: kill -9, start again at the same place, and the run goes on."""
+    endpoint = f"ipc://{tmp_path}/driver.ipc"
+    serve = ("driver", "so101", "--sim", "--endpoint", endpoint)
+    first = start(*serve, folder=tmp_path)
+    process = start(
+        *("run", "--embodiment", "so101", "--driver", endpoint, "--duration", "4", "--report", "report.json"),
+        folder=tmp_path,
+    )
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("time "):
+                break
+        first.kill()
+        first.communicate()
+        time.sleep(0.5)
+        second = start(*serve, folder=tmp_path)
+        try:
+            process.communicate(timeout=60)
+        finally:
+            second.terminate()
+            second.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+        first.kill()
+        first.communicate()
+    report = report_of(tmp_path / "report.json")
+    assert report["exit_reason"] == "completed"
+    assert [event["kind"] for event in report["events"]][2:7] == [
+        *("running", "holding", "recovered", "syncing", "running")
+    ]
+    assert process.returncode == 0
