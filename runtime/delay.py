@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
 from unichunk.runtime.chunking import required_delay
 
 
@@ -37,6 +35,8 @@ class DelayEstimator:
         self._patience = patience
         self._ages: deque[float] = deque(maxlen=window)
         self._processing: deque[float] = deque(maxlen=window)
+        self._upper_age = 0.0
+        self._upper_processing = 0.0
         self._delay = 0
         self._calm = 0
 
@@ -49,6 +49,8 @@ class DelayEstimator:
         """
         self._ages.append(age_s)
         self._processing.append(processing_s)
+        self._upper_age = self._upper(self._ages)
+        self._upper_processing = self._upper(self._processing)
         needed = required_delay(self.latency_s(), self._action_hz, self._margin)
         self._calm = self._calm + 1 if needed < self._delay else 0
         if needed > self._delay:
@@ -59,13 +61,16 @@ class DelayEstimator:
 
     def latency_s(self, age_s: float = 0.0) -> float:
         """Latency to cover, [s], for an observation that is at least `age_s` old."""
-        return max(self._upper(self._ages), age_s) + self._upper(self._processing)
+        return max(self._upper_age, age_s) + self._upper_processing
 
     def delay(self, age_s: float = 0.0) -> int:
         """D for an inference that starts now on an observation of this age, [ticks]."""
         return max(self._delay, required_delay(self.latency_s(age_s), self._action_hz, self._margin))
 
     def _upper(self, values: deque[float]) -> float:
-        if not values:
-            return 0.0
-        return max(float(np.quantile(values, self._quantile)), values[-1])
+        ordered = sorted(values)
+        position = self._quantile * (len(ordered) - 1)
+        below = int(position)
+        above = min(below + 1, len(ordered) - 1)
+        quantile = ordered[below] + (position - below) * (ordered[above] - ordered[below])
+        return max(quantile, values[-1])

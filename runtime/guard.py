@@ -38,11 +38,17 @@ class Guard:
         self._limits = limits
         self._period = 1.0 / command_hz
         self._reach = limits.acceleration * self._period
-        self._quantum = limits.acceleration * self._period**2
+        quantum = limits.acceleration * self._period**2
+        self._eight_per_quantum = 8.0 / quantum
+        self._half_quantum = 0.5 * quantum
         self._command: NDArray[np.float64] = np.zeros(n)
         self._velocity: NDArray[np.float64] = np.zeros(n)
+        # The last target, drawn into the position limits: what lies outside cannot be followed, however far it is.
         self._target: NDArray[np.float64] = np.zeros(n)
         self._correction: NDArray[np.float64] = np.zeros(n)
+        self._goal: NDArray[np.float64] = np.zeros(n)
+        self._amount: NDArray[np.float64] = np.zeros(n)
+        self._rooms: NDArray[np.float64] = np.zeros((3, n))
         self.rejected = 0
         """Targets that were not finite and were replaced by the last good one."""
 
@@ -88,9 +94,11 @@ class Guard:
             return True
         self._advance(target)
         np.subtract(self._command, target, out=self._correction)
-        changed = bool((np.abs(self._correction) > TOLERANCE).any())
+        np.abs(self._correction, out=self._amount)
+        changed = bool(self._amount.max() > TOLERANCE)
         if not changed:
-            np.clip(target, self._limits.lower, self._limits.upper, out=self._command)
+            # The last target is this one, drawn into the limits by a rounding error at most.
+            self._command[:] = self._target
             self._correction[:] = 0.0
         return changed
 
@@ -103,20 +111,28 @@ class Guard:
         self._correction[:] = 0.0
 
     def _advance(self, target: NDArray[np.float64]) -> None:
-        limits, h = self._limits, self._period
-        error = self._target - self._command
-        wanted = (target - self._target) / h + np.sign(error) * self._stopping(np.abs(error))
-        up = np.minimum(limits.velocity, self._stopping(limits.upper - self._command))
-        down = np.minimum(limits.velocity, self._stopping(self._command - limits.lower))
-        velocity = np.clip(wanted, self._velocity - self._reach, self._velocity + self._reach)
-        np.clip(velocity, -down, up, out=velocity)
-        self._velocity[:] = velocity
-        self._command += velocity * h
-        np.clip(self._command, limits.lower, limits.upper, out=self._command)
-        self._target[:] = target
+        limits, h, command, velocity, goal = self._limits, self._period, self._command, self._velocity, self._goal
+        np.maximum(target, limits.lower, out=goal)
+        np.minimum(goal, limits.upper, out=goal)
+        error = self._target - command
+        # One evaluation for the way to the target and to both ends: a call costs more than the arithmetic.
+        rooms = self._rooms
+        np.abs(error, out=rooms[0])
+        np.subtract(limits.upper, command, out=rooms[1])
+        np.subtract(command, limits.lower, out=rooms[2])
+        catch_up, up, down = self._stopping(rooms)
+        wanted = (goal - self._target) / h + np.copysign(catch_up, error)
+        np.maximum(wanted, velocity - self._reach, out=wanted)
+        np.minimum(wanted, velocity + self._reach, out=wanted)
+        np.maximum(wanted, -np.minimum(limits.velocity, down), out=wanted)
+        np.minimum(wanted, np.minimum(limits.velocity, up), out=velocity)
+        command += velocity * h
+        np.maximum(command, limits.lower, out=command)
+        np.minimum(command, limits.upper, out=command)
+        self._target[:] = goal
 
-    def _stopping(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Largest velocity from which a joint stops within a distance, shape (n,), [rad/s]."""
-        room = np.maximum(distance, 0.0)
-        n = np.floor((np.sqrt(1.0 + 8.0 * room / self._quantum) - 1.0) * 0.5)
-        return (room + self._quantum * n * (n + 1.0) * 0.5) / ((n + 1.0) * self._period)
+    def _stopping(self, room: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Largest velocities from which joints stop within distances >= 0, shape (..., n), [rad/s]."""
+        n = np.floor((np.sqrt(1.0 + self._eight_per_quantum * room) - 1.0) * 0.5)
+        following = n + 1.0
+        return (room + self._half_quantum * n * following) / (following * self._period)

@@ -45,13 +45,22 @@ class RobotSettings:
 class StateSource(Protocol):
     """Where joint states come from, apart from observations."""
 
+    @property
+    def commanding(self) -> bool:
+        """Whether the driver's newest state says that it follows us; False after it was started anew."""
+        ...
+
     def newest(self) -> RobotState | None:
         """The newest state; None until there is one. Never blocks."""
         ...
 
 
-class TaskControl(Protocol):
-    """Asks a simulated robot's driver how well the task is done; a real one's answers are empty."""
+class DriverControl(Protocol):
+    """Calls to the driver. The task's are answered by simulated robots; a real one's numbers are empty."""
+
+    def ping(self) -> float:
+        """Measure the round trip, [s]; keeps the driver's attention and its clock's offset fresh."""
+        ...
 
     def task_begin(self) -> None:
         """Begin to measure."""
@@ -81,7 +90,7 @@ class RobotLink(Protocol):
         ...
 
     @property
-    def control(self) -> TaskControl:
+    def control(self) -> DriverControl:
         """For the supervisor."""
         ...
 

@@ -71,6 +71,12 @@ class RunChecks:
                 f"no joint state from the {self._robot.name} driver for {age_s:.1f} s: did it die?",
                 recoverable=True,
             )
+        if not self._states.commanding:
+            raise Trouble(
+                ExitReason.DRIVER_LOST,
+                f"the {self._robot.name} driver does not follow this runtime any more: it was started anew",
+                recoverable=True,
+            )
         if state is not None and state.watchdog:
             raise Trouble(
                 ExitReason.DRIVER_LOST,

@@ -51,6 +51,9 @@ SYNC_FRACTION: Final = 0.25
 LOOK_S: Final = 0.02
 """How often the supervisor looks at everything, [s]."""
 
+PING_S: Final = 2.0
+"""How often the driver is called while running, so that the offset between two hosts' clocks stays known, [s]."""
+
 REST_S: Final = 1.0
 """How long braking to rest may take before the supervisor goes on all the same, [s]."""
 
@@ -83,6 +86,7 @@ class Supervisor:
         self._options = options
         self._look = look
         self._task_begun = False
+        self._next_ping = 0.0
         self._ring = RingBuffer(4 * policy.chunk_length, policy.chunk_length, robot.limits.size, robot.fallback)
         self._estimator = DelayEstimator(robot.action_hz, robot.delay_margin_ticks)
         self._first_row = FirstRow(link.sensors, policy, adapter, options.instruction)
@@ -237,6 +241,9 @@ class Supervisor:
         self._checks.driver()
         self._checks.sensors()
         self._checks.policy()
+        if time.monotonic() > self._next_ping:
+            self._next_ping = time.monotonic() + PING_S
+            self._link.control.ping()
         duration_s = self._options.duration_s
         if duration_s is not None and self.elapsed_s >= duration_s:
             raise Trouble(ExitReason.COMPLETED, f"ran for {duration_s:g} s as asked")

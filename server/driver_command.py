@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from unichunk.embodiments.drivers.faults import parse_fault
-from unichunk.embodiments.drivers.process import run_driver
+from unichunk.embodiments.drivers.process import EXIT_FAILED, run_driver
 from unichunk.embodiments.link.endpoints import default_endpoint
 from unichunk.runtime.errors import UnichunkError
 
@@ -41,5 +41,5 @@ class Driver:
             faults = [parse_fault(text) for text in self.fault]
         except UnichunkError as error:
             sys.stderr.write(f"unichunk driver: {error}\n")
-            return 3
+            return EXIT_FAILED
         return run_driver(self.embodiment, endpoint, simulated=self.sim, seed=self.seed, faults=faults)

@@ -26,7 +26,7 @@ from unichunk.runtime.report import build_report, check_report_path, write_repor
 from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
 from unichunk.server.live_view import LiveView
-from unichunk.server.simulated_driver import simulated_driver
+from unichunk.server.simulated_driver import START_S, simulated_driver
 from unichunk.server.summary import summary
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ class Run:
         robot = robot_settings(spec, policy, adapter)
         options = RunOptions(self.instruction, self.duration, self.replan_below)
         with contextlib.ExitStack() as stack:
-            link = DriverLink(stack.enter_context(self._endpoint()), spec)
+            endpoint = stack.enter_context(self._endpoint())
+            link = DriverLink(endpoint, spec, connect_timeout_s=START_S if self.sim else None)
             view = stack.enter_context(LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration))
             missing = stack.enter_context(realtime_process(lock_memory=self.lock_memory))
             supervisor = Supervisor(link, robot, policy, adapter, options, view)

@@ -86,7 +86,7 @@ def assemble(
         return DriverStatus(
             id=0,
             holder=lease.holder,
-            watchdog=watchdog.tripped(lease.grant),
+            watchdog=lease.suspended and watchdog.tripped(lease.grant),
             counters=counters.as_dict(),
             frames={name: camera.published for name, camera in cameras.items()},
         )

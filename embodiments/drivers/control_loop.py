@@ -85,6 +85,9 @@ class ControlLoop:
         suspended = self._lease.suspended
         if self._watchdog.look(self._intake.grant, now_ns, commanded=q is not None, suspended=suspended):
             self._device.rest()
+            if self._watchdog.tripped(self._intake.grant):
+                # Whoever commanded knows no more where the robot stands: not a command before another hello.
+                self._lease.suspend()
         self._counters.watchdog_trips = self._watchdog.trips
 
     def _arrived(self) -> Iterator[bytes]:
@@ -102,7 +105,7 @@ class ControlLoop:
             stamp_ns=time.monotonic_ns(),
             q=q,
             dq=dq,
-            watchdog=self._watchdog.tripped(grant),
+            watchdog=self._lease.suspended and self._watchdog.tripped(grant),
             session="" if grant is None else grant.session,
             last_command_sequence=self._intake.last_sequence,
         )

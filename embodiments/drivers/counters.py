@@ -13,7 +13,7 @@ class Counters:
         accepted: Commands that were valid; the newest of each period is followed.
         malformed: Messages on the command socket that were no command.
         foreign: Commands of a session that does not hold the lease.
-        suspended: Commands that came between `stop` and the next hello.
+        suspended: Commands that came between `stop`, or a rest by the watchdog, and the next hello.
         stale: Commands whose sequence number had been reached before.
         untimely: Commands stamped further from now than the watchdog time: held up on the way, or by a wrong clock.
         wrong_shape: Commands for another number of joints, or of another type than float64.

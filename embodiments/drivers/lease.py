@@ -34,7 +34,7 @@ class Lease:
         self.grant: Grant | None = None
         """Who holds it now."""
         self.suspended = False
-        """True from `stop` to the next hello: nobody's commands are followed."""
+        """True from `stop`, or a rest by the watchdog, to the next hello: nobody's commands are followed."""
 
     @property
     def holder(self) -> str:

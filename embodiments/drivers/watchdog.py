@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 class Watchdog:
     """Looks at every command period. Knows no clock; used by the control loop only.
 
-    A session whose commands stopped may simply go on: the first new command ends the rest. Whoever commands must
-    therefore start again from where the robot stands.
+    After a rest the control loop follows no command until the session says hello again: by then the robot may stand
+    elsewhere than the commands speak of, and whoever commands must start again from where it stands.
 
     Args:
         patience_ns: Without a command for longer than this, a commanded robot is brought to rest, [ns].

@@ -24,7 +24,7 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="call"):
 
 
 class Hello(_Call, frozen=True, kw_only=True, tag="hello"):
-    """Ask for the command lease. Said again by the session that holds it, it also ends a `stop`."""
+    """Ask for the command lease. Said again by the session that holds it, it ends a `stop` or a watchdog's rest."""
 
     protocol: int
     client: Text

@@ -48,7 +48,7 @@ class State(_Message, frozen=True, kw_only=True, eq=False, tag="state"):
         q: Joint positions, shape (n,), float64, [rad].
         dq: Joint velocities, shape (n,), float64, [rad/s].
         watchdog: True from the moment the driver brought the robot to rest because its session's commands stopped (or
-            it was told to stop) until that session commands again or another one takes over.
+            it was told to stop) until that session says hello again or another one takes over.
         session: The session that holds the lease, empty for none.
         last_command_sequence: Sequence number of the newest command that was followed, -1 before the first.
     """

@@ -143,15 +143,21 @@ def test_observations_have_frames_of_the_right_size_and_the_state_next_to_them(s
     assert abs(second.state.stamp_ns - second.stamp_ns) < 5 * 1e9 / served.spec.command_hz
 
 
-def test_without_commands_the_robot_comes_to_rest_and_may_be_commanded_again(served, link):
+def test_without_commands_the_robot_comes_to_rest_until_the_session_says_hello_again(served, link):
     far = state(link).q + np.array([1.9, 0, 0, 0, 0, 0])
     assert link.commands.send(0, far)
     eventually(lambda: state(link).watchdog)
     assert count(link, "watchdog_trips") == 1
     assert link.control.status().watchdog
     assert_still(link)
-    follow(link, state(link).q, 0.1)
+    link.commands.send(0, far)
+    eventually(lambda: count(link, "suspended") >= 1)
+    assert_still(link)
+    assert link.reconnect(1.0) is not None
     eventually(lambda: not state(link).watchdog)
+    before = count(link, "accepted")
+    follow(link, state(link).q, 0.1)
+    eventually(lambda: count(link, "accepted") > before)
     assert count(link, "watchdog_trips") == 1
 
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ from unichunk.embodiments.link.command_sender import CommandSender
 from unichunk.embodiments.link.connection import Connection, Route
 from unichunk.embodiments.link.messages import COMMANDS, Frame, State
 from unichunk.embodiments.link.sensor_receiver import SensorReceiver
+from unichunk.embodiments.link.sockets import receive, subscribe
 from unichunk.embodiments.link.state_receiver import StateReceiver
 from unichunk.embodiments.spec import load_spec
 
@@ -137,8 +138,15 @@ def test_states_are_checked_and_their_stamps_are_ours(
 
 @pytest.mark.parametrize(
     "junk",
-    [b"", b"\xc1", encode(state(q=np.zeros(5))), encode(state(q=np.zeros(6, np.float32))), encode(frame())],
-    ids=["empty", "no msgpack", "five joints", "float32", "a frame"],
+    [
+        b"",
+        b"\xc1",
+        encode(state(q=np.zeros(5))),
+        encode(state(dq=np.zeros((6, 2)))),
+        encode(state(q=np.zeros(6, np.float32))),
+        encode(frame()),
+    ],
+    ids=["empty", "no msgpack", "five joints", "two columns", "float32", "a frame"],
 )
 def test_malformed_states_are_counted_and_skipped(driver: FewSockets, states: StateReceiver, junk: bytes) -> None:
     send_until(driver.state, encode(state(3)), lambda: states.newest() is not None)
@@ -176,6 +184,16 @@ def test_the_newest_frame_wins_and_without_one_the_observation_stays(
     assert newest.stamp_ns == 49
     assert not sensors.wait(0.02)
     assert sensors.newest() is newest
+
+
+def test_a_subscription_keeps_the_newest_message_only(driver: FewSockets, connection: Connection) -> None:
+    with closing(subscribe(connection.context, driver.route.state)) as socket:
+        send_until(driver.state, b"0", lambda: receive(socket))
+        for number in range(1, 100):
+            driver.state.send(str(number).encode())
+        time.sleep(0.1)
+        assert receive(socket) == b"99"
+        assert receive(socket) is None
 
 
 def test_new_addresses_are_followed_and_the_past_is_forgotten(
@@ -275,6 +293,17 @@ def test_only_replies_to_earlier_calls_are_no_reply(
     with answering(driver, lambda call: [pong(call, late_by=1)] * 3):
         assert caller.ask(Ping(id=caller.next_id(), session="us"), 0.1) is None
         assert 0.1 <= time.monotonic() - before < 1.0
+
+
+def test_a_call_that_was_given_up_does_not_reach_a_driver_that_starts_later(
+    driver: FewSockets, connection: Connection, stack: ExitStack
+) -> None:
+    caller = Caller(connection, driver.control_endpoint)
+    stack.callback(caller.close)
+    driver.control.unbind(driver.control_endpoint)
+    assert caller.ask(Ping(id=caller.next_id(), session="us"), 0.05) is None
+    driver.control.bind(driver.control_endpoint)
+    assert not driver.control.poll(300)
 
 
 @pytest.mark.parametrize(

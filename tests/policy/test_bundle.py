@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -227,7 +228,7 @@ def test_whatever_is_changed_only_a_bundle_error_comes_out_and_what_loads_runs(s
         if data.draw(st.booleans()):
             del place[last]
         else:
-            place[last] = data.draw(VALUES)
+            place[last] = copy.deepcopy(data.draw(VALUES))
     put_manifest(shared_bundle, document)
     try:
         with refused_at_most(BundleError):

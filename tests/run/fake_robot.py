@@ -37,6 +37,8 @@ class FakeRobot:
         self.tasks: list[str] = []
         self._last_seen_ns = time.monotonic_ns()
         self._frame = 0
+        self._followed = False
+        self._greeted_ns = 0
 
     # The link itself.
 
@@ -67,10 +69,14 @@ class FakeRobot:
             return None
         self.reconnects += 1
         self.watchdog = False
+        self._greeted_ns = time.monotonic_ns()
         return self
 
     def close(self) -> None:
         self.closed = True
+
+    def ping(self) -> float:
+        return 0.0
 
     def task_begin(self) -> None:
         self.tasks.append("begin")
@@ -84,11 +90,13 @@ class FakeRobot:
     def send(self, tick: int, q: NDArray[np.float64]) -> bool:
         if self.fail_send is not None:
             raise self.fail_send
-        if self.dead:
+        self._look_at_watchdog()
+        if self.dead or self.watchdog:
             self.lost += 1
-            return False
+            return not self.dead
         self.q = q.copy()
         self.sent.append((time.monotonic_ns(), self.q))
+        self._followed = True
         return True
 
     # The inference thread's handle.
@@ -112,7 +120,14 @@ class FakeRobot:
 
     # What is behind both.
 
+    def _look_at_watchdog(self) -> None:
+        """As a driver's: once commanded, silence brings it to rest until somebody says hello again."""
+        if self.sent and time.monotonic_ns() - max(self.sent[-1][0], self._greeted_ns) > self.spec.watchdog_s * 1e9:
+            self.watchdog = self.watchdog or self._followed
+            self._followed = False
+
     def state(self) -> RobotState:
+        self._look_at_watchdog()
         stamp_ns = self._now_ns()
         return RobotState(stamp_ns, 0, self.q.copy(), np.zeros_like(self.q), self.watchdog)
 
@@ -127,6 +142,8 @@ class FakeStates:
 
     def __init__(self, robot: FakeRobot) -> None:
         self._robot = robot
+
+    commanding = True
 
     def newest(self) -> RobotState | None:
         return self._robot.state()

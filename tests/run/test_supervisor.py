@@ -235,7 +235,7 @@ def test_a_driver_that_comes_back_is_synchronized_with_before_it_moves(robot: Fa
 
     supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=1.5, recovery_s=5.0), look)
     assert supervisor.run() is ExitReason.COMPLETED
-    assert robot.reconnects == 1
+    assert robot.reconnects >= 1
     first = robot.sent[before[0]][1]
     np.testing.assert_allclose(first, moved, atol=1e-3)
     assert states(supervisor)[2:7] == ["running", "holding", "recovered", "syncing", "running"]

@@ -50,7 +50,9 @@ class CommandChecker:
         older, old, new = rows
         target = 0.5 * ((1 - phase) ** 2 * older + (1 + 2 * phase * (1 - phase)) * old + phase**2 * new)
         command = self._sent[-1]
-        assert (np.abs(command - guard.correction - target) <= TOLERANCE).all(), "the command is not the spline's, corrected"
+        assert (np.abs(command - guard.correction - target) <= TOLERANCE).all(), (
+            "the command is not the spline's, corrected"
+        )
         self._interventions += bool(guard.correction.any())
         self._corrected = np.maximum(self._corrected, np.abs(guard.correction))
         if chunk is None or chunk == -1:

@@ -59,5 +59,5 @@ class FakePolicy:
             return self._random.uniform(-self._span, self._span, (self._length, self._joints))
         steps = self._random.uniform(-self._step, self._step, (self._length, self._joints))
         before = previous[max(0, delay - 1), FIRST_JOINT : FIRST_JOINT + self._joints]
-        steps[: delay] = 0.0
+        steps[:delay] = 0.0
         return np.clip(before + np.cumsum(steps, axis=0), -self._span, self._span)

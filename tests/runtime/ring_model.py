@@ -26,7 +26,11 @@ class ModelRow:
     intact: bool = True
 
     def same(self, other: ModelRow) -> bool:
-        return self.chunk == other.chunk and same_bits(self.unified, other.unified) and same_bits(self.joints, other.joints)
+        return (
+            self.chunk == other.chunk
+            and same_bits(self.unified, other.unified)
+            and same_bits(self.joints, other.joints)
+        )
 
 
 def same_bits(one: Unified | Joints, other: Unified | Joints) -> bool:
@@ -88,7 +92,9 @@ class RingModel:
         self.committed_end = max(self.committed_end, tick + delay)
         for t in range(tick, tick + delay):
             # What was promised before and what runs now must not have changed either.
-            assert self.committed.setdefault(t, self.rows[t]).same(self.rows[t]), f"the committed row of tick {t} changed"
+            assert self.committed.setdefault(t, self.rows[t]).same(self.rows[t]), (
+                f"the committed row of tick {t} changed"
+            )
             self.tally.committed_rows += 1
         for i in range(self.chunk_length):
             expected = self.rows[min(tick + i, self.end - 1)].unified

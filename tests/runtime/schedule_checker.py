@@ -59,8 +59,13 @@ class ScheduleRun:
             age_s = (s.camera_period + max(s.camera_lateness)) / 1000 / s.action_hz
             self.delays.observe(age_s, s.measured / 1000 / s.action_hz)
         self.producer = Producer(
-            self.ring, self.estimator, self.timebase, joint_step=self.step, minimum_postfix=s.minimum_postfix,
-            trained_delay=s.trained_delay, chunk_length=s.chunk_length,
+            self.ring,
+            self.estimator,
+            self.timebase,
+            joint_step=self.step,
+            minimum_postfix=s.minimum_postfix,
+            trained_delay=s.trained_delay,
+            chunk_length=s.chunk_length,
         )
         self.policy = FakePolicy(s.chunk_length, n, 0.5 * self.step, 1.3, smooth=s.smooth, seed=s.content)
         self.ring.start(FIRST_TICK, min(s.seeded, s.chunk_length), encode(self.rest[None])[0], self.rest)
@@ -93,7 +98,9 @@ class ScheduleRun:
         steady = not (s.wait_for_frame or any(s.gaps) or any(s.faults))
         if steady and self.all_covered:
             assert tally.underruns == 0, f"d covered every latency, and yet there were {tally.underruns} underruns"
-            assert tally.violations == 0 or any(s.broken_locks), "d covered every latency, and yet there were violations"
+            assert tally.violations == 0 or any(s.broken_locks), (
+                "d covered every latency, and yet there were violations"
+            )
             tally.covered_runs += 1
         return tally
 
@@ -205,10 +212,14 @@ class ScheduleRun:
         row = model.executed.get(tick)
         if row is not None and row.chunk >= 0 and row.chunk not in self.blended:
             own = (row.chunk, tick - self.chunk_ticks[row.chunk])
-            assert labels(row.unified) == own, f"tick {tick} ran row {labels(row.unified)} of the chunks, expected {own}"
+            assert labels(row.unified) == own, (
+                f"tick {tick} ran row {labels(row.unified)} of the chunks, expected {own}"
+            )
         rows = [model.executed[t].joints if t in model.executed else self.rest for t in (tick - 2, tick - 1, tick)]
         status = self.loop.telemetry.status
-        self.commands.check(self.loop.guard, rows, self.timebase.phase_of_step(step), status, None if row is None else row.chunk)
+        self.commands.check(
+            self.loop.guard, rows, self.timebase.phase_of_step(step), status, None if row is None else row.chunk
+        )
 
     def _check_counters(self) -> None:
         tally, motion = self.model.tally, self.motion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from schedule import RATES, Schedule
+from schedule import Schedule
 
 WHOLE_STEPS = ((20, 20), (30, 50), (10, 25), (50, 75))
 """Rates with few control steps a tick, so that many ticks fit a short run."""
@@ -62,7 +62,7 @@ def covered_schedules(draw: st.DrawFn, rates: tuple[tuple[int, int], ...] = WHOL
     lateness = draw(cycled(st.integers(0, 500)))
     # What is measured before the run includes the observation's age; all of it, and the margin, must fit T / 2.
     room = 1000 * (length // 2 - 1) - period - max(lateness) - 10
-    longest = draw(st.integers(200, room))
+    longest = draw(st.integers(500, room))
     action_hz, command_hz = draw(st.sampled_from(rates))
     return Schedule(
         action_hz=action_hz,
@@ -78,7 +78,7 @@ def covered_schedules(draw: st.DrawFn, rates: tuple[tuple[int, int], ...] = WHOL
         spare=draw(st.integers(0, 2 * length)),
         seeded=length,
         measured=longest,
-        latencies=draw(cycled(st.integers(200, longest))),
+        latencies=draw(cycled(st.integers(500, longest))),
         camera_period=period,
         camera_lateness=lateness,
         control_lateness=draw(cycled(st.floats(0.0, 0.95), 3)),
@@ -88,5 +88,3 @@ def covered_schedules(draw: st.DrawFn, rates: tuple[tuple[int, int], ...] = WHOL
         content=draw(st.integers(0, 1 << 30)),
     )
 
-
-ALL_RATES = RATES

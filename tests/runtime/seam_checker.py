@@ -29,7 +29,9 @@ def check_late_seam(
     own = raw_joints[first] - raw_joints[first - 1]
     jump = written.joints[first] - ran.joints
     allowed = np.maximum(0.5 * step, np.abs(shift) / rows)
-    assert (np.abs(jump - own) <= allowed + ROUNDING).all(), f"the seam jumps by {jump}, the chunk's own change is {own}"
+    assert (np.abs(jump - own) <= allowed + ROUNDING).all(), (
+        f"the seam jumps by {jump}, the chunk's own change is {own}"
+    )
     added = written.joints[first:] - raw_joints[first:]
     assert (np.abs(np.diff(added, axis=0)) <= allowed + ROUNDING).all(), "the shift fades in jumps"
     assert (np.diff(np.abs(added), axis=0) <= ROUNDING).all(), "the shift does not fade"
