@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -40,13 +41,13 @@ class ControlLoop:
         self.motion: Motion = Hold()
         self.telemetry = ControlTelemetry(len(guard.command))
         self._sending = False
-        self._restart: tuple[NDArray[np.float64], Motion] | None = None
+        self._restarts: deque[tuple[NDArray[np.float64], Motion]] = deque(maxlen=1)
         self._sink = sink
         self._target: NDArray[np.float64] = np.zeros(len(guard.command))
 
     def restart(self, q: NDArray[np.float64], motion: Motion) -> None:
         """Begin a new command stream at the next step: at rest at `q`, shape (n,), [rad], then along `motion`."""
-        self._restart = (q.copy(), motion)
+        self._restarts.append((q.copy(), motion))
 
     def silence(self) -> None:
         """Send nothing more until the next `restart`."""
@@ -67,8 +68,8 @@ class ControlLoop:
             now_ns: When it began, [ns].
         """
         guard = self.guard
-        if self._restart is not None:
-            (q, self.motion), self._restart = self._restart, None
+        if self._restarts:
+            q, self.motion = self._restarts.pop()
             guard.reset(q)
             self._sending = True
         if not self._sending:

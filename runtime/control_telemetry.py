@@ -36,7 +36,6 @@ class ControlTelemetry:
 
     def __init__(self, joints: int) -> None:
         self._records = np.zeros(RECORDS, np.dtype(RECORD_FIELDS))
-        self._columns = [self._records[name] for name, _ in RECORD_FIELDS]
         self._commands: NDArray[np.float64] = np.zeros((RECORDS, joints))
         self._previous: NDArray[np.float64] = np.full(joints, np.nan)
         self._change: NDArray[np.float64] = np.zeros(joints)
@@ -67,10 +66,7 @@ class ControlTelemetry:
     ) -> None:
         """Write down one step; called after its command was sent."""
         slot = self.steps % RECORDS
-        for column, value in zip(
-            self._columns, (step, due_ns, lateness_ns, status, chunk, intervened, sent), strict=True
-        ):
-            column[slot] = value
+        self._records[slot] = (step, due_ns, lateness_ns, status, chunk, intervened, sent)
         command = guard.command
         self._commands[slot] = command
         self.steps += 1

@@ -142,17 +142,19 @@ class RingBuffer:
 
         Args:
             tick: The tick to execute: the one after the last one read. Ticks in between that were never read count
-                as executed too.
+                as executed too; one older than the oldest row kept is an underrun.
             row: Filled with a copy.
         """
         with self._lock:
             self._require_started()
             self._fill_to(tick + 1)
             self._cursor = max(self._cursor, tick)
-            slot = tick % self._capacity
+            # A reader that was away for longer than the buffer reaches back ran nothing then: not a policy's row.
+            forgotten = tick < self._first
+            slot = max(tick, self._first) % self._capacity
             row.joints[:] = self._joints[slot]
-            row.chunk = int(self._chunk[slot])
-            row.intact = bool(self._intact[slot])
+            row.chunk = FALLBACK_CHUNK if forgotten else int(self._chunk[slot])
+            row.intact = forgotten or bool(self._intact[slot])
         if row.chunk >= 0:
             return RowStatus.POLICY
         return RowStatus.SEED if row.chunk == SEED_CHUNK else RowStatus.UNDERRUN
@@ -175,7 +177,7 @@ class RingBuffer:
                 raise ValueError(f"tick: expected at least {self._first}, the oldest row kept, got {tick}")
             self._fill_to(tick + delay)
             self._committed_end = max(self._committed_end, tick + delay)
-            present = min(self._end - tick, self._chunk_length)
+            present = max(0, min(self._end - tick, self._chunk_length))
             slots = np.arange(tick, tick + present) % self._capacity
             out[:present] = self._unified[slots]
             out[present:] = self._unified[(self._end - 1) % self._capacity]

@@ -10,6 +10,7 @@ sensor that comes back in time leads to a new synchronization; everything else e
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from typing import TYPE_CHECKING, Final
@@ -87,7 +88,9 @@ class Supervisor:
         self._look = look
         self._task_begun = False
         self._next_ping = 0.0
-        self._ring = RingBuffer(4 * policy.chunk_length, policy.chunk_length, robot.limits.size, robot.fallback)
+        # Beside running and coming rows, it reaches back as far as an observation may be old.
+        capacity = 4 * policy.chunk_length + math.ceil(robot.observation_max_age_s * robot.action_hz)
+        self._ring = RingBuffer(capacity, policy.chunk_length, robot.limits.size, robot.fallback)
         self._estimator = DelayEstimator(robot.action_hz, robot.delay_margin_ticks)
         self._first_row = FirstRow(link.sensors, policy, adapter, options.instruction)
         self.state = RunState.CONNECTING

@@ -1,8 +1,6 @@
 """The recipe of the shipped policy: demonstrations, training, export, evaluation.
 
-    python -m unichunk.server.train_so101_follow --out DIR
-
-needs the extra `train` and about half an hour on two cores.
+`python -m unichunk.server.train_so101_follow --out DIR` needs the extra `train` and about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -21,18 +19,16 @@ import numpy as np
 import torch
 import tyro
 
-from unichunk.embodiments.adapter import JointAdapter
-from unichunk.embodiments.sim.camera import CameraRenderer
-from unichunk.embodiments.sim.closed_loop import ClosedLoop
 from unichunk.embodiments.sim.demonstrations import Demonstrations
+from unichunk.embodiments.sim.evaluation import evaluation_table
 from unichunk.embodiments.sim.expert import Expert
+from unichunk.embodiments.sim.policy_values import PolicyValues
 from unichunk.embodiments.sim.recording import record_demonstrations
-from unichunk.embodiments.sim.reference import reference_errors
-from unichunk.embodiments.sim.twin import Twin
 from unichunk.embodiments.spec import EmbodimentSpec, load_spec
+from unichunk.runtime.errors import BundleError
 from unichunk.runtime.policy import Policy
-from unichunk.runtime.policy.bundle import write_bundle
-from unichunk.runtime.policy.manifest import FORMAT_VERSION, ImageInput, Key, LanguageInput, Manifest, MeanStd
+from unichunk.runtime.policy.bundle import MANIFEST_NAME, write_bundle
+from unichunk.runtime.policy.manifest import FORMAT_VERSION, ImageInput, LanguageInput, Manifest
 from unichunk.runtime.policy.preprocessing import token_input
 from unichunk.runtime.train.delays import DelayDistribution
 from unichunk.runtime.train.export import export_graphs
@@ -51,9 +47,6 @@ DENOISING_STEPS: Final = 5
 MAX_DELAY: Final = 12
 LANGUAGE: Final = LanguageInput(tokenizer="utf8_bytes", max_tokens=64)
 IMAGE: Final = ImageInput(height=72, width=96, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-LEAST_STD: Final = 0.12
-"""Values that hardly vary are not blown up to unit variance, [rad] or as a fraction."""
-
 INSTRUCTIONS: Final = (
     "follow the red target",
     "Follow the red target.",
@@ -64,10 +57,6 @@ INSTRUCTIONS: Final = (
     "move with the red block",
     "hover over the red cube",
 )
-
-EVALUATION_SEEDS: Final = (101, 102, 103, 104, 105, 106)
-EVALUATION_S: Final = 20.0
-EVALUATION_DELAYS: Final = (0, 1, 2, 4, 6, 8, 12)
 
 
 @dataclass(frozen=True)
@@ -98,65 +87,21 @@ def main() -> None:
     recipe = tyro.cli(Recipe, description=__doc__)
     spec = load_spec(EMBODIMENT)
     if not recipe.evaluate_only:
+        _check_destination(recipe.out)
         demonstrations = _demonstrations(recipe)
         build(recipe, spec, demonstrations)
-    _say(evaluation_table(spec, recipe.out))
-
-
-class Values:
-    """Between joint positions and the policy's normalized values, in the order of the spec's groups.
-
-    Args:
-        spec: The robot.
-        rows: Executed rows to take mean and standard deviation from, shape (N, n), [rad].
-    """
-
-    def __init__(self, spec: EmbodimentSpec, rows: NDArray[np.float64]) -> None:
-        self._adapter = JointAdapter(spec)
-        self._groups = {name: len(group.joints) for name, group in spec.groups.items()}
-        self.slots = tuple(slot for group in spec.groups.values() for slot in range(*group.slots))
-        physical = self._physical(rows)
-        self._mean, self._std = physical.mean(axis=0), np.maximum(physical.std(axis=0), LEAST_STD)
-        # The bundle's numbers are read back from a file: train on exactly those.
-        self._mean, self._std = self._mean.round(6), self._std.round(6)
-        self.keys = self._keys(spec)
-
-    def encode(self, joints: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Joint positions (..., n) [rad] to normalized values (..., n)."""
-        flat = joints.reshape(-1, joints.shape[-1])
-        normalized = (self._physical(flat) - self._mean) / self._std
-        result: NDArray[np.float32] = normalized.astype(np.float32).reshape(joints.shape)
-        return result
-
-    def decode(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Normalized values (..., n) to joint positions (..., n), [rad]."""
-        physical = values.reshape(-1, values.shape[-1]) * self._std + self._mean
-        cuts = np.cumsum(list(self._groups.values()))[:-1]
-        parts = np.split(physical, cuts, axis=1)
-        actions = {f"action.{name}": part for name, part in zip(self._groups, parts, strict=True)}
-        return self._adapter.joints(actions).reshape(values.shape)
-
-    def _physical(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
-        actions = self._adapter.actions(joints)
-        return np.concatenate([actions[f"action.{name}"] for name in self._groups], axis=1)
-
-    def _keys(self, spec: EmbodimentSpec) -> dict[str, Key]:
-        keys, start = {}, 0
-        for name, width in self._groups.items():
-            mean, std = self._mean[start : start + width].tolist(), self._std[start : start + width].tolist()
-            keys[name] = Key(slots=spec.groups[name].slots, normalization=MeanStd(mean=tuple(mean), std=tuple(std)))
-            start += width
-        return keys
+    _say(evaluation_table(spec, Policy.load(recipe.out), CAMERA, INSTRUCTIONS[0]))
 
 
 def build(recipe: Recipe, spec: EmbodimentSpec, demonstrations: Demonstrations) -> Manifest:
     """Train on demonstrations and write the bundle."""
     torch.set_num_threads(recipe.workers)
     torch.manual_seed(recipe.seed)
-    values = Values(spec, demonstrations.rows.reshape(-1, len(spec.joints)))
+    values = PolicyValues(spec, demonstrations.rows.reshape(-1, len(spec.joints)))
     shape = PolicyShape(
         rows=ROWS,
         slots=values.slots,
+        reach=tuple(values.encode_steps(Expert(spec).max_step).tolist()),
         denoising_steps=DENOISING_STEPS,
         image_height=IMAGE.height,
         image_width=IMAGE.width,
@@ -203,7 +148,7 @@ def build(recipe: Recipe, spec: EmbodimentSpec, demonstrations: Demonstrations) 
     return manifest
 
 
-def training_data(spec: EmbodimentSpec, values: Values, demonstrations: Demonstrations) -> TrainingData:
+def training_data(spec: EmbodimentSpec, values: PolicyValues, demonstrations: Demonstrations) -> TrainingData:
     """Demonstrations in the policy's values, and the expert's plan in them."""
     expert = Expert(spec)
 
@@ -223,24 +168,10 @@ def training_data(spec: EmbodimentSpec, values: Values, demonstrations: Demonstr
     )
 
 
-def evaluation_table(spec: EmbodimentSpec, bundle: Path) -> str:
-    """Closed-loop tracking errors of a bundle for several delays, the expert's, and that of no motion; as text."""
-    policy, adapter = Policy.load(bundle), JointAdapter(spec)
-    ticks = round(EVALUATION_S * spec.action_hz)
-    twins = [Twin(spec, seed) for seed in EVALUATION_SEEDS]
-    renderer = CameraRenderer(twins[0].model, CAMERA)
-    lines = [f"mean tracking error over {len(twins)} runs of {EVALUATION_S:.0f} s, virtual time"]
-    for delay in EVALUATION_DELAYS:
-        loops = [ClosedLoop(twin, (CAMERA, renderer), adapter, policy, INSTRUCTIONS[0]) for twin in twins]
-        results = [loop.run(ticks, delay) for loop in loops]
-        error = np.mean([result.mean_error for result in results])
-        step = max(result.max_command_step for result in results)
-        lines.append(f"  delay {delay:2d}: {1e3 * error:5.1f} mm, largest command step {step:.4f} rad")
-    renderer.close()
-    references = [reference_errors(spec, seed, EVALUATION_S, spec.rest) for seed in EVALUATION_SEEDS]
-    for key, label in (("expert_error_m", "expert"), ("no_motion_error_m", "no motion")):
-        lines.append(f"  {label:8s}: {1e3 * np.mean([reference[key] for reference in references]):5.1f} mm")
-    return "\n".join(lines)
+def _check_destination(out: Path) -> None:
+    """What `write_bundle` would say after half an hour, said before."""
+    if out.exists() and not (out / MANIFEST_NAME).is_file():
+        raise BundleError(f"{out}: exists and is not a bundle; remove it or choose another folder")
 
 
 def _demonstrations(recipe: Recipe) -> Demonstrations:

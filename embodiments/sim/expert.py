@@ -23,14 +23,17 @@ class Expert:
 
     Args:
         spec: The robot.
+
+    Attributes:
+        max_step: Largest step from row to row, shape (n,), [rad].
     """
 
     def __init__(self, spec: EmbodimentSpec) -> None:
-        self._max_step = VELOCITY_SHARE * spec.limits.velocity / spec.action_hz
+        self.max_step = VELOCITY_SHARE * spec.limits.velocity / spec.action_hz
 
     def next_row(self, last: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.float64]:
         """The row after `last`; both and the result of shape (..., n), [rad]."""
-        return last + np.clip(GAIN * (goal - last), -self._max_step, self._max_step)
+        return last + np.clip(GAIN * (goal - last), -self.max_step, self.max_step)
 
     def continuation(self, last: NDArray[np.float64], goal: NDArray[np.float64], length: int) -> NDArray[np.float64]:
         """The plan from `last` towards a goal that stands still.

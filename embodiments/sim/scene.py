@@ -88,7 +88,10 @@ def _add_servos(scene: Any, spec: EmbodimentSpec) -> None:
         element.frictionloss = FRICTION
         element.solref_limit = LIMIT_STIFFNESS
         servo = scene.add_actuator(name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        servo.set_to_position(kp=SERVO_STIFFNESS, kv=SERVO_DAMPING)
+        # Force = stiffness (command - q) - damping dq.
+        servo.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+        servo.gainprm[0] = SERVO_STIFFNESS
+        servo.biasprm[1:3] = -SERVO_STIFFNESS, -SERVO_DAMPING
         servo.ctrlrange = [joint.lower, joint.upper]
         servo.ctrllimited = True
         servo.forcerange = [-joint.effort, joint.effort]

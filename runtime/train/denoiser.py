@@ -48,20 +48,27 @@ class Block(nn.Module):
 class Denoiser(nn.Module):
     """Predicts clean rows, as an offset from where the prefix ends.
 
-    That anchor is the last locked row, or the measured state where nothing is locked: what comes next starts there.
+    That anchor is the last locked row, or the measured state where nothing is locked: what comes next starts there. The
+    i-th row after it is no further away than i steps of the demonstrator, so that no seam is ever a leap, not even for
+    inputs unlike any in training.
 
     Args:
         rows: T.
-        width: Number of action values that are in use, n; the state has as many, in the same order.
+        reach: Largest step of the demonstrator from row to row, normalized, length n: the number of action values in
+            use; the state has as many, in the same order.
         features: Width of the encoder's features, without the state that is appended to them.
         hidden: Width of a row inside.
         blocks: Number of blocks.
         heads: Attention heads.
     """
 
-    def __init__(self, rows: int, width: int, features: int, hidden: int = 96, blocks: int = 3, heads: int = 4) -> None:
+    def __init__(
+        self, rows: int, reach: tuple[float, ...], features: int, hidden: int = 96, blocks: int = 3, heads: int = 4
+    ) -> None:
         super().__init__()
+        width = len(reach)
         self.rows, self.width = rows, width
+        self.register_buffer("reach", torch.tensor(reach), persistent=False)
         self.take_rows = nn.Linear(2 * width + 1, hidden)
         self.take_time = nn.Sequential(nn.Linear(16, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
         self.take_features = nn.Linear(features + width, features)
@@ -98,5 +105,6 @@ class Denoiser(nn.Module):
         condition = self.take_features(torch.cat([features[:, : -self.width], anchor], dim=-1))
         for block in self.blocks:
             hidden = block(hidden, condition)
-        offset: Tensor = self.give_rows(self.norm(hidden))
+        reach = behind[..., None].to(noisy.dtype) * self.reach
+        offset: Tensor = torch.minimum(torch.maximum(self.give_rows(self.norm(hidden)), -reach), reach)
         return anchor[:, None, :] + offset

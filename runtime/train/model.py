@@ -21,6 +21,7 @@ class PolicyShape:
     Attributes:
         rows: T, rows of a chunk.
         slots: Slots of the unified space in use, by state and action alike.
+        reach: Largest step of the demonstrator from row to row in each slot, normalized.
         denoising_steps: K, Euler steps.
         image_height, image_width: Image size in pixels.
         views: Number of cameras.
@@ -30,6 +31,7 @@ class PolicyShape:
 
     rows: int
     slots: tuple[int, ...]
+    reach: tuple[float, ...]
     denoising_steps: int
     image_height: int
     image_width: int
@@ -50,7 +52,7 @@ class FlowPolicy(nn.Module):
         self.shape = shape
         width = len(shape.slots)
         self.encoder = Encoder(shape.image_height, shape.image_width, shape.views, width, shape.features)
-        self.denoiser = Denoiser(shape.rows, width, shape.features)
+        self.denoiser = Denoiser(shape.rows, shape.reach, shape.features)
         self.goal_head = nn.Linear(128, width)
 
 

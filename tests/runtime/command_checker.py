@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-from fake_policy import Joints
+from typing import TYPE_CHECKING
 
-from unichunk.runtime.control_telemetry import ControlTelemetry
+import numpy as np
+
 from unichunk.runtime.guard import TOLERANCE, Guard
-from unichunk.runtime.limits import JointLimits
 from unichunk.runtime.ring_buffer import FALLBACK_CHUNK
 from unichunk.runtime.tick_status import TickStatus
+
+if TYPE_CHECKING:
+    from tests.runtime.fake_policy import Joints
+    from unichunk.runtime.control_telemetry import ControlTelemetry
+    from unichunk.runtime.limits import JointLimits
 
 ROUNDING = 1e-12
 

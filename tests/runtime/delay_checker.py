@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import TYPE_CHECKING
 
-from schedule import Schedule
-
-from unichunk.runtime.delay import DelayEstimator
-from unichunk.runtime.producer import Commitment
+if TYPE_CHECKING:
+    from tests.runtime.schedule import Schedule
+    from unichunk.runtime.delay import DelayEstimator
+    from unichunk.runtime.producer import Commitment
 
 ROUNDING = 1e-8
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pytest
-from fake_policy import Joints, Unified
 
 from unichunk.runtime import chunking, delay, producer
 from unichunk.runtime.fallback import HoldFallback
@@ -17,6 +14,12 @@ from unichunk.runtime.motion import RingMotion
 from unichunk.runtime.producer import Producer
 from unichunk.runtime.ring_buffer import NO_TICK, Publication, RingBuffer
 from unichunk.runtime.ticks import Timebase
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+
+    from tests.runtime.fake_policy import Joints, Unified
 
 Patch = pytest.MonkeyPatch
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from fake_policy import CHUNK, ROW, Joints, Unified
-
+from tests.runtime.fake_policy import CHUNK, ROW, Joints, Unified
 from unichunk.runtime.ring_buffer import FALLBACK_CHUNK, SEED_CHUNK, Publication, RowStatus
 
 Continue = Callable[[Unified, Joints], tuple[Unified, Joints]]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from fractions import Fraction
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from command_checker import CommandChecker
-from delay_checker import DelayChecker
-from fake_policy import FakePolicy, Joints, Unified, encode
-from ring_model import RingModel, Tally, labels
-from schedule import Schedule
-from seam_checker import check_late_seam
-from watched_ring import WatchedRing
 
+from tests.runtime.command_checker import CommandChecker
+from tests.runtime.delay_checker import DelayChecker
+from tests.runtime.fake_policy import FakePolicy, Joints, Unified, encode
+from tests.runtime.ring_model import RingModel, Tally, labels
+from tests.runtime.seam_checker import check_late_seam
+from tests.runtime.watched_ring import WatchedRing
 from unichunk.runtime import delay as delay_module
 from unichunk.runtime.control_loop import ControlLoop
 from unichunk.runtime.errors import PolicyError
@@ -25,6 +23,11 @@ from unichunk.runtime.limits import JointLimits
 from unichunk.runtime.motion import RingMotion
 from unichunk.runtime.producer import ChunkRecord, Commitment, Producer
 from unichunk.runtime.ticks import Timebase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.runtime.schedule import Schedule
 
 EPOCH_NS = 1_000_000_007
 FIRST_TICK = 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from schedule import Schedule
+
+from tests.runtime.schedule import Schedule
 
 WHOLE_STEPS = ((20, 20), (30, 50), (10, 25), (50, 75))
 """Rates with few control steps a tick, so that many ticks fit a short run."""
@@ -87,4 +88,3 @@ def covered_schedules(draw: st.DrawFn, rates: tuple[tuple[int, int], ...] = WHOL
         ramp=draw(st.booleans()),
         content=draw(st.integers(0, 1 << 30)),
     )
-

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from fake_policy import Joints, Unified
-from ring_model import ModelRow
-from watched_ring import Written
+
+if TYPE_CHECKING:
+    from tests.runtime.fake_policy import Joints, Unified
+    from tests.runtime.ring_model import ModelRow
+    from tests.runtime.watched_ring import Written
 
 ROUNDING = 1e-9
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
-from fake_policy import Joints, Unified
-from ring_model import RingModel
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.runtime.ring_model import RingModel
 from unichunk.runtime.fallback import HoldFallback, RampFallback
 from unichunk.runtime.ring_buffer import FALLBACK_CHUNK, SEED_CHUNK, Publication, RingBuffer, Row, RowStatus
 from unichunk.runtime.unified import UNIFIED_WIDTH
+
+if TYPE_CHECKING:
+    from tests.runtime.fake_policy import Joints, Unified
 
 T, N = 8, 2
 
@@ -157,6 +161,16 @@ def test_rows_older_than_the_capacity_are_forgotten() -> None:
     with pytest.raises(ValueError, match=f"at least {T}, the oldest row kept"):
         told(ring, T - 1, 1)
     assert (told(ring, T, 1) == -5).all()
+
+
+def test_a_reader_that_was_away_for_longer_than_the_capacity_finds_underruns_not_other_rows() -> None:
+    ring = started()
+    ring.publish(0, 0, 3, *chunk(0))
+    told(ring, 5 * T, 3)
+    assert ring.publish(1, 5 * T, 3, *chunk(1)) is Publication.INTACT
+    statuses = {tick: read(ring, tick) for tick in range(5 * T + 4)}
+    assert {status for tick, (status, _, _) in statuses.items() if tick < 4 * T - 8} == {RowStatus.UNDERRUN}
+    assert statuses[5 * T + 3] == (RowStatus.POLICY, 1003.0, 1)
 
 
 def test_a_chunk_a_whole_length_late_is_not_intact() -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fake_policy import Joints, Unified
 
 from unichunk.runtime.fallback import HoldFallback
 from unichunk.runtime.ring_buffer import FALLBACK_CHUNK, SEED_CHUNK, Publication, RingBuffer, Row
 from unichunk.runtime.unified import UNIFIED_WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.runtime.fake_policy import Joints, Unified
 
 T, N = 32, 7
 READS = 1_000_000
@@ -53,7 +57,7 @@ class Publisher(threading.Thread):
     def run(self) -> None:
         try:
             self._publish_all()
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001  raised again by the test
             self.failure = failure
 
     def _publish_all(self) -> None:
@@ -121,6 +125,8 @@ def test_no_torn_row_and_no_lost_update(impatient_interpreter: None) -> None:
     for tick in range(ticks):
         ring.read(tick, row)
         joints[tick], chunks[tick] = row.joints, row.chunk
+        if tick % 8 == 0:
+            time.sleep(0)
         for _ in range(READS_PER_TICK - 1):
             ring.read(tick, again)
             changed += again.chunk != row.chunk or again.joints.tobytes() != row.joints.tobytes()
@@ -146,4 +152,3 @@ def test_no_torn_row_and_no_lost_update(impatient_interpreter: None) -> None:
     assert (joints[policy] == values[:, None]).all(), "a torn row"
     assert len(publisher.accepted) > 100
     assert len(policy) > 1000
-    print(len(publisher.accepted), len(policy), publisher.refused, publisher.overtaken, onlooker.rows)

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
-from ring_model import Tally
-from schedule import RATES, Schedule, fixed_schedules
-from schedule_checker import check_schedule
-from schedule_strategies import covered_schedules, schedules
+
+from tests.runtime.ring_model import Tally
+from tests.runtime.schedule import RATES, Schedule, fixed_schedules
+from tests.runtime.schedule_checker import check_schedule
+from tests.runtime.schedule_strategies import covered_schedules, schedules
 
 pytestmark = pytest.mark.timeout(300)
 

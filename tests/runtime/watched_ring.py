@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from fake_policy import Joints, Unified
-from ring_model import RingModel
-
-from unichunk.runtime.fallback import Fallback
 from unichunk.runtime.ring_buffer import Publication, RingBuffer, Row, RowStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.runtime.fake_policy import Joints, Unified
+    from tests.runtime.ring_model import RingModel
+    from unichunk.runtime.fallback import Fallback
 
 
 class Written(NamedTuple):

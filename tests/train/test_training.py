@@ -38,7 +38,7 @@ def sampler() -> BatchSampler:
 def test_the_loss_falls():
     torch.set_num_threads(1)  # more only get in each other's way on networks this small
     torch.manual_seed(0)
-    policy = FlowPolicy(PolicyShape(6, (50, 18), 3, 16, 24, 1, 4, features=32))
+    policy = FlowPolicy(PolicyShape(6, (50, 18), (1.0, 1.0), 3, 16, 24, 1, 4, features=32))
     settings = TrainingSettings(minutes=5.0, most_steps=60, warm_up_steps=5, learning_rate=3e-3, report_every_s=0.0)
     batches = sampler()
     with torch.no_grad():
