@@ -100,7 +100,7 @@ class Robot:
         self.sender = CommandSender(self._connection)
         if not self.sender.open(5.0):
             raise RuntimeError(f"no connection over {endpoint}")
-        self.loop = ControlLoop(Guard(limits, COMMAND_HZ), self.sender)
+        self.loop = ControlLoop(Guard(limits, COMMAND_HZ), self.sender, timebase)
         self.loop.restart(rest, self.motion)
         self.step = 0
 

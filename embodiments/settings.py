@@ -24,6 +24,8 @@ def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: Adapter) 
         watchdog_s=spec.watchdog_s,
         observation_max_age_s=spec.observation_max_age_s,
         frozen_camera_s=spec.frozen_camera_s,
+        following_error=spec.following_error,
+        following_error_s=spec.following_error_s,
         delay_margin_ticks=spec.delay_margin_ticks,
         minimum_postfix_ticks=spec.minimum_postfix_ticks,
     )

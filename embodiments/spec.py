@@ -78,6 +78,8 @@ class EmbodimentSpec(_Struct, frozen=True, kw_only=True):
         watchdog_s: After this long without a command the driver brings the robot to rest, [s].
         observation_max_age_s: Older observations are not acted on, [s].
         frozen_camera_s: A camera that repeats the same picture for this long is taken for frozen, [s].
+        following_error: A joint further from its command than this, [rad], for longer than ...
+        following_error_s: ... this, [s], is taken for blocked, overloaded or without torque.
         delay_margin_ticks: Ticks added to the measured latency when a delay is committed.
         minimum_postfix_ticks: Fewest rows of its own that a chunk must keep after the locked prefix.
     """
@@ -96,6 +98,8 @@ class EmbodimentSpec(_Struct, frozen=True, kw_only=True):
     watchdog_s: Positive
     observation_max_age_s: Positive
     frozen_camera_s: Positive
+    following_error: Positive
+    following_error_s: Positive
     delay_margin_ticks: Annotated[int, Meta(ge=1)]
     minimum_postfix_ticks: Annotated[int, Meta(ge=1)]
     notes: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.guard import Guard
+    from unichunk.runtime.ticks import Timebase
 
 
 class CommandSink(Protocol):
@@ -25,63 +26,99 @@ class CommandSink(Protocol):
         ...
 
 
-class ControlLoop:
-    """The consumer: turns the current motion into guarded commands.
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """What the loop shall do from its next step on; compared by identity.
 
-    Nothing is sent before the first `restart` and after `silence`. `motion` may be replaced by another thread at any
-    time (one reference, read once a step).
+    Attributes:
+        motion: Where targets come from.
+        silent: True where nothing shall be sent.
+        start: Where a new command stream begins, shape (n,), [rad]; None: the stream goes on.
+    """
+
+    motion: Motion
+    silent: bool
+    start: NDArray[np.float64] | None = None
+
+
+class ControlLoop:
+    """The consumer: turns a motion into guarded commands.
+
+    One other thread, the supervisor's, gives orders: `restart`, `follow`, `hold`, `silence`. The newest order counts,
+    also over one that was not taken up yet, so a hold can never be followed by an older ramp. Nothing is sent before
+    the first `restart` and after `silence`.
 
     Args:
         guard: Limits; holds the state of the command stream.
         sink: Where commands go.
+        timebase: Maps control steps to ticks.
     """
 
-    def __init__(self, guard: Guard, sink: CommandSink) -> None:
+    def __init__(self, guard: Guard, sink: CommandSink, timebase: Timebase) -> None:
         self.guard = guard
-        self.motion: Motion = Hold()
         self.telemetry = ControlTelemetry(len(guard.command))
-        self._sending = False
-        self._restarts: deque[tuple[NDArray[np.float64], Motion]] = deque(maxlen=1)
         self._sink = sink
+        self._timebase = timebase
+        self._order = _Order(Hold(), silent=True)
+        self._taken = self._order
         self._target: NDArray[np.float64] = np.zeros(len(guard.command))
 
     def restart(self, q: NDArray[np.float64], motion: Motion) -> None:
-        """Begin a new command stream at the next step: at rest at `q`, shape (n,), [rad], then along `motion`."""
-        self._restarts.append((q.copy(), motion))
+        """Begin a new command stream, at rest at `q`, shape (n,), [rad], then along `motion`.
+
+        Raises:
+            ValueError: Where `q` is not finite.
+        """
+        if not np.isfinite(q).all():
+            raise ValueError(f"q: expected finite joint positions, got {q.tolist()}")
+        self._order = _Order(motion, silent=False, start=q.copy())
+
+    def follow(self, motion: Motion) -> None:
+        """Go on along another motion."""
+        self._order = _Order(motion, silent=self._order.silent)
+
+    def hold(self) -> None:
+        """Brake to rest and stay."""
+        self.follow(Hold())
 
     def silence(self) -> None:
         """Send nothing more until the next `restart`."""
-        self.motion = Hold()
-        self._sending = False
+        self._order = _Order(Hold(), silent=True)
 
     @property
-    def at_rest(self) -> bool:
-        """True while the command stream does not move."""
-        return not self.guard.velocity.any()
+    def settled(self) -> bool:
+        """True once the newest order was taken up and the command stream is at rest (or silent)."""
+        return self._taken is self._order and (self._taken.silent or not self.guard.velocity.any())
 
-    def step(self, step: int, due_ns: int, now_ns: int) -> TickStatus:
+    def step(self, step: int, due_ns: int, now_ns: int, missed: int = 0) -> TickStatus:
         """Run one control step.
 
         Args:
             step: Number of the step in the control thread's count.
-            due_ns: When it was due, [ns].
-            now_ns: When it began, [ns].
+            due_ns: When the oldest step that was not run yet was due, [ns].
+            now_ns: When this one began, [ns].
+            missed: Steps left out since the last one, because the thread was late.
         """
-        guard = self.guard
-        if self._restarts:
-            q, self.motion = self._restarts.pop()
-            guard.reset(q)
-            self._sending = True
-        if not self._sending:
+        order, guard = self._order, self.guard
+        if order is not self._taken:
+            if order.start is not None:
+                guard.reset(order.start)
+            self._taken = order
+        if order.silent:
             return TickStatus.HOLDING
-        motion = self.motion
-        status = motion.sample(step, self._target)
+        if missed:
+            guard.coast(missed)
+        status = order.motion.sample(step, self._target)
         intervened = False
         if status is TickStatus.HOLDING:
             guard.brake()
         else:
             intervened = guard.filter(self._target)
-        sent = self._sink.send(step, guard.command)
-        chunk = motion.seam_chunk if isinstance(motion, RingMotion) else -1
-        self.telemetry.record(step, due_ns, now_ns - due_ns, status, chunk, guard, intervened=intervened, sent=sent)
+        sent = self._sink.send(self._timebase.tick_of_step(step), guard.command)
+        if not sent:
+            guard.withdraw()
+        chunk = order.motion.seam_chunk if isinstance(order.motion, RingMotion) else -1
+        self.telemetry.record(
+            step, due_ns, now_ns - due_ns, status, chunk, guard, intervened=intervened, sent=sent, missed=missed
+        )
         return status

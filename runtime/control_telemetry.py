@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unichunk.runtime.guard import TOLERANCE
 from unichunk.runtime.histogram import TimeHistogram
 from unichunk.runtime.tick_status import TickStatus
 
@@ -63,6 +64,7 @@ class ControlTelemetry:
         *,
         intervened: bool,
         sent: bool,
+        missed: int = 0,
     ) -> None:
         """Write down one step; called after its command was sent."""
         slot = self.steps % RECORDS
@@ -71,6 +73,7 @@ class ControlTelemetry:
         self._commands[slot] = command
         self.steps += 1
         self.unsent += not sent
+        self.missed_steps += missed
         self.status = status
         if status >= TickStatus.RUNNING:
             self.lateness.add(lateness_ns)
@@ -81,7 +84,7 @@ class ControlTelemetry:
         if intervened:
             self.interventions += 1
             amount = np.abs(guard.correction)
-            self.corrections += amount > 0
+            self.corrections += amount > TOLERANCE
             np.maximum(self.largest_correction, amount, out=self.largest_correction)
 
     def recent(self) -> tuple[NDArray[np.void], NDArray[np.float64]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ControlThread(threading.Thread):
     """Runs a `ControlLoop` at its command rate.
 
-    Steps that could not be run in time are left out and counted, never bunched together.
+    Steps whose whole period went by are left out and counted, never bunched together.
 
     Args:
         loop: What to run.
@@ -50,7 +50,7 @@ class ControlThread(threading.Thread):
         step = max(0, timebase.step_at(time.monotonic_ns()) + 1)
         while not self._stopping.is_set():
             due_ns = timebase.start_of_step(step)
-            loop.step(step, due_ns, sleep_until(due_ns))
-            following = max(step + 1, timebase.step_at(time.monotonic_ns()))
-            loop.telemetry.missed_steps += following - step - 1
-            step = following
+            now_ns = sleep_until(due_ns)
+            current = max(step, timebase.step_at(now_ns))
+            loop.step(current, due_ns, now_ns, missed=current - step)
+            step = current + 1

@@ -46,6 +46,8 @@ class Guard:
         # The last target, drawn into the position limits: what lies outside cannot be followed, however far it is.
         self._target: NDArray[np.float64] = np.zeros(n)
         self._correction: NDArray[np.float64] = np.zeros(n)
+        self._last_command: NDArray[np.float64] = np.zeros(n)
+        self._last_velocity: NDArray[np.float64] = np.zeros(n)
         self._goal: NDArray[np.float64] = np.zeros(n)
         self._amount: NDArray[np.float64] = np.zeros(n)
         self._rooms: NDArray[np.float64] = np.zeros((3, n))
@@ -71,7 +73,7 @@ class Guard:
         """Start the command stream at rest where the robot stands.
 
         Args:
-            q: Measured joint positions, shape (n,), [rad]; a little outside the limits (sensor zero, sag) is drawn in.
+            q: Measured joint positions, shape (n,), finite, [rad]; what is outside the limits is drawn in.
         """
         self._command[:] = np.clip(q, self._limits.lower, self._limits.upper)
         self._velocity[:] = 0.0
@@ -95,23 +97,41 @@ class Guard:
         self._advance(target)
         np.subtract(self._command, target, out=self._correction)
         np.abs(self._correction, out=self._amount)
-        changed = bool(self._amount.max() > TOLERANCE)
+        changed = not self._amount.max() <= TOLERANCE
         if not changed:
             # The last target is this one, drawn into the limits by a rounding error at most.
             self._command[:] = self._target
             self._correction[:] = 0.0
-        return changed
+        return bool(changed)
 
     def brake(self) -> None:
         """Compute the next command of a stop: each joint slows down as fast as it may, then stays."""
-        np.copyto(self._velocity, self._velocity - np.clip(self._velocity, -self._reach, self._reach))
+        self._remember()
+        self.coast(1)
         self._command += self._velocity * self._period
         np.clip(self._command, self._limits.lower, self._limits.upper, out=self._command)
         self._target[:] = self._command
         self._correction[:] = 0.0
 
+    def coast(self, periods: int) -> None:
+        """Account for periods in which no command left: the robot, at its last command, slows down meanwhile."""
+        most = periods * self._reach
+        self._velocity -= np.clip(self._velocity, -most, most)
+
+    def withdraw(self) -> None:
+        """Take back the last command, which did not leave: the stream stays at the one before and slows down there."""
+        self._command[:] = self._last_command
+        self._velocity[:] = self._last_velocity
+        self._target[:] = self._command
+        self.coast(1)
+
+    def _remember(self) -> None:
+        self._last_command[:] = self._command
+        self._last_velocity[:] = self._velocity
+
     def _advance(self, target: NDArray[np.float64]) -> None:
         limits, h, command, velocity, goal = self._limits, self._period, self._command, self._velocity, self._goal
+        self._remember()
         np.maximum(target, limits.lower, out=goal)
         np.minimum(goal, limits.upper, out=goal)
         error = self._target - command

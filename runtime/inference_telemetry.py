@@ -18,9 +18,12 @@ class InferenceTelemetry:
         self.latency = TimeHistogram(width_us=10)
         self.delays: Counter[int] = Counter()
         """Chunks by their delay d."""
-        self.recent: deque[ChunkRecord] = deque(maxlen=256)
+        self.late: deque[ChunkRecord] = deque(maxlen=64)
+        """The last chunks that lost rows of their own."""
         self.chunks = 0
         self.late_chunks = 0
+        self.lost_chunks = 0
+        """Chunks of which every row came too late."""
         self.dropped_rows = 0
         self.saturated = 0
         self.rejected = 0
@@ -47,7 +50,9 @@ class InferenceTelemetry:
         self.dropped_rows += record.dropped
         self.saturated += record.commitment.saturated
         self.largest_seam = max(self.largest_seam, record.seam)
-        self.recent.append(record)
+        self.lost_chunks += record.lost
+        if record.dropped:
+            self.late.append(record)
 
     def rejection(self, reason: str) -> None:
         """Write down a chunk that was dropped before anything of it was executed."""

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from unichunk.runtime.errors import PolicyError
+from unichunk.runtime.errors import ObservationError, PolicyError
 from unichunk.runtime.inference_telemetry import InferenceTelemetry
 from unichunk.runtime.realtime import collect_between_chunks
 
@@ -91,6 +91,8 @@ class InferenceThread(threading.Thread):
         self._last_stamp_ns = -1
         self._waiting_since_ns = 0
         self.telemetry = InferenceTelemetry()
+        self.used_ns = 0
+        """When the last chunk was stitched, or else when the episode began, [ns]."""
         self.problem: str | None = None
         """What is wrong with the observations; None while they are good."""
         self.failure: BaseException | None = None
@@ -101,7 +103,7 @@ class InferenceThread(threading.Thread):
         with self._wake:
             self._health.reset()
             self.problem = None
-            self._waiting_since_ns = time.monotonic_ns()
+            self._waiting_since_ns = self.used_ns = time.monotonic_ns()
             self._episode = episode
             self._wake.notify_all()
 
@@ -161,12 +163,14 @@ class InferenceThread(threading.Thread):
 
     def _produce(self, observation: Observation, producer: Producer) -> None:
         commitment = producer.begin(observation.stamp_ns, time.monotonic_ns())
-        inputs = self._adapter.policy_input(observation, self._instruction)
         try:
+            inputs = self._adapter.policy_input(observation, self._instruction)
             chunk = self._policy.infer(inputs, commitment.previous_chunk, commitment.delay)
             joints = self._adapter.joints(chunk.actions)
             record = producer.finish(commitment, chunk.unified, joints, time.monotonic_ns)
-        except PolicyError as error:
+        except (PolicyError, ObservationError) as error:
             self.telemetry.rejection(str(error))
             return
         self.telemetry.chunk(record)
+        if not record.lost:
+            self.used_ns = time.monotonic_ns()

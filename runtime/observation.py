@@ -26,6 +26,7 @@ class RobotState:
         q: Joint positions, shape (n,), [rad], in the order of the embodiment's joints.
         dq: Joint velocities, shape (n,), [rad/s].
         watchdog: True while the driver holds the robot because commands stopped.
+        stopped: True while the driver holds the robot because it was told to.
     """
 
     stamp_ns: int
@@ -33,6 +34,7 @@ class RobotState:
     q: NDArray[np.float64]
     dq: NDArray[np.float64]
     watchdog: bool
+    stopped: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ class ExitReason(enum.Enum):
     """Something did not fit; the robot was never moved."""
     DRIVER_LOST = "driver_lost"
     """The driver was absent, or died and did not come back."""
+    DRIVER_STOPPED = "driver_stopped"
+    """Somebody told the driver to stop the robot."""
+    ROBOT_FAULT = "robot_fault"
+    """A joint does not go where it is told, or stands outside its limits."""
     SENSOR_FAULT = "sensor_fault"
     """A camera or the joint state stopped, or a camera froze."""
     POLICY_FAULT = "policy_fault"
@@ -45,13 +49,16 @@ EXIT_STATUS = {
     ExitReason.COMPLETED: 0,
     ExitReason.REFUSED: 3,
     ExitReason.DRIVER_LOST: 4,
+    ExitReason.DRIVER_STOPPED: 4,
+    ExitReason.ROBOT_FAULT: 9,
     ExitReason.SENSOR_FAULT: 5,
     ExitReason.POLICY_FAULT: 6,
     ExitReason.INTERNAL_FAULT: 7,
     ExitReason.INTERRUPTED: 130,
     ExitReason.TERMINATED: 143,
 }
-"""Exit status of `unichunk run`; 2 is left to the command line's own usage errors."""
+"""Exit status of `unichunk run`; 2 is left to the command line's own usage errors,
+8 to a report that could not be written."""
 
 
 def exit_status(reason: ExitReason, *, open_ended: bool) -> int:

@@ -57,6 +57,7 @@ class ChunkRecord:
         dropped: Rows of its own that came too late.
         intact: False where something else ran than what the chunk was conditioned on.
         latency_ns: From the observation's capture until the rows could be read, [ns].
+        lost: True where not a row could be written.
         seam: Largest shift blended away at a late seam, [rad]; 0 where the chunk was in time.
     """
 
@@ -65,6 +66,7 @@ class ChunkRecord:
     dropped: int
     intact: bool
     latency_ns: int
+    lost: bool
     seam: float
 
 
@@ -153,6 +155,7 @@ class Producer:
             dropped=first - commitment.delay,
             intact=outcome is Publication.INTACT,
             latency_ns=now_ns - commitment.stamp_ns,
+            lost=outcome is Publication.REFUSED,
             seam=seam,
         )
 

@@ -36,19 +36,20 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
         One line for every measure that the system did not permit, with what would permit it.
     """
     missing: list[str] = []
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    if lock_memory and not _lock_memory():
-        missing.append("memory is not locked: raise the memlock limit (`ulimit -l unlimited`)")
-    if not _may_use_fifo():
-        missing.append("no SCHED_FIFO for the control thread: raise the rtprio limit in /etc/security/limits.conf")
-    niceness = os.getpriority(os.PRIO_PROCESS, 0)
-    if not _be_nice(min(niceness, NICENESS)):
-        missing.append(f"no niceness {NICENESS} for other threads: raise the nice limit in /etc/security/limits.conf")
+    interval, collecting, niceness = sys.getswitchinterval(), gc.isenabled(), os.getpriority(os.PRIO_PROCESS, 0)
     try:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        if lock_memory and not _lock_memory():
+            missing.append("memory is not locked: raise the memlock limit (`ulimit -l unlimited`)")
+        if not _may_use_fifo():
+            missing.append("no SCHED_FIFO for the control thread: raise the rtprio limit in /etc/security/limits.conf")
+        if not _be_nice(min(niceness, NICENESS)):
+            missing.append(
+                f"no niceness {NICENESS} for other threads: raise the nice limit in /etc/security/limits.conf"
+            )
         yield missing
     finally:
         if lock_memory:
@@ -56,7 +57,8 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
         _be_nice(niceness)
         sys.setswitchinterval(interval)
         gc.unfreeze()
-        gc.enable()
+        if collecting:
+            gc.enable()
 
 
 def prefer_this_thread() -> bool:
@@ -69,8 +71,11 @@ def prefer_this_thread() -> bool:
 
 
 def collect_between_chunks() -> None:
-    """Collect garbage of this run where it disturbs least: in the inference thread, after a chunk was published."""
-    gc.collect(1)
+    """Collect garbage of this run where it disturbs least: in the inference thread, after a chunk was published.
+
+    What was alive before the run is frozen, so even a full collection looks at little.
+    """
+    gc.collect()
 
 
 def _may_use_fifo() -> bool:

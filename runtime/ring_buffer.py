@@ -1,7 +1,8 @@
 """The one ring buffer between inference and control, indexed by absolute tick.
 
 Each row holds a unified action (200, normalized), the joint command decoded from it, and where it came from. One
-lock guards everything and is held for microseconds: copies of a few kilobytes, no computation but one comparison.
+lock guards everything and is held for microseconds: copies of a few kilobytes, one comparison, and the fallback's next
+row where one is missing.
 
 The edges:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from unichunk.runtime.control_loop import CommandSink
@@ -26,6 +26,8 @@ class RobotSettings:
         watchdog_s: The driver stops the robot after this long without a command, [s].
         observation_max_age_s: Older observations are not acted on, [s].
         frozen_camera_s: The same picture for this long is a frozen camera, [s].
+        following_error: A joint this far from its command, [rad], ...
+        following_error_s: ... for this long, [s], does not follow.
         delay_margin_ticks: Ticks on top of the measured latency.
         minimum_postfix_ticks: Fewest rows a chunk must keep after its prefix.
     """
@@ -38,6 +40,8 @@ class RobotSettings:
     watchdog_s: float
     observation_max_age_s: float
     frozen_camera_s: float
+    following_error: float
+    following_error_s: float
     delay_margin_ticks: int
     minimum_postfix_ticks: int
 
@@ -58,7 +62,7 @@ class StateSource(Protocol):
 class DriverControl(Protocol):
     """Calls to the driver. The task's are answered by simulated robots; a real one's numbers are empty."""
 
-    def ping(self) -> float:
+    def ping(self, timeout_s: float | None = None) -> float:
         """Measure the round trip, [s]; keeps the driver's attention and its clock's offset fresh."""
         ...
 
@@ -100,6 +104,10 @@ class RobotLink(Protocol):
 
     def reconnect(self, timeout_s: float) -> object | None:
         """Find a driver that went away; None where it did not come back in time."""
+        ...
+
+    def status_report(self) -> dict[str, Any]:
+        """The driver's counters and this side's, for the report; may raise where the driver does not answer."""
         ...
 
     def close(self) -> None:

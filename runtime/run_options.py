@@ -14,11 +14,15 @@ class RunOptions:
         duration_s: How long to run, [s]; None: until it is stopped.
         replan_below: Start an inference only when fewer rows remain; None: as often as possible.
         recovery_s: How long to wait for a lost driver or sensor before giving up, [s].
+        recoveries: How often that may happen before the run ends.
         rejected_chunks: Chunks in a row that the policy may spoil before the run ends.
+        starved_s: How long the robot may be without a usable chunk before the run ends, [s].
     """
 
     instruction: str = ""
     duration_s: float | None = None
     replan_below: int | None = None
     recovery_s: float = 5.0
+    recoveries: int = 10
     rejected_chunks: int = 5
+    starved_s: float = 5.0

@@ -10,6 +10,7 @@ sensor that comes back in time leads to a new synchronization; everything else e
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import traceback
@@ -26,13 +27,14 @@ from unichunk.runtime.events import EventLog
 from unichunk.runtime.first_row import FirstRow
 from unichunk.runtime.guard import Guard
 from unichunk.runtime.inference_thread import Episode, InferenceThread
-from unichunk.runtime.motion import Hold, Ramp, RingMotion
+from unichunk.runtime.motion import Ramp, RingMotion
 from unichunk.runtime.outcome import ExitReason, RunState
 from unichunk.runtime.producer import Producer
 from unichunk.runtime.recovery import wait_for_recovery
 from unichunk.runtime.ring_buffer import RingBuffer
 from unichunk.runtime.run_checks import RunChecks
 from unichunk.runtime.sensor_health import SensorHealth
+from unichunk.runtime.standing import standing_pose
 from unichunk.runtime.ticks import Timebase
 from unichunk.runtime.trouble import Trouble
 
@@ -52,8 +54,11 @@ SYNC_FRACTION: Final = 0.25
 LOOK_S: Final = 0.02
 """How often the supervisor looks at everything, [s]."""
 
-PING_S: Final = 2.0
-"""How often the driver is called while running, so that the offset between two hosts' clocks stays known, [s]."""
+PING_S: Final = 0.5
+"""How often the driver is called: it keeps the lease, and the offset between two hosts' clocks known, [s]."""
+
+PING_TIMEOUT_S: Final = 0.05
+"""A ping that takes longer is given up, [s]: whether the driver lives is told by its states."""
 
 REST_S: Final = 1.0
 """How long braking to rest may take before the supervisor goes on all the same, [s]."""
@@ -68,7 +73,7 @@ class Supervisor:
         policy: What predicts.
         adapter: Robot <-> policy keys.
         options: What was asked for.
-        look: Called about every 20 ms in the supervisor's thread, for a live view.
+        look: Called about every 20 ms in the supervisor's thread, for a live view; must return at once.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Supervisor:
         self._adapter = adapter
         self._options = options
         self._look = look
+        self._connected = False
         self._task_begun = False
         self._next_ping = 0.0
         # Beside running and coming rows, it reaches back as far as an observation may be old.
@@ -100,10 +106,12 @@ class Supervisor:
         self.events = EventLog()
         self.task: dict[str, Any] = {}
         """What the driver says of the task, where it knows one."""
+        self.driver_status: dict[str, Any] = {}
+        """The driver's counters at the end, where it answers."""
         self.motions: list[RingMotion] = []
         """One per stretch of running."""
         self.timebase = Timebase(time.monotonic_ns(), robot.action_hz, robot.command_hz)
-        self.loop = ControlLoop(Guard(robot.limits, robot.command_hz), link.commands)
+        self.loop = ControlLoop(Guard(robot.limits, robot.command_hz), link.commands, self.timebase)
         self.control = ControlThread(self.loop, self.timebase)
         self.inference = InferenceThread(
             link.sensors,
@@ -115,7 +123,7 @@ class Supervisor:
             SensorHealth(robot.observation_max_age_s, robot.frozen_camera_s),
             replan_below=options.replan_below,
         )
-        self._checks = RunChecks(robot, link.states, self.control, self.inference, options.rejected_chunks)
+        self._checks = RunChecks(robot, link.states, self.loop, self.control, self.inference, options)
 
     def stop(self, reason: ExitReason = ExitReason.INTERRUPTED) -> None:
         """Ask the run to end; safe from a signal handler or another thread."""
@@ -127,7 +135,7 @@ class Supervisor:
         return sum(motion.ticks for motion in self.motions) / self._robot.action_hz
 
     def run(self) -> ExitReason:
-        """Run to the end; `exit_detail` says more about why it ended."""
+        """Run to the end; `exit_detail` says more about why it ended. Raises nothing."""
         try:
             self._prepare()
             self.control.start()
@@ -141,14 +149,14 @@ class Supervisor:
             self._end(ExitReason.DRIVER_LOST if isinstance(error, TimeoutError) else ExitReason.REFUSED, str(error))
         except Exception:  # noqa: BLE001  whatever it was, the robot is held and the report says so
             self._end(ExitReason.INTERNAL_FAULT, traceback.format_exc())
-        finally:
-            self._shut_down()
+        self._shut_down()
         return self.exit_reason
 
     def _prepare(self) -> None:
         """Everything that can refuse, before the robot moves."""
         self._enter(RunState.CONNECTING, "waiting for the driver")
         self._link.connect()
+        self._connected = True
         self.note = "warming up the policy"
         self._first_row.warm_up(self._estimator, self._pause)
         admit(
@@ -162,7 +170,7 @@ class Supervisor:
 
     def _run_until_trouble(self) -> None:
         """Run, hold, recover, again and again; leaves by raising what could not be recovered from."""
-        while True:
+        for _ in range(self._options.recoveries + 1):
             trouble = self._run_once()
             rested = self._hold(str(trouble))
             if not trouble.recoverable:
@@ -171,9 +179,9 @@ class Supervisor:
                 raise Trouble(trouble.reason, f"{trouble} (and an inference that does not end prevents recovery)")
             # A driver that comes back may find its robot elsewhere: not a word to it before synchronizing anew.
             self.loop.silence()
-            if not wait_for_recovery(self._link, self._robot, trouble.reason, self._options.recovery_s, self._pause):
-                raise trouble
+            self._recover(trouble)
             self.events.add("recovered", f"after: {trouble}")
+        raise Trouble(trouble.reason, f"{trouble} (after {self._options.recoveries} recoveries)")
 
     def _run_once(self) -> Trouble:
         """Synchronize and run until something ends it."""
@@ -190,15 +198,22 @@ class Supervisor:
             lost = isinstance(error, TimeoutError)
             return Trouble(ExitReason.DRIVER_LOST if lost else ExitReason.INTERNAL_FAULT, str(error), recoverable=lost)
 
+    def _recover(self, trouble: Trouble) -> None:
+        try:
+            back = wait_for_recovery(self._link, self._robot, trouble.reason, self._options.recovery_s, self._pause)
+        except UnichunkError as error:
+            raise Trouble(trouble.reason, f"{trouble} ({error})") from None
+        if not back:
+            raise trouble
+
     def _synchronize(self) -> NDArray[np.float64]:
         """Ramp from where the robot stands to the first row of a chunk made for standing there."""
         self._enter(RunState.SYNCING, "ramping to the first command")
         limits = self._robot.limits
-        self._checks.driver()
-        state = self._link.states.newest()
-        assert state is not None
-        start = np.clip(state.q, limits.lower, limits.upper)
         goal = np.clip(self._first_row(), limits.lower, limits.upper)
+        self._checks.driver()
+        # Measured after the inference, which takes its time: the stream begins where the robot stands now.
+        start = standing_pose(self._link.states, limits, self._pause)
         ramp = Ramp(
             start,
             goal,
@@ -211,6 +226,7 @@ class Supervisor:
             self._pause()
             self._checks.threads()
             self._checks.driver()
+            self._checks.following()
             time.sleep(LOOK_S)
         return goal
 
@@ -224,7 +240,7 @@ class Supervisor:
         grace = min(self._policy.chunk_length, 2 * self._estimator.delay() + 2)
         self._ring.start(first_tick, grace, unified, rest)
         self.motions.append(RingMotion(self._ring, self.timebase, first_tick, rest))
-        self.loop.motion = self.motions[-1]
+        self.loop.follow(self.motions[-1])
         producer = Producer(
             self._ring,
             self._estimator,
@@ -242,11 +258,9 @@ class Supervisor:
         self._pause()
         self._checks.threads()
         self._checks.driver()
+        self._checks.following()
         self._checks.sensors()
         self._checks.policy()
-        if time.monotonic() > self._next_ping:
-            self._next_ping = time.monotonic() + PING_S
-            self._link.control.ping()
         duration_s = self._options.duration_s
         if duration_s is not None and self.elapsed_s >= duration_s:
             raise Trouble(ExitReason.COMPLETED, f"ran for {duration_s:g} s as asked")
@@ -254,41 +268,55 @@ class Supervisor:
 
     def _hold(self, note: str) -> bool:
         """Brake to rest and let the inference thread rest too; False where an inference does not end."""
-        self.loop.motion = Hold()
+        self.loop.hold()
         self._enter(RunState.HOLDING, note)
-        rested = self.inference.pause(self._options.recovery_s)
         deadline = time.monotonic() + REST_S
-        while not self.loop.at_rest and self.control.is_alive() and time.monotonic() < deadline:
+        while not self.loop.settled and self.control.is_alive() and time.monotonic() < deadline:
             time.sleep(LOOK_S)
-        return rested
+        return self.inference.pause(self._options.recovery_s)
 
     def _pause(self) -> None:
+        """What is done in every wait: show, keep the driver's attention, hear a request to stop."""
         self._look(self)
+        now = time.monotonic()
+        if self._connected and now > self._next_ping:
+            self._next_ping = now + PING_S
+            with contextlib.suppress(UnichunkError):  # whether it lives is told by its states
+                self._link.control.ping(PING_TIMEOUT_S)
         self._checks.stop()
 
     def _enter(self, state: RunState, note: str) -> None:
         self.state = state
         self.note = note
         self.events.add(state.value, note)
-        self._look(self)
 
     def _end(self, reason: ExitReason, detail: str) -> None:
         self.exit_reason = reason
         self.exit_detail = detail
 
     def _shut_down(self) -> None:
+        """Hold, ask for the last numbers, release everything: each step whatever became of the one before."""
         if self.control.is_alive() and self.state is not RunState.HOLDING:
-            self._hold(self.exit_detail)
-        if self._task_begun and self.exit_reason is not ExitReason.DRIVER_LOST:
-            self._fetch_task()
+            self._attempt("hold", lambda: self._hold(self.exit_detail))
+        if self._connected and self.exit_reason is not ExitReason.DRIVER_LOST:
+            self._attempt("task", self._fetch_task)
+            self._attempt("driver status", self._fetch_status)
         for thread in (self.inference, self.control):
             if thread.ident is not None:
-                thread.stop()
-        self._link.close()
+                self._attempt(f"{thread.name} thread", thread.stop)
+        self._attempt("link", self._link.close)
         self._enter(RunState.STOPPED, self.exit_detail)
+        self._attempt("look", lambda: self._look(self))
+
+    def _attempt(self, what: str, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  shutting down goes on, and the report says what failed
+            self.events.add("shutdown", f"{what}: {error!r}")
 
     def _fetch_task(self) -> None:
-        try:
+        if self._task_begun:
             self.task = dict(self._link.control.task_end())
-        except UnichunkError as error:
-            self.task = {"error": str(error)}
+
+    def _fetch_status(self) -> None:
+        self.driver_status = self._link.status_report()

@@ -19,8 +19,10 @@ def main(
     sim: bool = False,
     seed: int = 0,
     fault: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    ready_fd: int | None = None,
+    until_stdin_closes: bool = False,
 ) -> int:
-    """Serve a robot until SIGINT or SIGTERM.
+    """Serve a robot until SIGINT, SIGTERM or SIGHUP.
 
     Args:
         embodiment: The robot, see `unichunk embodiments`.
@@ -29,9 +31,11 @@ def main(
         seed: Seed of the simulated target's path.
         fault: KIND@SECONDS, something that goes wrong on purpose, so many seconds after the first command:
             freeze_camera, stall_camera or die. May be repeated.
+        ready_fd: Number of an inherited pipe that one byte is written to once the robot can be connected to.
+        until_stdin_closes: Stop when the standard input ends too, so that the driver does not outlive its parent.
 
     Returns:
-        The exit code.
+        The exit code: 0 stopped as asked, 1 failed, with one line on the standard error that says why.
     """
     try:
         faults = [parse_fault(text) for text in fault]
@@ -39,7 +43,15 @@ def main(
     except EmbodimentError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_FAILED
-    return run_driver(embodiment, address, simulated=sim, seed=seed, faults=faults)
+    return run_driver(
+        embodiment,
+        address,
+        simulated=sim,
+        seed=seed,
+        faults=faults,
+        ready_fd=ready_fd,
+        until_stdin_closes=until_stdin_closes,
+    )
 
 
 if __name__ == "__main__":

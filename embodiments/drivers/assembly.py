@@ -86,7 +86,8 @@ def assemble(
         return DriverStatus(
             id=0,
             holder=lease.holder,
-            watchdog=lease.suspended and watchdog.tripped(lease.grant),
+            watchdog=lease.suspended and not lease.stopped and watchdog.tripped(lease.grant),
+            stopped=lease.stopped,
             counters=counters.as_dict(),
             frames={name: camera.published for name, camera in cameras.items()},
         )

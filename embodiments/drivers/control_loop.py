@@ -105,7 +105,8 @@ class ControlLoop:
             stamp_ns=time.monotonic_ns(),
             q=q,
             dq=dq,
-            watchdog=self._lease.suspended and self._watchdog.tripped(grant),
+            watchdog=self._lease.suspended and not self._lease.stopped and self._watchdog.tripped(grant),
+            stopped=self._lease.stopped,
             session="" if grant is None else grant.session,
             last_command_sequence=self._intake.last_sequence,
         )

@@ -84,7 +84,7 @@ class ControlService:
             case calls.GetStatus():
                 return msgspec.structs.replace(self._status(), id=call.id)
             case calls.Stop():
-                self._lease.suspend()
+                self._lease.stop()
             case calls.Goodbye():
                 self._lease.release(call.session)
             case calls.TaskBegin() | calls.TaskEnd():
@@ -99,6 +99,8 @@ class ControlService:
             reason = f"this driver drives {welcome.embodiment!r}, the client expects {hello.embodiment!r}"
         elif not hello.session:
             reason = "a session needs a name"
+        elif self._lease.stopped and hello.session == self._lease.holder:
+            reason = "the robot was told to stop: end this session and begin another one"
         elif not self._lease.claim(hello.session, now_ns := time.monotonic_ns()):
             silence_s = self._lease.silence_ns(now_ns) / 1e9
             reason = (

@@ -35,6 +35,8 @@ class Lease:
         """Who holds it now."""
         self.suspended = False
         """True from `stop`, or a rest by the watchdog, to the next hello: nobody's commands are followed."""
+        self.stopped = False
+        """True from `stop` until another session takes over."""
 
     @property
     def holder(self) -> str:
@@ -50,12 +52,15 @@ class Lease:
             now_ns: Now, [ns], monotonic.
 
         Returns:
-            False where another session holds it and was heard within the patience.
+            False where another session holds it and was heard within the patience, or where the holder was stopped.
         """
+        if session == self.holder and self.stopped:
+            return False
         if session != self.holder:
             if self.grant is not None and self.silence_ns(now_ns) <= self._patience_ns:
                 return False
             self.grant = Grant(session, now_ns)
+            self.stopped = False
         self.suspended = False
         self.heard(session, now_ns)
         return True
@@ -67,6 +72,11 @@ class Lease:
 
     def suspend(self) -> None:
         """Follow nobody until the next claim."""
+        self.suspended = True
+
+    def stop(self) -> None:
+        """Follow nobody until another session takes over: who was told to stop may not go on by himself."""
+        self.stopped = True
         self.suspended = True
 
     def heard(self, session: str, now_ns: int) -> None:

@@ -1,11 +1,12 @@
-"""A driver as a process: signals, one line for each thing to say, and an exit code."""
+"""A driver as a process: what ends it, one line for each thing to say, and an exit code."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from unichunk.embodiments.drivers.errors import DriverError
@@ -30,8 +31,17 @@ EXIT_FAILED: Final = 1
 _SWITCH_S: Final = 0.0005
 
 
-def run_driver(name: str, endpoint: str, *, simulated: bool, seed: int = 0, faults: Sequence[Fault] = ()) -> int:
-    """Serve a robot until SIGINT or SIGTERM. Call it from the main thread.
+def run_driver(
+    name: str,
+    endpoint: str,
+    *,
+    simulated: bool,
+    seed: int = 0,
+    faults: Sequence[Fault] = (),
+    ready_fd: int | None = None,
+    until_stdin_closes: bool = False,
+) -> int:
+    """Serve a robot until SIGINT, SIGTERM or SIGHUP. Call it from the main thread.
 
     Args:
         name: The embodiment.
@@ -39,22 +49,29 @@ def run_driver(name: str, endpoint: str, *, simulated: bool, seed: int = 0, faul
         simulated: Whether to serve the simulated robot.
         seed: Seed of the simulated target's path.
         faults: What shall go wrong on purpose.
+        ready_fd: A pipe that one byte is written to once calls are answered and every camera is open; then closed.
+        until_stdin_closes: Stop as well when the standard input ends, as it does when the process at its other end
+            dies, however that dies.
 
     Returns:
         The process's exit code, see `EXIT_STOPPED` and `EXIT_FAILED`.
     """
-
-    def ready(address: str) -> None:
-        _say(f"{name} driver ({device.description}): listening on {address}, Ctrl-C to stop")
-
     try:
-        spec = load_spec(name)
-        device = _device(spec, simulated=simulated, seed=seed)
-        if faults:
-            device = FaultyDevice(device, faults)
-        # Threads that compute in Python give way sooner, for the sake of the control loop.
-        sys.setswitchinterval(_SWITCH_S)
         with _stop_on_signals() as stop:
+            if until_stdin_closes:
+                threading.Thread(target=_stop_at_end_of_input, args=(stop,), name="stdin", daemon=True).start()
+            spec = load_spec(name)
+            device = _device(spec, simulated=simulated, seed=seed)
+            if faults:
+                device = FaultyDevice(device, faults)
+
+            def ready(address: str) -> None:
+                _say(f"{name} driver ({device.description}): listening on {address}, Ctrl-C to stop")
+                if ready_fd is not None:
+                    _announce(ready_fd)
+
+            # Threads that compute in Python give way sooner, for the sake of the control loop.
+            sys.setswitchinterval(_SWITCH_S)
             DriverServer(spec, device, endpoint).run(stop, ready)
     except UnichunkError as error:
         _say(f"error: {error}")
@@ -75,7 +92,19 @@ def _device(spec: EmbodimentSpec, *, simulated: bool, seed: int) -> RobotDevice:
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
     stop = threading.Event()
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard: list[int] = []
+
+    def received(number: int, _: object) -> None:
+        # Setting the event takes a lock; a second signal in the middle of that must not wait for it.
+        if not heard:
+            heard.append(number)
+            stop.set()
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Where the terminal goes, the robot comes to rest; started by `nohup`, the driver outlives it.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, received) for number in numbers}
     try:
         yield stop
     finally:
@@ -83,6 +112,24 @@ def _stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    with suppress(OSError):
+        # Not sys.stdin: the interpreter, when it ends, would wait for the lock that its reader holds.
+        while os.read(0, 4096):
+            pass
+    stop.set()
+
+
+def _announce(ready_fd: int) -> None:
+    # Whoever wanted to know may be gone.
+    with suppress(OSError):
+        os.write(ready_fd, b"\n")
+    with suppress(OSError):
+        os.close(ready_fd)
+
+
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    # The robot is more important than who listens: a closed or broken standard error ends nothing.
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()

@@ -24,7 +24,7 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True, tag_field="call"):
 
 
 class Hello(_Call, frozen=True, kw_only=True, tag="hello"):
-    """Ask for the command lease. Said again by the session that holds it, it ends a `stop` or a watchdog's rest."""
+    """Ask for the command lease. Said again by the session that holds it, it ends a watchdog's rest, but no `stop`."""
 
     protocol: int
     client: Text
@@ -52,7 +52,7 @@ class TaskEnd(_Call, frozen=True, kw_only=True, tag="task_end"):
 
 
 class Stop(_Call, frozen=True, kw_only=True, tag="stop"):
-    """Bring the robot to rest within one command period and ignore commands until the next hello. Needs no lease."""
+    """Bring the robot to rest within one command period; follow nobody until another session comes. Needs no lease."""
 
 
 class _Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply"):
@@ -125,13 +125,14 @@ class DriverStatus(_Reply, frozen=True, kw_only=True, tag="driver_status"):
 
     Attributes:
         holder: The session that holds the lease, empty for none.
-        watchdog: As in the newest state.
+        watchdog, stopped: As in the newest state.
         counters: Name -> count, see `drivers.counters.Counters`.
         frames: Camera name -> frames published.
     """
 
     holder: SessionId
     watchdog: bool
+    stopped: bool
     counters: dict[str, int]
     frames: dict[str, int]
 

@@ -63,12 +63,15 @@ class ControlClient:
             self._ping(timeout_s)
         self._connection.clock = estimate_clock(self._round_trips)
 
-    def ping(self) -> float:
+    def ping(self, timeout_s: float | None = None) -> float:
         """Measure the round trip of a call, [s], and refine the clock; also keeps the lease while nothing is sent.
 
         Clocks of two hosts drift apart, by milliseconds a minute at worst: ping every few seconds.
+
+        Args:
+            timeout_s: How long to wait, [s]; the link's timeout if left out.
         """
-        round_trip_s = self._ping(self._timeout_s)
+        round_trip_s = self._ping(self._timeout_s if timeout_s is None else timeout_s)
         self._connection.clock = estimate_clock(self._round_trips)
         return round_trip_s
 
@@ -77,7 +80,7 @@ class ControlClient:
         return self._demand(calls.GetStatus(**self._header()), calls.DriverStatus, self._timeout_s)
 
     def stop(self) -> None:
-        """Have the robot brought to rest within one command period; commands are ignored until `reconnect`."""
+        """Have the robot brought to rest within one command period; nobody is followed until another session comes."""
         self._demand(calls.Stop(**self._header()), calls.Done, self._timeout_s)
 
     def task_begin(self) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unichunk.embodiments.errors import MessageError
 from unichunk.embodiments.link.codec import check_array
 from unichunk.runtime.observation import CameraFrame, RobotState
 
@@ -19,11 +20,14 @@ def to_robot_state(message: State, clock: Clock, joints: int) -> RobotState:
     """A state off the wire, for a robot of so many joints.
 
     Raises:
-        MessageError: Where a vector has another shape or type.
+        MessageError: Where a vector has another shape or type, or is not finite.
     """
     check_array("state.q", message.q, np.float64, (joints,))
     check_array("state.dq", message.dq, np.float64, (joints,))
-    return RobotState(clock.to_local(message.stamp_ns), message.sequence, message.q, message.dq, message.watchdog)
+    if not (np.isfinite(message.q).all() and np.isfinite(message.dq).all()):
+        raise MessageError(f"state: expected finite positions and velocities, got q {message.q.tolist()}")
+    stamp_ns = clock.to_local(message.stamp_ns)
+    return RobotState(stamp_ns, message.sequence, message.q, message.dq, message.watchdog, message.stopped)
 
 
 def to_camera_frame(message: Frame, clock: Clock, camera: Camera) -> CameraFrame:

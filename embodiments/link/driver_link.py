@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.embodiments.errors import LinkError, LinkTimeout
 from unichunk.embodiments.link.endpoints import check_peer
@@ -111,10 +112,25 @@ class DriverLink:
                 continue
         return None
 
+    def status_report(self) -> dict[str, Any]:
+        """The driver's counters and how many malformed messages reached this side, for a report.
+
+        Raises:
+            LinkTimeout: Where the driver does not answer.
+        """
+        status = self.control.status()
+        return {
+            **status.counters,
+            "frames": status.frames,
+            "malformed_states_received": self.states.malformed,
+            "malformed_frames_received": self.sensors.malformed,
+        }
+
     def close(self) -> None:
         """Give the lease back and close everything. The threads that use the handles must have ended before."""
         if self._parts.connection.route is not None:
-            self._parts.control.goodbye(min(_GOODBYE_S, self._timeout_s))
+            with contextlib.suppress(LinkError):  # whatever it answers, everything is closed
+                self._parts.control.goodbye(min(_GOODBYE_S, self._timeout_s))
         self._parts.close()
 
     def _greet(self, timeout_s: float) -> DriverInfo:

@@ -47,8 +47,9 @@ class State(_Message, frozen=True, kw_only=True, eq=False, tag="state"):
         stamp_ns: When it was measured, [ns], the driver's monotonic clock.
         q: Joint positions, shape (n,), float64, [rad].
         dq: Joint velocities, shape (n,), float64, [rad/s].
-        watchdog: True from the moment the driver brought the robot to rest because its session's commands stopped (or
-            it was told to stop) until that session says hello again or another one takes over.
+        watchdog: True from the moment the driver brought the robot to rest because its session's commands stopped until
+            that session says hello again or another one takes over.
+        stopped: True from the moment somebody called `stop` until another session takes over.
         session: The session that holds the lease, empty for none.
         last_command_sequence: Sequence number of the newest command that was followed, -1 before the first.
     """
@@ -58,6 +59,7 @@ class State(_Message, frozen=True, kw_only=True, eq=False, tag="state"):
     q: Vector
     dq: Vector
     watchdog: bool
+    stopped: bool
     session: SessionId
     last_command_sequence: int
 

@@ -181,17 +181,23 @@ def test_goodbye_releases_and_rests(served, link):
     assert_still(link)
 
 
-def test_stop_holds_until_the_next_hello(served, link):
+def test_stop_holds_until_another_session_takes_over(served, link):
     q = state(link).q
     follow(link, q, 0.1)
     link.control.stop()
-    eventually(lambda: link.states.newest().watchdog)
+    eventually(lambda: link.states.newest().stopped)
+    assert not link.states.newest().watchdog
     link.commands.send(0, q)
     eventually(lambda: count(link, "suspended") >= 1)
-    assert link.states.newest().watchdog
-    assert link.reconnect(1.0) is not None
-    follow(link, q, 0.1)
-    eventually(lambda: not link.states.newest().watchdog)
+    with pytest.raises(LinkError, match="told to stop"):
+        link.reconnect(1.0)
+    assert link.states.newest().stopped
+    link.close()
+    other = served.make_link()
+    other.connect()
+    eventually(lambda: other.states.newest() is not None and not other.states.newest().stopped)
+    follow(other, q, 0.1)
+    eventually(lambda: count(other, "accepted") > 0)
 
 
 @pytest.mark.parametrize(

@@ -81,4 +81,13 @@ def test_the_state_closest_to_a_frame_is_found() -> None:
 
 def _state(stamp_ns: int) -> State:
     zeros = np.zeros(1)
-    return State(sequence=0, stamp_ns=stamp_ns, q=zeros, dq=zeros, watchdog=False, session="", last_command_sequence=-1)
+    return State(
+        sequence=0,
+        stamp_ns=stamp_ns,
+        q=zeros,
+        dq=zeros,
+        watchdog=False,
+        stopped=False,
+        session="",
+        last_command_sequence=-1,
+    )

@@ -102,7 +102,14 @@ def commands(connection: Connection, stack: ExitStack) -> CommandSender:
 
 
 def state(sequence: int = 0, q: np.ndarray | None = None, **changes: object) -> State:
-    fields = {"stamp_ns": 1000, "dq": np.zeros(6), "watchdog": False, "session": "us", "last_command_sequence": 5}
+    fields = {
+        "stamp_ns": 1000,
+        "dq": np.zeros(6),
+        "watchdog": False,
+        "stopped": False,
+        "session": "us",
+        "last_command_sequence": 5,
+    }
     return State(sequence=sequence, q=np.zeros(6) if q is None else q, **(fields | changes))
 
 

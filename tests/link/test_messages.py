@@ -20,7 +20,14 @@ from unichunk.embodiments.link.messages import COMMANDS, FRAMES, STATES, Command
 
 COMMAND = Command(session="0123abcd", sequence=7, tick=-3, stamp_ns=2**40, q=np.array([1.0, -0.5]))
 STATE = State(
-    sequence=1, stamp_ns=2, q=np.zeros(2), dq=np.ones(2), watchdog=True, session="s", last_command_sequence=-1
+    sequence=1,
+    stamp_ns=2,
+    q=np.zeros(2),
+    dq=np.ones(2),
+    watchdog=True,
+    stopped=False,
+    session="s",
+    last_command_sequence=-1,
 )
 FRAME = Frame(sequence=4, stamp_ns=5, image=np.arange(24, dtype=np.uint8).reshape(2, 4, 3), state=STATE)
 HELLO = Hello(id=1, session="s", protocol=1, client="c", embodiment="so101")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,12 @@ class FakeRobot:
         self.frozen = False
         self.stalled = False
         self.watchdog = False
+        self.stopped = False
+        self.blocked = False
+        """The joints stay where they are, whatever is commanded."""
+        self.send_ok = True
+        self.refuse: Exception | None = None
+        """What `reconnect` raises."""
         self.fail_send: Exception | None = None
         self.reconnects = 0
         self.closed = False
@@ -64,6 +70,8 @@ class FakeRobot:
         return self
 
     def reconnect(self, timeout_s: float) -> object | None:
+        if self.refuse is not None:
+            raise self.refuse
         if self.dead:
             time.sleep(min(timeout_s, 0.02))
             return None
@@ -75,8 +83,11 @@ class FakeRobot:
     def close(self) -> None:
         self.closed = True
 
-    def ping(self) -> float:
+    def ping(self, timeout_s: float | None = None) -> float:
         return 0.0
+
+    def status_report(self) -> dict[str, Any]:
+        return {"accepted": len(self.sent)}
 
     def task_begin(self) -> None:
         self.tasks.append("begin")
@@ -94,8 +105,11 @@ class FakeRobot:
         if self.dead or self.watchdog:
             self.lost += 1
             return not self.dead
-        self.q = q.copy()
-        self.sent.append((time.monotonic_ns(), self.q))
+        if not self.send_ok:
+            return False
+        if not self.blocked:
+            self.q = q.copy()
+        self.sent.append((time.monotonic_ns(), q.copy()))
         self._followed = True
         return True
 
@@ -129,7 +143,7 @@ class FakeRobot:
     def state(self) -> RobotState:
         self._look_at_watchdog()
         stamp_ns = self._now_ns()
-        return RobotState(stamp_ns, 0, self.q.copy(), np.zeros_like(self.q), self.watchdog)
+        return RobotState(stamp_ns, 0, self.q.copy(), np.zeros_like(self.q), self.watchdog, self.stopped)
 
     def _now_ns(self) -> int:
         if not self.dead:

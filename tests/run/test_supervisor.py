@@ -11,6 +11,7 @@ import pytest
 
 from tests.run.faulty_policy import FaultyPolicy
 from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.errors import LinkError
 from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.injected_latency import InjectedLatency
 from unichunk.runtime.outcome import ExitReason, RunState
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from tests.run.fake_robot import FakeRobot
     from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.runtime.motion import Motion
 
 WARM = 13
 """Inferences before the robot moves: cold, warm; the ramp's goal is one more."""
@@ -279,3 +283,111 @@ def test_nothing_is_sent_before_the_robot_is_synchronized(robot: FakeRobot, tiny
     time.sleep(0.05)
     assert seen == [0]
     assert len(robot.sent) == supervisor.loop.telemetry.steps
+
+
+def test_a_stop_between_the_order_to_ramp_and_its_first_step_moves_nothing(robot: FakeRobot, tiny: Path) -> None:
+    """The newest order counts: an older ramp must not be taken up after the hold."""
+    robot.q = robot.spec.rest + 0.4
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0))
+    restart = supervisor.loop.restart
+
+    def restart_then_stop(q: NDArray[np.float64], motion: Motion) -> None:
+        restart(q, motion)
+        supervisor.stop(ExitReason.TERMINATED)
+
+    supervisor.loop.restart = restart_then_stop  # type: ignore[method-assign]
+    assert supervisor.run() is ExitReason.TERMINATED
+    commands = np.array([q for _, q in robot.sent])
+    # The ramp may have begun within the first period, and is braked at once.
+    assert len(commands) == 0 or np.abs(commands - commands[0]).max() < 1e-3
+
+
+def test_somebody_who_stops_the_driver_ends_the_run(robot: FakeRobot, tiny: Path) -> None:
+    look = when(running_for(0.3), lambda _: setattr(robot, "stopped", True))
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0), look)
+    assert supervisor.run() is ExitReason.DRIVER_STOPPED
+    assert robot.reconnects == 0
+
+
+def test_another_session_that_took_the_robot_over_ends_the_run_as_lost(robot: FakeRobot, tiny: Path) -> None:
+    robot.refuse = LinkError("another session commands this robot")
+    look = when(running_for(0.3), lambda _: setattr(robot, "watchdog", True))
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0), look)
+    assert supervisor.run() is ExitReason.DRIVER_LOST
+    assert "another session" in supervisor.exit_detail
+
+
+def test_a_joint_that_does_not_follow_ends_the_run(robot: FakeRobot, tiny: Path) -> None:
+    robot.q = robot.spec.rest + np.array([1.2, 0, 0, 0, 0, 0])
+    robot.blocked = True
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0))
+    assert supervisor.run() is ExitReason.ROBOT_FAULT
+    assert "rad from its command" in supervisor.exit_detail
+
+
+def test_a_robot_far_outside_its_limits_is_not_commanded(robot: FakeRobot, tiny: Path) -> None:
+    robot.q = robot.spec.rest + np.array([2.6, 0, 0, 0, 0, 0])
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0))
+    assert supervisor.run() is ExitReason.ROBOT_FAULT
+    assert "outside its limits" in supervisor.exit_detail
+    assert robot.sent == []
+
+
+def test_a_state_that_is_not_finite_is_not_commanded(robot: FakeRobot, tiny: Path) -> None:
+    robot.q = robot.spec.rest * np.nan
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0))
+    assert supervisor.run() is not ExitReason.COMPLETED
+    assert robot.sent == []
+
+
+def test_a_policy_that_hangs_ends_the_run(robot: FakeRobot, tiny: Path) -> None:
+    policy = FaultyPolicy(Policy.load(tiny), after=WARM + 5, stall_s=6.0)
+    supervisor = supervise(robot, policy, RunOptions(duration_s=20.0, starved_s=1.0, recovery_s=0.2))
+    assert supervisor.run() is ExitReason.POLICY_FAULT
+    assert "no chunk could be used" in supervisor.exit_detail
+    check_commands(robot)
+
+
+def test_a_policy_that_became_too_slow_for_its_chunks_ends_the_run(robot: FakeRobot, tiny: Path) -> None:
+    policy = InjectedLatency(Policy.load(tiny), 1.5, after_s=2.0)
+    supervisor = supervise(robot, policy, RunOptions(duration_s=30.0, starved_s=2.5))
+    assert supervisor.run() is ExitReason.POLICY_FAULT
+    assert supervisor.inference.telemetry.lost_chunks >= 1
+    check_commands(robot)
+
+
+def test_a_gap_in_the_link_is_no_jump_for_the_robot(robot: FakeRobot, tiny: Path) -> None:
+    begin = when(running_for(0.5), lambda _: setattr(robot, "send_ok", False))
+    end = when(running_for(0.6), lambda _: setattr(robot, "send_ok", True))
+
+    def look(supervisor: Supervisor) -> None:
+        begin(supervisor)
+        end(supervisor)
+
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=1.5), look)
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert supervisor.loop.telemetry.unsent > 0
+    check_commands(robot)
+
+
+def test_a_flapping_robot_ends_the_run(robot: FakeRobot, tiny: Path) -> None:
+    def look(supervisor: Supervisor) -> None:
+        if supervisor.state is RunState.RUNNING:
+            robot.watchdog = True
+
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0, recoveries=2), look)
+    assert supervisor.run() is ExitReason.DRIVER_LOST
+    assert "after 2 recoveries" in supervisor.exit_detail
+    assert states(supervisor).count("recovered") == 3
+
+
+def test_a_view_that_fails_at_the_end_loses_nothing(robot: FakeRobot, tiny: Path) -> None:
+    def look(supervisor: Supervisor) -> None:
+        if supervisor.state in {RunState.HOLDING, RunState.STOPPED}:
+            raise BrokenPipeError
+
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=0.5), look)
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert robot.closed
+    assert not supervisor.control.is_alive()
+    assert supervisor.driver_status["accepted"] > 0

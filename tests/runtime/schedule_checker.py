@@ -74,7 +74,7 @@ class ScheduleRun:
         self.ring.start(FIRST_TICK, min(s.seeded, s.chunk_length), encode(self.rest[None])[0], self.rest)
         self.motion = RingMotion(self.ring, self.timebase, FIRST_TICK, self.rest)
         self.commands = CommandChecker(self.limits, s.command_hz, self.rest)
-        self.loop = ControlLoop(Guard(self.limits, s.command_hz), self.commands)
+        self.loop = ControlLoop(Guard(self.limits, s.command_hz), self.commands, self.timebase)
         self.loop.restart(self.rest, self.motion)
         self.now_ns = self._time(1000 * FIRST_TICK)
         self.next_step = 0
