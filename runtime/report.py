@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import tempfile
@@ -15,20 +16,26 @@ import numpy as np
 from unichunk.runtime.errors import ReportError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from unichunk.runtime.histogram import TimeHistogram
+    from unichunk.runtime.producer import ChunkRecord
     from unichunk.runtime.robot import RobotSettings
     from unichunk.runtime.supervisor import Supervisor
 
 REPORT_FORMAT: Final = 1
 
 
-def build_report(supervisor: Supervisor, robot: RobotSettings, asked: dict[str, Any]) -> dict[str, Any]:
+def build_report(
+    supervisor: Supervisor, robot: RobotSettings, asked: dict[str, Any], *, driver_said: str = ""
+) -> dict[str, Any]:
     """Everything about a finished run.
 
     Args:
         supervisor: The supervisor, after `run`.
         robot: The robot's constants.
         asked: What was asked for: policy, instruction, duration, ...
+        driver_said: How the driver's process ended, where it did so by itself and anybody knows.
     """
     control, chunks, motions = supervisor.loop.telemetry, supervisor.inference.telemetry, supervisor.motions
     delays = sorted(chunks.delays)
@@ -50,11 +57,13 @@ def build_report(supervisor: Supervisor, robot: RobotSettings, asked: dict[str, 
         "delay_ticks_chunks": {str(delay): chunks.delays[delay] for delay in delays},
         "chunks": chunks.chunks,
         "late_chunks": chunks.late_chunks,
+        "lost_chunks": chunks.lost_chunks,
         "late_rows_dropped": chunks.dropped_rows,
         "largest_late_seam_rad": chunks.largest_seam,
         "delay_saturated_chunks": chunks.saturated,
         "rejected_chunks": chunks.rejected,
         "last_rejection": chunks.last_rejection,
+        "late_chunk_events": [_late_chunk(record) for record in list(chunks.late)],
         "chunk_latency_ms": _scaled(_percentiles(chunks.latency, p50=0.5, p95=0.95, p99=0.99), 1e-3),
         "commands": control.steps,
         "missed_control_steps": control.missed_steps,
@@ -68,6 +77,8 @@ def build_report(supervisor: Supervisor, robot: RobotSettings, asked: dict[str, 
         "max_command_step_by_joint": _by_joint(robot, control.largest_step),
         "command_step_limit_by_joint": _by_joint(robot, robot.limits.velocity / robot.command_hz),
         "task": supervisor.task,
+        "driver": supervisor.driver_status,
+        "driver_said": driver_said,
         "worst_lateness": _worst(supervisor),
         "events": supervisor.events.list(),
         "machine": _machine(),
@@ -78,15 +89,16 @@ def check_report_path(path: Path) -> None:
     """Make sure that a report can be written, before anything moves.
 
     Raises:
-        ReportError: Where the folder cannot be made or written to, or the path is a folder.
+        ReportError: Where the folder cannot be made or written to, or the path is taken by something else than a file.
     """
-    if path.is_dir():
-        raise ReportError(f"report {path}: is a folder; give the name of a file")
     try:
+        if path.is_dir():
+            raise ReportError(f"report {path}: is a folder; give the name of a file")
+        if path.exists() and not path.is_file():
+            raise ReportError(f"report {path}: is no regular file; give the name of a new one")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
-        os.close(handle)
-        Path(name).unlink()
+        with _beside(path):
+            pass
     except OSError as error:
         raise ReportError(f"report {path}: cannot be written ({error.strerror}); choose another path") from None
 
@@ -95,17 +107,66 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     """Write a report beside its place, then rename.
 
     Raises:
-        ReportError: Where it cannot be written.
+        ReportError: Where it cannot be written; nothing is left behind.
     """
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
     try:
-        handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        with _beside(path) as name:
+            name.write_bytes(_encode(report))
+            name.chmod(0o644)
+            name.replace(path)
     except OSError as error:
         raise ReportError(f"report {path}: cannot be written ({error.strerror})") from None
+
+
+def rescue_report(report: dict[str, Any]) -> Path:
+    """Write a report that could not be written where it was asked for to a new temporary file.
+
+    Raises:
+        ReportError: Where that cannot be written either.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix="unichunk-report-", suffix=".json")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_encode(report))
+        except OSError:
+            Path(name).unlink()
+            raise
+    except OSError as error:
+        raise ReportError(f"nor in {tempfile.gettempdir()} ({error.strerror})") from None
+    return Path(name)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A new file in the same folder, gone afterwards unless it was renamed."""
+    handle, name = tempfile.mkstemp(prefix=".report-", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        with contextlib.suppress(OSError):
+            Path(name).unlink(missing_ok=True)
+
+
+def _encode(report: dict[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def _late_chunk(record: ChunkRecord) -> dict[str, Any]:
+    """A chunk that lost rows of its own, and what became of the rest."""
+    commitment = record.commitment
+    return {
+        "chunk": commitment.chunk,
+        "t0": commitment.tick,
+        "d": commitment.delay,
+        "first": record.first,
+        "dropped": record.dropped,
+        "lost": record.lost,
+        "latency_ms": round(record.latency_ns / 1e6, 3),
+        "seam_rad": round(record.seam, 6),
+        "intact": record.intact,
+    }
 
 
 def _percentiles(histogram: TimeHistogram, **fractions: float) -> dict[str, float]:

@@ -12,13 +12,15 @@ from unichunk.embodiments.drivers.faults import parse_fault
 from unichunk.embodiments.drivers.process import EXIT_FAILED, run_driver
 from unichunk.embodiments.link.endpoints import default_endpoint
 from unichunk.runtime.errors import UnichunkError
+from unichunk.server.say import say
 
 
 @dataclass
 class Driver:
     """Serve a robot (or its simulated twin) to a runtime.
 
-    Ctrl-C brings the robot to rest and ends the driver.
+    Ctrl-C brings the robot to rest and ends the driver, and so do SIGTERM and a terminal that is closed. Exit status:
+    0 stopped as asked, 1 failed, with one line on the standard error that says why.
 
     Try: unichunk driver so101 --sim
     """
@@ -40,6 +42,6 @@ class Driver:
             endpoint = self.endpoint or default_endpoint(self.embodiment)
             faults = [parse_fault(text) for text in self.fault]
         except UnichunkError as error:
-            sys.stderr.write(f"unichunk driver: {error}\n")
+            say(f"unichunk driver: {error}\n", sys.stderr)
             return EXIT_FAILED
         return run_driver(self.embodiment, endpoint, simulated=self.sim, seed=self.seed, faults=faults)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from unichunk.embodiments.spec import EmbodimentSpec, embodiment_names, load_spec
+from unichunk.server.say import say
 
 
 @dataclass
@@ -21,14 +22,16 @@ class Embodiments:
         """Print the list; return the exit status."""
         specs = [load_spec(name) for name in embodiment_names()]
         if self.json:
-            sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode([_entry(spec) for spec in specs])) + b"\n")
+            entries = msgspec.json.format(msgspec.json.encode([_entry(spec) for spec in specs]))
+            say(f"{entries.decode()}\n", sys.stdout)
             return 0
         for spec in specs:
-            sys.stdout.write(
+            say(
                 f"{spec.name}: {spec.title}\n"
                 f"  {spec.action_hz} Hz actions, {spec.command_hz} Hz commands, {len(spec.joints)} joints "
                 f"({', '.join(spec.joint_names)})\n"
-                f"  cameras: {', '.join(spec.cameras)}; simulated twin: yes; hardware driver: not yet\n"
+                f"  cameras: {', '.join(spec.cameras)}; simulated twin: yes; hardware driver: not yet\n",
+                sys.stdout,
             )
         return 0
 

@@ -1,111 +1,109 @@
-"""The live view of a run: a small panel in a terminal, a line every few seconds elsewhere."""
+"""The live view of a run: a small panel in a terminal, lines elsewhere; drawn by a thread of its own."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.live import Live
-from rich.panel import Panel
-from rich.table import Table
 
-from unichunk.runtime.outcome import RunState
+from unichunk.server.run_picture import RunPicture
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import TextIO
 
     from unichunk.runtime.supervisor import Supervisor
 
 PANEL_S: Final = 0.25
-LINE_S: Final = 2.0
+"""How often the panel is drawn, [s]."""
 
-COLOURS: Final = {
-    RunState.CONNECTING: "yellow",
-    RunState.SYNCING: "cyan",
-    RunState.RUNNING: "green",
-    RunState.HOLDING: "red",
-    RunState.STOPPED: "white",
-}
+LINE_S: Final = 2.0
+"""How often a line is written while running, [s]; what happens is written as it happens."""
+
+LOOK_S: Final = 0.05
+"""How often the events are looked at, [s]."""
+
+LEAVE_S: Final = 1.0
+"""How long a terminal that takes nothing may delay the end of the view, [s]."""
 
 
 class LiveView:
-    """Shows what a supervisor is doing; call it as often as you like, it draws a few times a second.
+    """Shows what a supervisor is doing, while it is entered.
+
+    A terminal can stop taking what is written to it (Ctrl-S, a stalled connection) or go away. Neither may reach what
+    supervises a robot: the supervisor knows nothing of the view, whose thread reads its public state, may block, and
+    ends by itself where nobody can be shown anything.
 
     Args:
         title: What runs where.
         duration_s: How long it shall run, [s]; None: until it is stopped.
+        supervisor: What to show.
+        stream: Where to.
     """
 
-    def __init__(self, title: str, duration_s: float | None) -> None:
-        self._title = title
-        self._duration_s = duration_s
-        self._console = Console(stderr=True)
-        self._live: Live | None = None
-        self._next = 0.0
-        self._last = (time.monotonic(), 0, 0)
-        self._rates = (0.0, 0.0)
-        self._state: RunState | None = None
+    def __init__(
+        self, title: str, duration_s: float | None, supervisor: Supervisor, stream: TextIO | None = sys.stderr
+    ) -> None:
+        self._picture = RunPicture(title, duration_s, supervisor)
+        self._stream = stream
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="live view", daemon=True)
 
     def __enter__(self) -> LiveView:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._over.set()
+        self._thread.join(LEAVE_S)
 
-    def __call__(self, supervisor: Supervisor) -> None:
-        """Draw, if it is time to or the state changed."""
-        now = time.monotonic()
-        changed = supervisor.state is not self._state
-        if now < self._next and not changed:
+    def _run(self) -> None:
+        if self._stream is None:
             return
-        self._state = supervisor.state
-        self._next = now + (PANEL_S if self._live is not None else LINE_S)
-        self._measure(supervisor, now)
-        if self._live is not None:
-            self._live.update(self._panel(supervisor), refresh=True)
+        try:
+            # A file of its own: a thread stuck in writing keeps the file's lock, and the interpreter wants the one of
+            # sys.stderr when it ends.
+            with os.fdopen(os.dup(self._stream.fileno()), "w", errors="backslashreplace") as file:
+                self._draw(file)
+        except (OSError, ValueError):
+            pass  # broken or closed: nobody is watching any more
+
+    def _draw(self, file: TextIO) -> None:
+        console = _Console(file=file)
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._draw_panel(console)
         else:
-            sys.stderr.write(self._line(supervisor) + "\n")
+            self._write_lines(file)
 
-    def _measure(self, supervisor: Supervisor, now: float) -> None:
-        commands, chunks = supervisor.loop.telemetry.steps, supervisor.inference.telemetry.chunks
-        then, old_commands, old_chunks = self._last
-        if now - then > 0.2:
-            self._rates = ((commands - old_commands) / (now - then), (chunks - old_chunks) / (now - then))
-            self._last = (now, commands, chunks)
+    def _draw_panel(self, console: Console) -> None:
+        with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+            while not self._over.wait(PANEL_S):
+                live.update(self._picture.panel(), refresh=True)
+            live.update(self._picture.panel(), refresh=True)
 
-    def _rows(self, supervisor: Supervisor) -> list[tuple[str, str]]:
-        control, chunks = supervisor.loop.telemetry, supervisor.inference.telemetry
-        latency, lateness = chunks.latency, control.lateness
-        of = "" if self._duration_s is None else f" of {self._duration_s:g}"
-        return [
-            ("time", f"{supervisor.elapsed_s:.1f}{of} s"),
-            ("commands", f"{self._rates[0]:.0f} Hz"),
-            ("chunks", f"{self._rates[1]:.1f} Hz"),
-            ("d", f"{chunks.delay} ticks"),
-            ("chunk latency", f"{latency.percentile(0.5) / 1e3:.0f} ms p50, {latency.maximum / 1e3:.0f} ms max"),
-            ("lateness", f"{lateness.percentile(0.5):.0f} us p50, {lateness.percentile(0.99):.0f} us p99"),
-            ("underruns", str(sum(motion.underruns for motion in supervisor.motions))),
-            ("violations", str(sum(motion.violations for motion in supervisor.motions))),
-            ("guard", f"{control.interventions} interventions"),
-        ]
+    def _write_lines(self, file: TextIO) -> None:
+        due = 0.0
+        over = False
+        while not over:
+            over = self._over.wait(LOOK_S)
+            lines = self._picture.news()
+            now = time.monotonic()
+            if self._picture.running and not over and (lines or now >= due):
+                lines.append(self._picture.line())
+                due = now + LINE_S
+            if lines:
+                file.write("".join(f"{line}\n" for line in lines))
+                file.flush()
 
-    def _panel(self, supervisor: Supervisor) -> Panel:
-        table = Table.grid(padding=(0, 2))
-        for name, value in self._rows(supervisor):
-            table.add_row(f"[dim]{name}[/dim]", value)
-        colour = COLOURS[supervisor.state]
-        state = f"[bold {colour}]{supervisor.state.value}[/] {supervisor.note}"
-        return Panel(table, title=self._title, subtitle=state, width=76)
 
-    def _line(self, supervisor: Supervisor) -> str:
-        if supervisor.state is not RunState.RUNNING:
-            return f"{supervisor.state.value}: {supervisor.note}"
-        return ", ".join(f"{name} {value}" for name, value in self._rows(supervisor))
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the view end; what it overrides would end the thread and silence the standard output too."""
+        raise BrokenPipeError

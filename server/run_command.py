@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import tyro
 
@@ -17,22 +16,26 @@ from unichunk.embodiments.adapter import JointAdapter
 from unichunk.embodiments.link.driver_link import DriverLink
 from unichunk.embodiments.settings import robot_settings
 from unichunk.embodiments.spec import load_spec
-from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.errors import ReportError, UnichunkError
 from unichunk.runtime.injected_latency import InjectedLatency
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.realtime import realtime_process
-from unichunk.runtime.report import build_report, check_report_path, write_report
+from unichunk.runtime.report import build_report, check_report_path, rescue_report, write_report
 from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
 from unichunk.server.live_view import LiveView
-from unichunk.server.simulated_driver import START_S, simulated_driver
+from unichunk.server.say import say
+from unichunk.server.signals import EndedBySignal, EndingSignals
+from unichunk.server.simulated_driver import simulated_driver
 from unichunk.server.summary import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.server.simulated_driver import SimulatedDriver
+
+EXIT_NOT_WRITTEN: Final = 8
+"""Exit status of a run that ended as asked, but whose report could not be written where it was asked for."""
 
 
 @dataclass
@@ -40,8 +43,8 @@ class Run:
     """Drive a robot with a policy.
 
     The robot is held, and a report is written, however the run ends. Exit status: 0 as asked, 3 refused before the
-    robot moved, 4 driver absent or lost, 5 sensors, 6 policy, 7 internal, 130 and 143 interrupted before the duration
-    was over.
+    robot moved, 4 driver absent, lost or stopped, 5 sensors, 6 policy, 7 internal, 8 report not written where asked,
+    9 robot, 130 and 143 interrupted before the duration was over.
 
     Try: unichunk run --embodiment so101 --sim --duration 20
     """
@@ -76,12 +79,21 @@ class Run:
     def __call__(self) -> int:
         """Run; return the exit status."""
         try:
-            return self._run()
+            with EndingSignals() as signals:
+                ended = self._run(signals)
+        except EndedBySignal as interruption:
+            say(f"unichunk run: {interruption} before the robot moved\n", sys.stderr)
+            return EXIT_STATUS[interruption.reason]
         except UnichunkError as error:
-            sys.stderr.write(f"unichunk run: {error}\n")
+            say(f"unichunk run: {error}\n", sys.stderr)
             return EXIT_STATUS[ExitReason.REFUSED]
+        # Last, when there is nothing left that a terminal that takes nothing could delay.
+        for problem in ended.problems:
+            say(f"unichunk run: {problem}\n", sys.stderr)
+        say(ended.summary, sys.stdout)
+        return ended.status
 
-    def _run(self) -> int:
+    def _run(self, signals: EndingSignals) -> _Ended:
         self._check()
         spec = load_spec(self.embodiment)
         bundle = self.policy if self.policy is not None else shipped_bundle(spec.name)
@@ -95,20 +107,24 @@ class Run:
             policy = InjectedLatency(policy, self.inject_latency / 1e3, self.inject_after)
         robot = robot_settings(spec, policy, adapter)
         options = RunOptions(self.instruction, self.duration, self.replan_below)
+        signals.check()
         with contextlib.ExitStack() as stack:
-            endpoint = stack.enter_context(self._endpoint())
-            link = DriverLink(endpoint, spec, connect_timeout_s=START_S if self.sim else None)
-            view = stack.enter_context(LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration))
-            missing = stack.enter_context(realtime_process(lock_memory=self.lock_memory))
-            supervisor = Supervisor(link, robot, policy, adapter, options, view)
-            stack.enter_context(_signals(supervisor))
-            for line in missing:
-                supervisor.events.add("realtime", line)
-            supervisor.run()
-        report = build_report(supervisor, robot, self._asked(bundle))
-        write_report(report_path, report)
-        sys.stdout.write(f"{summary(report)}\n  report {report_path}\n")
-        return exit_status(supervisor.exit_reason, open_ended=self.duration is None)
+            driver: SimulatedDriver | None = None
+            if self.driver is None:
+                driver = stack.enter_context(simulated_driver(spec.name, self.seed, self.fault, signals.check))
+            link = DriverLink(self.driver if driver is None else driver.endpoint, spec)
+            with realtime_process(lock_memory=self.lock_memory) as missing:
+                supervisor = Supervisor(link, robot, policy, adapter, options)
+                for line in missing:
+                    supervisor.events.add("realtime", line)
+                signals.pass_on(supervisor.stop)
+                with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor):
+                    supervisor.run()
+            failure = "" if driver is None else driver.failure()
+            report = build_report(supervisor, robot, self._asked(bundle), driver_said=failure)
+            status = exit_status(supervisor.exit_reason, open_ended=self.duration is None)
+            # Before the simulated robot is taken down, which can take seconds.
+            return _write(report_path, report, status, [failure] if failure else [])
 
     def _check(self) -> None:
         if self.sim == (self.driver is not None):
@@ -119,14 +135,6 @@ class Run:
             raise UnichunkError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
         if self.fault and not self.sim:
             raise UnichunkError("--fault: only a simulated robot (--sim) plays faults")
-
-    @contextlib.contextmanager
-    def _endpoint(self) -> Iterator[str]:
-        if self.driver is not None:
-            yield self.driver
-            return
-        with simulated_driver(self.embodiment, self.seed, self.fault) as endpoint:
-            yield endpoint
 
     def _asked(self, bundle: Path) -> dict[str, Any]:
         return {
@@ -154,15 +162,32 @@ def shipped_bundle(embodiment: str) -> Path:
     raise UnichunkError(f"no policy ships for {embodiment}; give one with --policy BUNDLE")
 
 
-@contextlib.contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[None]:
-    reasons = {signal.SIGINT: ExitReason.INTERRUPTED, signal.SIGTERM: ExitReason.TERMINATED}
-    before = {
-        number: signal.signal(number, lambda received, _: supervisor.stop(reasons[signal.Signals(received)]))
-        for number in reasons
-    }
+@dataclass(frozen=True)
+class _Ended:
+    """A run that is over.
+
+    Attributes:
+        status: Exit status.
+        summary: For people, on the standard output.
+        problems: What went wrong beside the run, a line each.
+    """
+
+    status: int
+    summary: str
+    problems: list[str]
+
+
+def _write(path: Path, report: dict[str, Any], status: int, problems: list[str]) -> _Ended:
+    """Write the report, somewhere else where it must be: what ran cannot be run again."""
+    where = path
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        write_report(path, report)
+    except ReportError as error:
+        # A run that failed keeps the status that says so.
+        status = status or EXIT_NOT_WRITTEN
+        try:
+            where = rescue_report(report)
+        except ReportError as worse:
+            return _Ended(status, f"{summary(report)}\n", [*problems, f"{error}, {worse}: there is no report"])
+        problems = [*problems, f"{error}; it is in {where} instead"]
+    return _Ended(status, f"{summary(report)}\n  report {where}\n", problems)
