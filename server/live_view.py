@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -43,12 +42,10 @@ class LiveView:
         title: What runs where.
         duration_s: How long it shall run, [s]; None: until it is stopped.
         supervisor: What to show.
-        stream: Where to.
+        stream: Where to; None: nowhere, as where the command was started without a standard error.
     """
 
-    def __init__(
-        self, title: str, duration_s: float | None, supervisor: Supervisor, stream: TextIO | None = sys.stderr
-    ) -> None:
+    def __init__(self, title: str, duration_s: float | None, supervisor: Supervisor, stream: TextIO | None) -> None:
         self._picture = RunPicture(title, duration_s, supervisor)
         self._stream = stream
         self._over = threading.Event()

@@ -32,7 +32,6 @@ from unichunk.server.summary import summary
 
 if TYPE_CHECKING:
     from unichunk.runtime.chunk_policy import ChunkPolicy
-    from unichunk.server.simulated_driver import SimulatedDriver
 
 EXIT_NOT_WRITTEN: Final = 8
 """Exit status of a run that ended as asked, but whose report could not be written where it was asked for."""
@@ -109,16 +108,17 @@ class Run:
         options = RunOptions(self.instruction, self.duration, self.replan_below)
         signals.check()
         with contextlib.ExitStack() as stack:
-            driver: SimulatedDriver | None = None
-            if self.driver is None:
+            endpoint, driver = self.driver, None
+            if endpoint is None:
                 driver = stack.enter_context(simulated_driver(spec.name, self.seed, self.fault, signals.check))
-            link = DriverLink(self.driver if driver is None else driver.endpoint, spec)
+                endpoint = driver.endpoint
+            link = DriverLink(endpoint, spec)
             with realtime_process(lock_memory=self.lock_memory) as missing:
                 supervisor = Supervisor(link, robot, policy, adapter, options)
                 for line in missing:
                     supervisor.events.add("realtime", line)
                 signals.pass_on(supervisor.stop)
-                with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor):
+                with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor, sys.stderr):
                     supervisor.run()
             failure = "" if driver is None else driver.failure()
             report = build_report(supervisor, robot, self._asked(bundle), driver_said=failure)

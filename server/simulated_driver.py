@@ -39,6 +39,7 @@ class SimulatedDriver:
     def __init__(self, folder: Path, embodiment: str, options: Sequence[str]) -> None:
         self.endpoint = f"ipc://{folder / embodiment}.ipc"
         self._said = folder / "said"
+        self._listening = 0
         self._ready, ready = os.pipe()
         command = [sys.executable, "-m", "unichunk.embodiments.drivers", "--embodiment", embodiment, "--sim"]
         command += ["--endpoint", self.endpoint, *options]
@@ -74,19 +75,14 @@ class SimulatedDriver:
             # It closed the pipe without a word: it is ending.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_S)
-            raise UnichunkError(f"the simulated driver did not come up ({self._status()}): {self.last_words()}")
+            raise UnichunkError(f"the simulated driver did not come up ({self._status()}): {self._last_words()}")
+        self._listening = self._said.stat().st_size
 
     def failure(self) -> str:
         """How the driver ended and what it said last; empty while it runs."""
         if self._process.poll() is None:
             return ""
-        return f"the simulated driver ended ({self._status()}): {self.last_words() or 'it said nothing'}"
-
-    def last_words(self) -> str:
-        """The line in which the driver said what was wrong, or else its last line."""
-        lines = self._said.read_text(errors="replace").strip().splitlines()
-        errors = [line for line in lines if line.startswith("error: ")]
-        return (errors or lines or [""])[-1].removeprefix("error: ")
+        return f"the simulated driver ended ({self._status()}): {self._last_words()}"
 
     def end(self) -> None:
         """End the driver, by force if need be; it may have ended already."""
@@ -105,6 +101,12 @@ class SimulatedDriver:
         if status is not None and status < 0:
             return f"killed by {signal.Signals(-status).name}"
         return f"status {status}"
+
+    def _last_words(self) -> str:
+        """The line in which the driver said what was wrong, or else its last one, since it was ready."""
+        lines = self._said.read_bytes()[self._listening :].decode(errors="replace").strip().splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        return (errors or lines or ["without a word"])[-1].removeprefix("error: ")
 
 
 @contextlib.contextmanager

@@ -5,33 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.policy.tiny_bundle import write_tiny_bundle
+from tests.run.processes import report_of, run, start
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.processes
-
-
-def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "unichunk.server.command_line", *arguments]
-    environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
-    with start(*arguments, folder=folder) as process:
-        output, errors = process.communicate(timeout=60)
-    return process.returncode, output, errors
 
 
 def refused(*arguments: str, folder: Path) -> str:
@@ -42,11 +27,6 @@ def refused(*arguments: str, folder: Path) -> str:
     assert len(errors.splitlines()) == 1, errors
     assert errors.startswith("unichunk run: ")
     return errors
-
-
-def report_of(path: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads(path.read_text())
-    return report
 
 
 def test_unknown_embodiment(tmp_path: Path) -> None:
@@ -88,6 +68,11 @@ def test_a_report_path_that_is_a_folder(tmp_path: Path) -> None:
     assert "is a folder" in refused("--embodiment", "so101", "--sim", "--report", ".", folder=tmp_path)
 
 
+def test_a_report_path_that_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "no regular file" in refused("--embodiment", "so101", "--sim", "--report", "pipe", folder=tmp_path)
+
+
 def test_an_endpoint_that_is_none(tmp_path: Path) -> None:
     assert "ipc:///" in refused("--embodiment", "so101", "--driver", "localhost:5600", folder=tmp_path)
 
@@ -122,6 +107,18 @@ def test_a_driver_without_hardware_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.simulator
+def test_a_simulated_robot_that_cannot_render_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails after its address is taken, when its cameras are opened."""
+    monkeypatch.setenv("MUJOCO_GL", "disabled")
+    line = refused("--embodiment", "so101", "--sim", "--report", "report.json", folder=tmp_path)
+    assert "did not come up (status 1)" in line
+    assert "libegl1" in line
+    assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.simulator
 def test_a_run_on_the_twin_with_the_shipped_policy(tmp_path: Path) -> None:
     status, output, errors = run(
         "run", "--embodiment", "so101", "--sim", "--duration", "3", "--report", "report.json", folder=tmp_path
@@ -140,12 +137,15 @@ def test_a_run_on_the_twin_with_the_shipped_policy(tmp_path: Path) -> None:
         assert report[name] >= 0
     assert set(report["task"]) >= {"policy_error_m", "expert_error_m", "no_motion_error_m"}
     assert report["exit_reason"] == "completed"
+    assert len(report["late_chunk_events"]) == min(report["late_chunks"], 64)
+    assert report["driver"]
+    assert report["driver_said"] == ""
     for joint, step in report["max_command_step_by_joint"].items():
         assert step <= report["command_step_limit_by_joint"][joint] + 1e-6
 
 
 @pytest.mark.simulator
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_a_signal_holds_the_robot_and_writes_the_report(tmp_path: Path, number: signal.Signals, status: int) -> None:
     with start(
         "run", "--embodiment", "so101", "--sim", "--duration", "60", "--report", "report.json", folder=tmp_path
