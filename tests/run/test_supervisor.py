@@ -262,7 +262,7 @@ def test_a_long_stall_is_underruns_and_a_hold_then_it_goes_on(robot: FakeRobot, 
     supervisor = supervise(robot, policy, RunOptions(duration_s=4.0))
     assert supervisor.run() is ExitReason.COMPLETED
     motion = supervisor.motions[0]
-    assert 5 <= motion.underruns <= 30
+    assert motion.underruns >= 5
     assert motion.policy_ticks > motion.underruns
     check_commands(robot)
 
