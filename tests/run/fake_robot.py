@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from unichunk.embodiments.spec import EmbodimentSpec
 
 
+WATCHDOG_NS = 1_000_000_000
+"""More patient than a real driver: a busy machine must not look like a runtime that fell silent."""
+
+
 class FakeRobot:
     """Implements `RobotLink`; its own handles are itself."""
 
@@ -136,7 +140,7 @@ class FakeRobot:
 
     def _look_at_watchdog(self) -> None:
         """As a driver's: once commanded, silence brings it to rest until somebody says hello again."""
-        if self.sent and time.monotonic_ns() - max(self.sent[-1][0], self._greeted_ns) > self.spec.watchdog_s * 1e9:
+        if self.sent and time.monotonic_ns() - max(self.sent[-1][0], self._greeted_ns) > WATCHDOG_NS:
             self.watchdog = self.watchdog or self._followed
             self._followed = False
 

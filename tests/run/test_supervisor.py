@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from unichunk.runtime.chunk_policy import ChunkPolicy
     from unichunk.runtime.motion import Motion
 
+PATIENCE_S = 1.0
+
 WARM = 13
 """Inferences before the robot moves: cold, warm; the ramp's goal is one more."""
 
@@ -41,7 +44,11 @@ def supervise(
     look: Callable[[Supervisor], None] = lambda _: None,
 ) -> Supervisor:
     adapter = JointAdapter(robot.spec)
-    return Supervisor(robot, robot_settings(robot.spec, policy, adapter), policy, adapter, options, look)
+    # More patient than the real robot: a busy machine must not look like a dead driver.
+    settings = replace(
+        robot_settings(robot.spec, policy, adapter), watchdog_s=PATIENCE_S, observation_max_age_s=1.5 * PATIENCE_S
+    )
+    return Supervisor(robot, settings, policy, adapter, options, look)
 
 
 def check_commands(robot: FakeRobot) -> None:
@@ -226,6 +233,7 @@ def test_a_driver_that_comes_back_is_synchronized_with_before_it_moves(robot: Fa
     def come_back() -> None:
         robot.q = moved.copy()
         before.append(len(robot.sent))
+        robot.watchdog = True  # as a driver that was started anew, it follows nobody before a hello
         robot.dead = False
 
     begin = when(running_for(0.5), die)
