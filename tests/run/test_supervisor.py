@@ -245,7 +245,7 @@ def test_a_driver_that_comes_back_is_synchronized_with_before_it_moves(robot: Fa
         begin(supervisor)
         end(supervisor)
 
-    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=1.5, recovery_s=5.0), look)
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=4.0, recovery_s=5.0), look)
     assert supervisor.run() is ExitReason.COMPLETED
     assert robot.reconnects >= 1
     first = robot.sent[before[0]][1]
