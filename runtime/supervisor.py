@@ -73,7 +73,7 @@ class Supervisor:
         policy: What predicts.
         adapter: Robot <-> policy keys.
         options: What was asked for.
-        look: Called about every 20 ms in the supervisor's thread, for a live view; must return at once.
+        look: Called about every 20 ms in the supervisor's thread, for whoever follows the run; must return at once.
     """
 
     def __init__(

@@ -52,6 +52,8 @@ class OnnxRuntimeEngine:
     """
 
     def __init__(self, path: Path, graph: Graph, *, threads: int = 1) -> None:
+        # A robot's runtime reports to nobody.
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
