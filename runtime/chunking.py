@@ -63,7 +63,8 @@ def late_seam_fade(shift: NDArray[np.float64], step: NDArray[np.float64], rows: 
     """How the seam of a late chunk is mended: the share of `shift` to add to each row that is still written.
 
     A late chunk believed the robot to be elsewhere than it is. That difference is added to its rows and fades
-    linearly, over as many rows as keep the fading itself within half a step limit per row.
+    linearly, over as many rows as keep the fading itself within half a step limit per row, or over all that are left.
+    The guard bounds what remains of it.
 
     Args:
         shift: What ran at the tick before the first written row, minus what the chunk had there, shape (n,), [rad].
