@@ -28,6 +28,7 @@ BASE: Final = {
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
     "rich": "rich",
+    "tokenizers": "tokenizers",
     "tyro": "tyro",
     "zmq": "pyzmq",
 }
@@ -36,8 +37,9 @@ BASE: Final = {
 TRAINING: Final = ("runtime/train/", "runtime/compile/", "server/train_", "benchmarks/")
 AT_HOME: Final = {
     "torch": TRAINING,
-    "onnx": ("runtime/train/", "runtime/compile/", "benchmarks/"),
-    "onnxscript": ("runtime/train/", "runtime/compile/", "benchmarks/"),
+    "onnx": ("runtime/compile/", "benchmarks/"),
+    "ml_dtypes": ("runtime/compile/", "benchmarks/"),
+    "safetensors": ("runtime/train/", "runtime/compile/", "benchmarks/"),
     "mujoco": ("embodiments/sim/", "benchmarks/"),
     "fastapi": ("server/",),
     "uvicorn": ("server/",),

@@ -1,4 +1,4 @@
-"""`bundle.json`: what a policy bundle holds and how its numbers are meant (format version 1)."""
+"""`bundle.json`: what a policy bundle holds and how its numbers are meant (format version 2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 PositiveInt = Annotated[int, Meta(gt=0)]
 Slot = Annotated[int, Meta(ge=0)]
@@ -35,34 +35,68 @@ class MinMax(_Struct, frozen=True, kw_only=True, tag_field="mode", tag="min_max"
     high: tuple[float, ...]
 
 
-Normalization = NoNormalization | MeanStd | MinMax
+class Quantiles(_Struct, frozen=True, kw_only=True, tag_field="mode", tag="q99"):
+    """2 (x - q01) / (q99 - q01) - 1, clipped to [-1, 1], one value per slot."""
+
+    q01: tuple[float, ...]
+    q99: tuple[float, ...]
+
+
+class Binary(_Struct, frozen=True, kw_only=True, tag_field="mode", tag="binary"):
+    """1 where x > 0.5, else 0."""
+
+
+Normalization = NoNormalization | MeanStd | MinMax | Quantiles | Binary
+
+RotationInput = Literal["axis_angle", "quaternion_wxyz", "quaternion_xyzw", "euler_xyz", "rotation_6d", "matrix"]
+"""Forms in which a robot may give a rotation; the unified space holds axis-angle vectors, [rad]."""
 
 
 class Key(_Struct, frozen=True, kw_only=True):
-    """A state or action key: the half-open slice of the unified vector it fills, and its normalization."""
+    """A state or action key.
+
+    Attributes:
+        slots: The half-open slice of the unified vector that it fills.
+        normalization: Of its values in the slots.
+        rotation: For state keys that are rotations: the form the observation gives them in; converted to axis-angle
+            first.
+    """
 
     slots: tuple[Slot, Slot]
     normalization: Normalization
+    rotation: RotationInput = "axis_angle"
 
     @property
     def width(self) -> int:
-        """Number of values of this key."""
+        """Number of slots of this key."""
         return self.slots[1] - self.slots[0]
 
 
 class ImageInput(_Struct, frozen=True, kw_only=True):
-    """How a camera image becomes the graph's input: resized to (height, width), /255, (x - mean) / std per channel."""
+    """How a camera image becomes the graph's input, shape (3, size, size).
 
-    height: PositiveInt
-    width: PositiveInt
+    The shorter side is resized to `size` pixels (bicubic with antialiasing), the centre is cropped to a square; then
+    /255 and (x - mean) / std per channel.
+    """
+
+    size: PositiveInt
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
 class LanguageInput(_Struct, frozen=True, kw_only=True):
-    """How the instruction becomes token ids: UTF-8 bytes + 1, padded with 0 to `max_tokens`."""
+    """How the instruction becomes token ids, shape (1, max_tokens), padded with -1.
 
-    tokenizer: Literal["utf8_bytes"]
+    Attributes:
+        tokenizer: File of the bundle that the `tokenizers` library reads.
+        prompt: Text around the instruction; `{task_description}` stands for it.
+        suffix: Token ids that follow it.
+        max_tokens: Length of the padded sequence.
+    """
+
+    tokenizer: str
+    prompt: str
+    suffix: tuple[int, ...]
     max_tokens: PositiveInt
 
 
@@ -71,7 +105,7 @@ class Tensor(_Struct, frozen=True, kw_only=True):
 
     name: str
     shape: tuple[int, ...]
-    dtype: Literal["float32", "int64"]
+    dtype: Literal["float32", "float16", "bfloat16", "int64"]
 
 
 class Graph(_Struct, frozen=True, kw_only=True):
@@ -82,17 +116,27 @@ class Graph(_Struct, frozen=True, kw_only=True):
     outputs: tuple[Tensor, ...]
 
 
-class Graphs(_Struct, frozen=True, kw_only=True):
-    """The two graphs of a policy.
+class ChunkGraph(Graph, frozen=True, kw_only=True):
+    """A chunk graph with a number of refinement rounds: 1 + that many times K Euler steps.
 
-    `prefix`: `images` (V, 3, H, W) float32, `tokens` (1, L) int64 (where the policy takes language), `state`
-    (1, 200) float32 -> features or keys and values, once per observation.
-    `chunk`: `noise` (rounds, T, 200) float32, `previous_chunk` (T, 200) float32, `delay` () int64 and all outputs of
-    the prefix graph -> `actions` (T, 200) float32; rows before `delay` equal those of the previous chunk, bit by bit.
+    With refinement it also gives `gates` and `discrepancies`, both (refinement rounds, K) float32.
+    """
+
+    refinement_rounds: Annotated[int, Meta(ge=0)]
+
+
+class Graphs(_Struct, frozen=True, kw_only=True):
+    """The graphs of a policy; they may share external weight files, which are listed in the manifest's `files`.
+
+    `prefix`: `images` (V, 3, S, S) float32, `tokens` (1, L) int64 (where the policy takes language), `state` (1, 200)
+    float32 -> keys and values or other features, of any name and type, once per observation.
+    `chunks`: `noise` (1 + refinement rounds, T, 200) float32, `previous_chunk` (T, 200) float32, `delay` () int64 and
+    outputs of the prefix graph -> `actions` (T, 200) float32; rows before `delay` equal those of the previous chunk,
+    bit by bit. One graph without refinement comes first.
     """
 
     prefix: Graph
-    chunk: Graph
+    chunks: Annotated[tuple[ChunkGraph, ...], Meta(min_length=1)]
 
 
 class Manifest(_Struct, frozen=True, kw_only=True):
@@ -107,6 +151,7 @@ class Manifest(_Struct, frozen=True, kw_only=True):
         embodiments: Robots this policy drives.
         cameras: Cameras in the order of the graph's views.
         state, action: Keys and their slots; `observation["state.<key>"]`, `result.actions["action.<key>"]`.
+        precision: Type of the weights and of the arithmetic between the graphs' inputs and outputs.
         files: SHA-256 of every other file in the bundle.
         provenance: How it was made; free text, for people.
     """
@@ -126,5 +171,6 @@ class Manifest(_Struct, frozen=True, kw_only=True):
     state: dict[str, Key]
     action: Annotated[dict[str, Key], Meta(min_length=1)]
     graphs: Graphs
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     files: dict[str, str] = {}
     provenance: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""From published checkpoints to policy bundles (extra `compile`)."""
