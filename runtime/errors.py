@@ -14,6 +14,10 @@ class BundleError(UnichunkError):
     """A policy bundle that is missing something, was changed, or does not fit."""
 
 
+class CheckpointError(UnichunkError):
+    """A checkpoint, or what was asked of it, that cannot become a policy: missing, damaged, or of another kind."""
+
+
 class ObservationError(UnichunkError, ValueError):
     """An observation that the policy cannot take: a missing key, a wrong shape or type."""
 

@@ -77,6 +77,7 @@ def build_report(
         "max_command_step_by_joint": _by_joint(robot, control.largest_step),
         "command_step_limit_by_joint": _by_joint(robot, robot.limits.velocity / robot.command_hz),
         "task": supervisor.task,
+        "task_unmeasured": supervisor.task_unmeasured,
         "driver": supervisor.driver_status,
         "driver_said": driver_said,
         "worst_lateness": _worst(supervisor),

@@ -66,8 +66,8 @@ class DriverControl(Protocol):
         """Measure the round trip, [s]; keeps the driver's attention and its clock's offset fresh."""
         ...
 
-    def task_begin(self) -> None:
-        """Begin to measure."""
+    def task_begin(self, instruction: str) -> str:
+        """Begin to measure how well an instruction is followed; why that is not measured, empty otherwise."""
         ...
 
     def task_end(self) -> dict[str, float]:

@@ -105,6 +105,7 @@ class Supervisor:
         self.exit_detail = ""
         self.events = EventLog()
         self.task: dict[str, Any] = {}
+        self.task_unmeasured = ""
         """What the driver says of the task, where it knows one."""
         self.driver_status: dict[str, Any] = {}
         """The driver's counters at the end, where it answers."""
@@ -233,8 +234,7 @@ class Supervisor:
     def _start_episode(self, rest: NDArray[np.float64]) -> None:
         """Seed the ring buffer with the pose reached and let both threads go."""
         if not self._task_begun:
-            self._link.control.task_begin()
-            self._task_begun = True
+            self._begin_task()
         first_tick = self.timebase.tick_at(time.monotonic_ns()) + 2
         unified = self._policy.encode_actions(self._adapter.actions(rest[None]))[0]
         grace = min(self._policy.chunk_length, 2 * self._estimator.delay() + 2)
@@ -253,6 +253,12 @@ class Supervisor:
         )
         self.inference.begin(Episode(first_tick, producer))
         self._enter(RunState.RUNNING, "")
+
+    def _begin_task(self) -> None:
+        self.task_unmeasured = self._link.control.task_begin(self._options.instruction)
+        if self.task_unmeasured:
+            self.events.add("task", self.task_unmeasured)
+        self._task_begun = True
 
     def _watch(self) -> None:
         self._pause()

@@ -6,6 +6,7 @@ import sys
 
 import tyro
 
+from unichunk.server.compile_command import Compile
 from unichunk.server.driver_command import Driver
 from unichunk.server.embodiments_command import Embodiments
 from unichunk.server.run_command import Run
@@ -14,7 +15,7 @@ from unichunk.server.run_command import Run
 def main() -> None:
     """Entry point of the `unichunk` command; ends the process with the command's exit status."""
     command = tyro.extras.subcommand_cli_from_dict(
-        {"run": Run, "driver": Driver, "embodiments": Embodiments},
+        {"run": Run, "compile": Compile, "driver": Driver, "embodiments": Embodiments},
         prog="unichunk",
         description="Real-time robot inference runtime: policies that predict chunks, robots that cannot wait.",
     )

@@ -56,10 +56,12 @@ class Run:
     """Endpoint of a running driver, for example ipc:///tmp/unichunk-so101.ipc or tcp://192.168.1.5:5600."""
     policy: Path | None = None
     """Folder of the policy bundle. Without it, the one shipped for this robot."""
-    instruction: str = "follow the red target"
+    instruction: str = "follow the red block"
     """What the robot shall do."""
     duration: float | None = None
     """How long to run, in seconds. Without it, until Ctrl-C."""
+    refinement_rounds: int = 0
+    """How many times each chunk is refined by MPG; the bundle needs a graph with that many rounds."""
     inject_latency: float = 0.0
     """Milliseconds added to each inference, to see what a slower machine would do."""
     inject_after: float = 0.0
@@ -96,7 +98,7 @@ class Run:
         self._check()
         spec = load_spec(self.embodiment)
         bundle = self.policy if self.policy is not None else shipped_bundle(spec.name)
-        loaded = Policy.load(bundle, seed=self.seed)
+        loaded = Policy.load(bundle, refinement_rounds=self.refinement_rounds, seed=self.seed)
         adapter = JointAdapter(spec)
         adapter.check_policy(loaded.manifest, str(bundle))
         report_path = self.report or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{spec.name}.json"
@@ -142,6 +144,7 @@ class Run:
             "instruction": self.instruction,
             "duration_s": self.duration,
             "simulated": self.sim,
+            "refinement_rounds": self.refinement_rounds,
             "inject_latency_ms": self.inject_latency,
             "inject_after_s": self.inject_after,
             "replan_below": self.replan_below,

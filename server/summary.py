@@ -24,4 +24,6 @@ def summary(report: dict[str, Any]) -> str:
         f"largest command step {report['max_command_step']:.4f} rad",
     ]
     lines += [f"  {name} {value:.4g}" for name, value in report["task"].items() if isinstance(value, float)]
+    if report["task_unmeasured"]:
+        lines.append(f"  task {report['task_unmeasured']}")
     return "\n".join(lines)

@@ -93,7 +93,6 @@ def test_a_violation_is_found(path: str, source: str) -> None:
             "from . import limits\nfrom .policy import Policy\nfrom ..runtime.limits import JointLimits",
         ),
         ("runtime/policy/policy.py", "from ..errors import BundleError\nfrom . import manifest"),
-        ("runtime/train/export.py", "import onnx\nimport torch"),
         ("embodiments/adapter.py", "from unichunk.runtime.errors import BundleError\nimport unichunk.kinematics.model"),
         ("embodiments/sim/twin.py", "import mujoco"),
         ("embodiments/drivers/simulated.py", "def late():\n    from unichunk.embodiments.sim.twin import Twin"),

@@ -28,7 +28,7 @@ def main(
         embodiment: The robot, see `unichunk embodiments`.
         endpoint: Where to listen: ipc:///absolute/path or tcp://host:port; this user's own place if left out.
         sim: Serve the simulated robot.
-        seed: Seed of the simulated target's path.
+        seed: Seed of the simulated blocks' paths.
         fault: KIND@SECONDS, something that goes wrong on purpose, so many seconds after the first command:
             freeze_camera, stall_camera or die. May be repeated.
         ready_fd: Number of an inherited pipe that one byte is written to once the robot can be connected to.

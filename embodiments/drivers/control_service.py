@@ -115,8 +115,7 @@ class ControlService:
         if call.session != self._lease.holder:
             return calls.Failure(id=call.id, reason="this session does not hold the robot; connect first")
         if isinstance(call, calls.TaskBegin):
-            self._device.task_begin()
-            return calls.Done(id=call.id)
+            return calls.TaskBegun(id=call.id, unmeasured=self._device.task_begin(call.instruction)[:1000])
         numbers = dict(self._device.task_end())
         self._lease.heard(call.session, time.monotonic_ns())
         return calls.TaskNumbers(id=call.id, numbers=numbers)

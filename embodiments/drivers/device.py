@@ -80,8 +80,15 @@ class RobotDevice(Protocol):
     def cameras(self) -> Mapping[str, CameraSource]:
         """Its cameras by the spec's names."""
 
-    def task_begin(self) -> None:
-        """Begin to measure how well the task is done, where the device can tell."""
+    def task_begin(self, instruction: str) -> str:
+        """Begin to measure how well the task is done, where the device can tell.
+
+        Args:
+            instruction: What the robot is told to do.
+
+        Returns:
+            Why this task is not measured, one line; empty where it is, or where the device never measures.
+        """
 
     def task_end(self) -> Mapping[str, float]:
         """End that measurement.
@@ -90,5 +97,5 @@ class RobotDevice(Protocol):
             Its numbers, empty where the device cannot tell; names carry units.
 
         Raises:
-            DriverError: Where none was begun.
+            DriverError: Where no task was begun.
         """

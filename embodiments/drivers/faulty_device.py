@@ -68,9 +68,9 @@ class FaultyDevice:
         """The device's cameras, which may freeze or stall."""
         return {name: _FaultyCamera(camera, self._plan) for name, camera in self._device.cameras().items()}
 
-    def task_begin(self) -> None:
-        """Begin the device's task."""
-        self._device.task_begin()
+    def task_begin(self, instruction: str) -> str:
+        """Begin the device's task; why it is not measured, if so."""
+        return self._device.task_begin(instruction)
 
     def task_end(self) -> Mapping[str, float]:
         """End the device's task."""

@@ -47,7 +47,7 @@ def run_driver(
         name: The embodiment.
         endpoint: Where to listen for calls.
         simulated: Whether to serve the simulated robot.
-        seed: Seed of the simulated target's path.
+        seed: Seed of the simulated blocks' paths.
         faults: What shall go wrong on purpose.
         ready_fd: A pipe that one byte is written to once calls are answered and every camera is open; then closed.
         until_stdin_closes: Stop as well when the standard input ends, as it does when the process at its other end

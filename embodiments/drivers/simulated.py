@@ -10,6 +10,7 @@ from unichunk.embodiments.drivers.device import Capture
 from unichunk.embodiments.drivers.errors import DriverError
 from unichunk.embodiments.drivers.task_meter import TaskMeter
 from unichunk.embodiments.sim.camera import CameraRenderer
+from unichunk.embodiments.sim.instruction import InstructionUnclear, named_block
 from unichunk.embodiments.sim.twin import Snapshot, Twin
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class SimulatedDevice:
 
     Args:
         spec: The robot.
-        seed: Seed of the target's path.
+        seed: Seed of the blocks' paths.
     """
 
     simulated = True
@@ -46,6 +47,7 @@ class SimulatedDevice:
         self._spec = spec
         self._seed = seed
         self._meter: TaskMeter | None = None
+        self._unmeasured = False
 
     def start(self) -> None:
         """Build the world.
@@ -79,26 +81,38 @@ class SimulatedDevice:
         self._world = self._look()
         meter = self._meter
         if meter is not None:
-            error_m = self._twin.truth()["tracking_error"]
-            assert isinstance(error_m, float)
-            meter.add(self._twin.time, error_m)
+            meter.add(self._twin.truth())
         return self._world.q, self._twin.dq
 
     def cameras(self) -> Mapping[str, _SimulatedCamera]:
         """One off-screen renderer for each camera of the spec."""
         return {name: _SimulatedCamera(self._twin, name, lambda: self._world) for name in self._spec.cameras}
 
-    def task_begin(self) -> None:
-        """Begin to measure the tracking error."""
-        self._meter = TaskMeter(self._world.time, self._world.q)
+    def task_begin(self, instruction: str) -> str:
+        """Begin to measure how well the block that the instruction names is followed.
+
+        Returns:
+            Why nothing is measured, where the instruction does not name one block.
+        """
+        self._meter, self._unmeasured = None, False
+        try:
+            block = named_block(instruction)
+        except InstructionUnclear as unclear:
+            self._unmeasured = True
+            return f"{unclear} (the task is not measured)"
+        self._meter = TaskMeter(block, self._world.time, self._world.q)
+        return ""
 
     def task_end(self) -> Mapping[str, float]:
-        """The tracking error since `task_begin`, and what it compares with.
+        """The tracking errors since `task_begin`, and what they compare with; nothing where no block was named.
 
         Raises:
-            DriverError: Where no measurement was begun.
+            DriverError: Where no task was begun.
         """
         meter, self._meter = self._meter, None
+        if self._unmeasured:
+            self._unmeasured = False
+            return {}
         if meter is None:
             raise DriverError("no task to end: task_begin was not called, or not since this driver started")
         return meter.numbers(self._spec, self._seed)

@@ -44,7 +44,13 @@ class GetStatus(_Call, frozen=True, kw_only=True, tag="status"):
 
 
 class TaskBegin(_Call, frozen=True, kw_only=True, tag="task_begin"):
-    """Begin to measure how well the task is done. Needs the lease."""
+    """Begin to measure how well the task is done. Needs the lease.
+
+    Attributes:
+        instruction: What the robot is told to do.
+    """
+
+    instruction: Text
 
 
 class TaskEnd(_Call, frozen=True, kw_only=True, tag="task_end"):
@@ -114,6 +120,16 @@ class Done(_Reply, frozen=True, kw_only=True, tag="done"):
     """It is done."""
 
 
+class TaskBegun(_Reply, frozen=True, kw_only=True, tag="task_begun"):
+    """The task has begun.
+
+    Attributes:
+        unmeasured: Why it is not measured, one line; empty where it is, or where this robot never measures.
+    """
+
+    unmeasured: Text
+
+
 class TaskNumbers(_Reply, frozen=True, kw_only=True, tag="task_numbers"):
     """How well the task was done; the keys carry their units."""
 
@@ -144,7 +160,7 @@ class Failure(_Reply, frozen=True, kw_only=True, tag="failure"):
 
 
 Call: TypeAlias = Hello | Goodbye | Ping | GetStatus | TaskBegin | TaskEnd | Stop
-Reply: TypeAlias = Welcome | Refused | Pong | Done | TaskNumbers | DriverStatus | Failure
+Reply: TypeAlias = Welcome | Refused | Pong | Done | TaskBegun | TaskNumbers | DriverStatus | Failure
 
 CALLS: Final[Decoder[Call]] = Decoder(Call, "a call")
 REPLIES: Final[Decoder[Reply]] = Decoder(Reply, "a reply")

@@ -15,7 +15,7 @@ from unichunk.embodiments.link.messages import PROTOCOL
 if TYPE_CHECKING:
     from unichunk.embodiments.link.connection import Connection
 
-R = TypeVar("R", calls.Welcome, calls.Pong, calls.Done, calls.TaskNumbers, calls.DriverStatus)
+R = TypeVar("R", calls.Welcome, calls.Pong, calls.Done, calls.TaskBegun, calls.TaskNumbers, calls.DriverStatus)
 
 _PINGS: Final = 8
 
@@ -83,9 +83,17 @@ class ControlClient:
         """Have the robot brought to rest within one command period; nobody is followed until another session comes."""
         self._demand(calls.Stop(**self._header()), calls.Done, self._timeout_s)
 
-    def task_begin(self) -> None:
-        """Have a simulated robot begin to measure how well the task is done."""
-        self._demand(calls.TaskBegin(**self._header()), calls.Done, self._timeout_s)
+    def task_begin(self, instruction: str) -> str:
+        """Have a simulated robot begin to measure how well the task is done.
+
+        Args:
+            instruction: What the robot is told to do; of a longer one the driver gets the first 1000 characters.
+
+        Returns:
+            Why it is not measured, empty where it is or where the robot measures none.
+        """
+        call = calls.TaskBegin(**self._header(), instruction=instruction[:1000])
+        return self._demand(call, calls.TaskBegun, self._timeout_s).unmeasured
 
     def task_end(self, timeout_s: float = 15.0) -> dict[str, float]:
         """End that measurement.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unichunk.embodiments.link.codec import Decoder
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 SessionId: TypeAlias = Annotated[str, Meta(max_length=64)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from unichunk.embodiments.sim.mujoco_import import RENDERING_HINT, SimulatorUnavailable, mujoco
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from unichunk.embodiments.sim.twin import Snapshot
 
 _FLAGS_OFF = ("mjRND_SHADOW", "mjRND_REFLECTION", "mjRND_SKYBOX", "mjRND_HAZE", "mjRND_FOG")
+
+
+class Disturbance(Protocol):
+    """Something that changes what a camera sees, and nothing else."""
+
+    def apply(self, scene: Any, time: float) -> None:
+        """Change a MuJoCo scene that is about to be rendered, as at a simulated time, [s]."""
 
 
 class CameraRenderer:
@@ -44,13 +51,23 @@ class CameraRenderer:
         for flag in _FLAGS_OFF:
             self._renderer.scene.flags[getattr(mujoco.mjtRndFlag, flag)] = 0
 
-    def render(self, snapshot: Snapshot) -> NDArray[np.uint8]:
-        """The picture of a snapshot, RGB, shape (H, W, 3), uint8; the caller owns it."""
+    def render(self, snapshot: Snapshot, disturbance: Disturbance | None = None) -> NDArray[np.uint8]:
+        """The picture of a snapshot.
+
+        Args:
+            snapshot: What to show.
+            disturbance: What is wrong with the view at the snapshot's time.
+
+        Returns:
+            RGB, shape (H, W, 3), uint8; the caller owns it.
+        """
         self._data.qpos[:] = snapshot.qpos
         self._data.mocap_pos[:] = snapshot.mocap_pos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         self._renderer.update_scene(self._data, self._camera)
+        if disturbance is not None:
+            disturbance.apply(self._renderer.scene, snapshot.time)
         image: NDArray[np.uint8] = self._renderer.render()
         return image
 

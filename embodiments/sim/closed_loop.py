@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unichunk.embodiments.sim.block_paths import BLOCKS
+from unichunk.embodiments.sim.follow_score import FollowScore, follow_score
+from unichunk.embodiments.sim.instruction import named_block
 from unichunk.embodiments.sim.tick import run_tick
 from unichunk.runtime.observation import CameraFrame, Observation, RobotState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from unichunk.embodiments.adapter import JointAdapter
-    from unichunk.embodiments.sim.camera import CameraRenderer
+    from unichunk.embodiments.sim.camera import CameraRenderer, Disturbance
     from unichunk.embodiments.sim.twin import Snapshot, Twin
     from unichunk.runtime.chunk_policy import ChunkPolicy
 
@@ -27,11 +32,11 @@ class ClosedLoopResult:
     """How a run went.
 
     Attributes:
-        mean_error: Mean distance between the tool and the hover point, over all control samples, [m].
+        score: How well the tool followed.
         max_command_step: Largest change of a joint between consecutive commands, [rad].
     """
 
-    mean_error: float
+    score: FollowScore
     max_command_step: float
 
 
@@ -45,38 +50,37 @@ class ClosedLoop:
         camera: Name and renderer of the policy's camera.
         adapter: Between joints and the policy's keys.
         policy: The policy.
-        instruction: What the policy is told.
     """
 
     def __init__(
-        self,
-        twin: Twin,
-        camera: tuple[str, CameraRenderer],
-        adapter: JointAdapter,
-        policy: ChunkPolicy,
-        instruction: str,
+        self, twin: Twin, camera: tuple[str, CameraRenderer], adapter: JointAdapter, policy: ChunkPolicy
     ) -> None:
-        self._twin, self._camera, self._adapter = twin, camera, adapter
-        self._policy, self._instruction = policy, instruction
+        self._twin, self._camera, self._adapter, self._policy = twin, camera, adapter, policy
 
-    def run(self, ticks: int, delay: int) -> ClosedLoopResult:
+    def run(self, instructions: Sequence[str], delay: int, disturbance: Disturbance | None = None) -> ClosedLoopResult:
         """Run from the rest pose at time zero.
 
         Args:
-            ticks: How long.
+            instructions: What the policy is told, one for each tick; each names one block.
             delay: d, in ticks.
+            disturbance: What is wrong with the view.
+
+        Raises:
+            InstructionUnclear: Where an instruction does not name one block.
         """
-        twin, length = self._twin, self._policy.chunk_length
+        twin, ticks, length = self._twin, len(instructions), self._policy.chunk_length
+        named = np.array([BLOCKS.index(named_block(text)) for text in instructions])
         twin.reset()
         standing = self._policy.encode_actions(self._adapter.actions(twin.q[None]))
         unified = np.repeat(standing, ticks + 2 * length, axis=0)
         joints = np.repeat(twin.q[None], ticks + 2 * length, axis=0)
         history = [(twin.snapshot(), twin.q, twin.dq)]
         commands, times, reached = [twin.q], [], []
-        for tick in range(ticks):
+        for tick, instruction in enumerate(instructions):
             if tick % max(delay, 1) == 0:
                 seen = history[-1 - min(OBSERVATION_AGE, len(history) - 1)]
-                chunk = self._policy.infer(self._observation(*seen), unified[tick : tick + length], delay)
+                observation = self._observation(*seen, instruction, disturbance)
+                chunk = self._policy.infer(observation, unified[tick : tick + length], delay)
                 unified[tick + delay : tick + length] = chunk.unified[delay:]
                 joints[tick + delay : tick + length] = self._adapter.joints(chunk.actions)[delay:]
             rows = np.stack([joints[max(tick - back, 0)] for back in (2, 1, 0)])
@@ -85,18 +89,22 @@ class ClosedLoop:
                 commands.append(twin.command)
                 times.append(twin.time)
                 reached.append(twin.q)
-        error = twin.task.solver.position(np.array(reached)) - twin.task.hover_point(np.array(times))
         return ClosedLoopResult(
-            mean_error=float(np.linalg.norm(error, axis=-1).mean()),
+            score=follow_score(twin.task, named, twin.spec.action_hz, np.array(times), np.array(reached)),
             max_command_step=float(np.abs(np.diff(np.array(commands), axis=0)).max()),
         )
 
     def _observation(
-        self, snapshot: Snapshot, q: NDArray[np.float64], dq: NDArray[np.float64]
+        self,
+        snapshot: Snapshot,
+        q: NDArray[np.float64],
+        dq: NDArray[np.float64],
+        instruction: str,
+        disturbance: Disturbance | None,
     ) -> dict[str, NDArray[np.generic] | str]:
         name, renderer = self._camera
         stamp = round(snapshot.time * 1e9)
         state = RobotState(stamp_ns=stamp, sequence=0, q=q, dq=dq, watchdog=False)
-        frame = CameraFrame(stamp_ns=stamp, sequence=0, image=renderer.render(snapshot))
+        frame = CameraFrame(stamp_ns=stamp, sequence=0, image=renderer.render(snapshot, disturbance))
         observation = Observation(stamp_ns=stamp, state=state, frames={name: frame})
-        return self._adapter.policy_input(observation, self._instruction)
+        return self._adapter.policy_input(observation, instruction)

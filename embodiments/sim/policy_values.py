@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from unichunk.embodiments.adapter import JointAdapter
-from unichunk.runtime.policy.manifest import Key, MeanStd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,9 +31,8 @@ class PolicyValues:
         self.slots = tuple(slot for group in spec.groups.values() for slot in range(*group.slots))
         physical = self._physical(rows)
         self._mean, self._std = physical.mean(axis=0), np.maximum(physical.std(axis=0), LEAST_STD)
-        # The bundle's numbers are read back from a file: train on exactly those.
+        # The checkpoint's numbers are read back from a file: train on exactly those.
         self._mean, self._std = self._mean.round(6), self._std.round(6)
-        self.keys = self._keys(spec)
 
     def encode(self, joints: NDArray[np.float64]) -> NDArray[np.float32]:
         """Joint positions (..., n) [rad] to normalized values (..., n)."""
@@ -51,20 +49,27 @@ class PolicyValues:
         actions = {f"action.{name}": part for name, part in zip(self._groups, parts, strict=True)}
         return self._adapter.joints(actions).reshape(values.shape)
 
-    def encode_steps(self, steps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Differences of joint positions (n,) [rad] to differences of normalized values (n,)."""
-        ends = self._physical(np.stack([np.zeros_like(steps), steps]))
-        result: NDArray[np.float64] = (ends[1] - ends[0]) / self._std
-        return result
+    def statistics(self, rows: NDArray[np.float64]) -> dict[str, dict[str, list[float]]]:
+        """Statistics of each group as a checkpoint's metadata holds them; mean and std are those that are used here.
+
+        Args:
+            rows: Executed rows, shape (N, n), [rad].
+        """
+        physical = self._physical(rows)
+        named = {
+            "min": physical.min(axis=0),
+            "max": physical.max(axis=0),
+            "mean": self._mean,
+            "std": self._std,
+            "q01": np.quantile(physical, 0.01, axis=0),
+            "q99": np.quantile(physical, 0.99, axis=0),
+        }
+        groups, start = {}, 0
+        for name, width in self._groups.items():
+            groups[name] = {kind: values[start : start + width].round(6).tolist() for kind, values in named.items()}
+            start += width
+        return groups
 
     def _physical(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
         actions = self._adapter.actions(joints)
         return np.concatenate([actions[f"action.{name}"] for name in self._groups], axis=1)
-
-    def _keys(self, spec: EmbodimentSpec) -> dict[str, Key]:
-        keys, start = {}, 0
-        for name, width in self._groups.items():
-            mean, std = self._mean[start : start + width].tolist(), self._std[start : start + width].tolist()
-            keys[name] = Key(slots=spec.groups[name].slots, normalization=MeanStd(mean=tuple(mean), std=tuple(std)))
-            start += width
-        return keys

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEED_STRIDE: Final = 1_000_000
-"""Episodes of recording seed s have target paths s * stride + 1, + 2, ...: evaluations use other seeds."""
+"""Episodes of recording seed s have block paths s * stride + 1, + 2, ...: evaluations use other seeds."""
 
 BATCH: Final = 20
 """Episodes that a process records between two reports."""
@@ -23,7 +23,7 @@ BATCH: Final = 20
 def record_demonstrations(
     embodiment: str,
     camera: str,
-    size: tuple[int, int],
+    size: int,
     max_delay: int,
     episodes: int,
     seed: int,
@@ -35,7 +35,7 @@ def record_demonstrations(
     Args:
         embodiment: Name of the robot's spec.
         camera: Camera to record.
-        size: Width and height of the recorded images, in pixels.
+        size: Edge of the recorded images, in pixels.
         max_delay: Longest prefix that training will lock.
         episodes: How many to record.
         seed: Seed of the whole recording.
@@ -57,7 +57,7 @@ def record_demonstrations(
         return Demonstrations.joined([Demonstrations.load(Path(job[-1])) for job in jobs])
 
 
-def _record(job: tuple[str, str, tuple[int, int], int, list[int], str]) -> None:
+def _record(job: tuple[str, str, int, int, list[int], str]) -> None:
     embodiment, camera, size, max_delay, seeds, path = job
     recorder = Recorder(load_spec(embodiment), camera, size, max_delay)
     try:

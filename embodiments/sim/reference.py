@@ -1,4 +1,4 @@
-"""What a run is compared with: the scripted expert and no motion, on the same target path, in virtual time."""
+"""What a run is compared with: the scripted expert and no motion, on the same paths, in virtual time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unichunk.embodiments.sim.block_paths import BLOCKS
 from unichunk.embodiments.sim.expert import Expert
+from unichunk.embodiments.sim.follow_score import FollowScore, follow_score
 from unichunk.embodiments.sim.tick import run_tick
 from unichunk.embodiments.sim.twin import Twin
 
@@ -15,49 +17,75 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from unichunk.embodiments.sim.block_paths import Block
     from unichunk.embodiments.spec import EmbodimentSpec
 
 
 def reference_errors(
-    spec: EmbodimentSpec, seed: int, duration_s: float, q_start: NDArray[np.float64], start_time: float = 0.0
+    spec: EmbodimentSpec,
+    seed: int,
+    block: Block,
+    duration_s: float,
+    q_start: NDArray[np.float64],
+    start_time: float = 0.0,
 ) -> dict[str, float]:
-    """Mean tracking errors of the expert, which sees the true target at the start of every tick, and of no motion.
+    """Mean tracking errors of the expert and of no motion.
 
     Args:
         spec: The robot.
-        seed: Seed of the target's path.
+        seed: Seed of the blocks' paths.
+        block: Which one to follow.
         duration_s: How long the run took, [s].
         q_start: Where the robot stood at its start, shape (n,), [rad].
-        start_time: Where on the path the run started, [s].
+        start_time: Where on the paths the run started, [s].
 
     Returns:
         `expert_error_m` and `no_motion_error_m`, [m]: means over all control samples.
     """
-    twin, expert = Twin(spec, seed), Expert(spec)
-    ticks = max(1, round(duration_s * spec.action_hz))
-    goals = twin.task.goal(start_time + np.arange(ticks) / spec.action_hz)
-    return {
-        "expert_error_m": _mean_error(
-            twin, q_start, start_time, ticks, lambda k, last: expert.next_row(last, goals[k])
-        ),
-        "no_motion_error_m": _mean_error(twin, q_start, start_time, ticks, lambda _, last: last),
-    }
+    twin = Twin(spec, seed)
+    named = np.full(max(1, round(duration_s * spec.action_hz)), BLOCKS.index(block))
+    expert = expert_score(twin, named, q_start, start_time)
+    still = no_motion_score(twin, named, q_start, start_time)
+    return {"expert_error_m": expert.error, "no_motion_error_m": still.error}
 
 
-def _mean_error(
+def expert_score(
+    twin: Twin, named: NDArray[np.int64], q_start: NDArray[np.float64], start_time: float = 0.0
+) -> FollowScore:
+    """How the expert does, which sees the blocks themselves at the start of every tick.
+
+    Args:
+        twin: The robot; started over.
+        named: Which block to follow in each tick, index into `BLOCKS`, shape (ticks,).
+        q_start: Where it begins, shape (n,), [rad].
+        start_time: Where on the paths it begins, [s].
+    """
+    expert = Expert(twin.spec)
+    times = start_time + np.arange(len(named)) / twin.spec.action_hz
+    goals = np.stack([twin.task.goal(block, times) for block in BLOCKS])[named, np.arange(len(named))]
+    return _score(twin, named, q_start, start_time, lambda k, last: expert.next_row(last, goals[k]))
+
+
+def no_motion_score(
+    twin: Twin, named: NDArray[np.int64], q_start: NDArray[np.float64], start_time: float = 0.0
+) -> FollowScore:
+    """How standing still does; arguments as for `expert_score`."""
+    return _score(twin, named, q_start, start_time, lambda _, last: last)
+
+
+def _score(
     twin: Twin,
+    named: NDArray[np.int64],
     q_start: NDArray[np.float64],
     start_time: float,
-    ticks: int,
     next_row: Callable[[int, NDArray[np.float64]], NDArray[np.float64]],
-) -> float:
+) -> FollowScore:
     twin.reset(q_start, start_time)
     rows = np.stack([q_start] * 3)
     reached, times = [], []
-    for tick in range(ticks):
+    for tick in range(len(named)):
         rows = np.stack([rows[1], rows[2], next_row(tick, rows[2])])
         for _ in run_tick(twin, rows):
             reached.append(twin.q)
             times.append(twin.time)
-    error = twin.task.solver.position(np.array(reached)) - twin.task.hover_point(np.array(times))
-    return float(np.linalg.norm(error, axis=-1).mean())
+    return follow_score(twin.task, named, twin.spec.action_hz, np.array(times), np.array(reached))

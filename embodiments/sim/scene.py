@@ -1,4 +1,4 @@
-"""The simulated world: the robot from its URDF, servos, a table, a light, cameras and a target."""
+"""The simulated world: the robot from its URDF, servos, a table, a light, cameras and two blocks."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from unichunk.embodiments.errors import SpecError
+from unichunk.embodiments.sim.block_paths import BLOCKS
 from unichunk.embodiments.sim.mujoco_import import mujoco
 from unichunk.kinematics.model import urdf_path
 
 if TYPE_CHECKING:
+    from unichunk.embodiments.sim.block_paths import Block
     from unichunk.embodiments.spec import EmbodimentSpec
 
 TIMESTEP: Final = 0.002
 """Physics step, [s]."""
 
-TARGET: Final = "target"
-"""Name of the target's mocap body."""
+BLOCK_HALF_SIZE: Final = 0.02
+"""Half the edge of a block, [m]; it rests on the table, whose surface is z = 0 of the robot's base."""
 
-TARGET_HALF_SIZE: Final = 0.02
-"""Half the edge of the target cube, [m]; it rests on the table, whose surface is z = 0 of the robot's base."""
+BLOCK_COLOURS: Final[dict[Block, tuple[float, float, float, float]]] = {
+    "red": (0.85, 0.08, 0.08, 1.0),
+    "blue": (0.10, 0.20, 0.85, 1.0),
+}
+"""Red, green, blue, opacity. A block's mocap body has the block's name."""
 
 SERVO_STIFFNESS: Final = 120.0
 """Proportional gain of a joint servo, [Nm/rad]: under its own weight the arm sags by a fifth of a degree at a joint."""
@@ -41,8 +46,9 @@ _ROBOT_BIT, _WORLD_BIT = 1, 2
 _COLLISION_GROUP = 3
 
 CAMERA_POSES: Final[dict[str, dict[str, Any]]] = {
-    # In front of the robot, looking back and down at it: the arm stands behind the target, seldom before it.
-    "third_person": {"pos": (0.68, 0.0, 0.42), "look_at": (0.17, 0.0, 0.075), "fovy": 41.0},
+    # In front of the robot, looking back and down at it: the arm stands behind the blocks, seldom before them. From a
+    # metre away through a long lens, whatever the blocks and the gripper over them reach fills the centre square.
+    "third_person": {"pos": (0.95, 0.0, 0.76), "look_at": (0.24, 0.0, 0.05), "fovy": 22.0},
 }
 """Where each camera name stands: position and the point it looks at in the base link [m], vertical view angle [deg]."""
 
@@ -65,7 +71,8 @@ def build_model(spec: EmbodimentSpec) -> Any:
     _sort_out_collisions(scene)
     _add_servos(scene, spec)
     _add_table(scene)
-    _add_target(scene)
+    for block in BLOCKS:
+        _add_block(scene, block)
     for name in spec.cameras:
         _add_camera(scene, spec, name)
     return scene.compile()
@@ -113,13 +120,13 @@ def _add_table(scene: Any) -> None:
     scene.visual.headlight.specular = [0.0] * 3
 
 
-def _add_target(scene: Any) -> None:
-    body = scene.worldbody.add_body(name=TARGET, mocap=True, pos=[0.24, 0.0, TARGET_HALF_SIZE])
+def _add_block(scene: Any, name: Block) -> None:
+    body = scene.worldbody.add_body(name=name, mocap=True, pos=[0.24, 0.0, BLOCK_HALF_SIZE])
     body.add_geom(
-        name=TARGET,
+        name=name,
         type=mujoco.mjtGeom.mjGEOM_BOX,
-        size=[TARGET_HALF_SIZE] * 3,
-        rgba=[0.85, 0.08, 0.08, 1.0],
+        size=[BLOCK_HALF_SIZE] * 3,
+        rgba=BLOCK_COLOURS[name],
         contype=0,
         conaffinity=0,
     )

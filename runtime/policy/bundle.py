@@ -5,27 +5,89 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from unichunk.runtime.errors import BundleError
 from unichunk.runtime.key_path import with_key_path
-from unichunk.runtime.policy.manifest import FORMAT_VERSION, Graph, Key, Manifest, NoNormalization
-from unichunk.runtime.unified import UNIFIED_WIDTH
+from unichunk.runtime.policy.contradictions import MANIFEST_FILE, contradictions, name_complaints
+from unichunk.runtime.policy.manifest import FORMAT_VERSION, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from unichunk.runtime.policy.manifest import Tensor
-
-MANIFEST_NAME: Final = "bundle.json"
+MANIFEST_NAME: Final = MANIFEST_FILE
 REMEDY: Final = "fetch or build the bundle again"
 
 
+@contextmanager
+def staged_bundle(directory: Path) -> Iterator[StagedBundle]:
+    """Make a bundle in a folder beside its place, and put it there with one rename.
+
+    What is written into `staged.folder` is the bundle; `staged.finish` completes it. Whatever happens before, nothing
+    is left behind and an older bundle is untouched.
+
+    Args:
+        directory: Where the bundle shall be; an older bundle there is replaced.
+
+    Yields:
+        The bundle in the making.
+
+    Raises:
+        BundleError: At once where something that is not a bundle is in the way; later where a file cannot be read or
+            written.
+    """
+    try:
+        with _folder_beside(directory) as folder:
+            yield StagedBundle(directory, folder)
+    except OSError as error:
+        raise BundleError(f"{directory}: the bundle was not written: {error}") from None
+
+
+class StagedBundle:
+    """A bundle in the making.
+
+    Args:
+        directory: Where it shall be.
+        folder: Where its files are written to; on the same disk.
+    """
+
+    def __init__(self, directory: Path, folder: Path) -> None:
+        self.folder = folder
+        self._directory = directory
+
+    def finish(self, manifest: Manifest) -> Manifest:
+        """Check, hash and describe what is in the folder, and put it in place.
+
+        Args:
+            manifest: The bundle's description; `files` is filled in here.
+
+        Returns:
+            The manifest as written, with the hashes of all files.
+
+        Raises:
+            BundleError: Where the manifest contradicts itself or the folder.
+        """
+        paths = {path.name: path for path in sorted(self.folder.iterdir())}
+        for name, path in paths.items():
+            if not path.is_file() or path.is_symlink():
+                raise BundleError(f"{self._directory}: {name} is no plain file, and a bundle holds nothing else")
+        # Contradictions show before gigabytes are hashed.
+        for complaint in contradictions(msgspec.structs.replace(manifest, files=dict.fromkeys(paths, ""))):
+            raise BundleError(f"{self._directory}: {complaint}")
+        manifest = msgspec.structs.replace(manifest, files={name: file_hash(path) for name, path in paths.items()})
+        (self.folder / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        self.folder.chmod(0o755)
+        _refuse_what_is_no_bundle(self._directory)
+        _swap(self.folder, self._directory.resolve())
+        return manifest
+
+
 def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, Path]) -> Manifest:
-    """Write a bundle: all files beside the target first, then one rename.
+    """Write a bundle of copies: all files beside the target first, then one rename.
 
     Args:
         directory: Where the bundle shall be; an older bundle there is replaced.
@@ -39,30 +101,36 @@ def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, Path])
         BundleError: Where the manifest contradicts itself, something that is not a bundle is in the way, or a file
             cannot be read or written; an older bundle is untouched then.
     """
+    for complaint in name_complaints(files):
+        raise BundleError(f"{directory}: {complaint}")
+    with staged_bundle(directory) as staged:
+        for name, source in files.items():
+            shutil.copyfile(source, staged.folder / name)
+        return staged.finish(manifest)
+
+
+@contextmanager
+def _folder_beside(directory: Path) -> Iterator[Path]:
+    """A new folder next to a bundle's place; what is left of it and of the way there is removed afterwards."""
+    _refuse_what_is_no_bundle(directory)
+    target = directory.resolve()
+    made = [parent for parent in target.parents if not parent.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return _write(directory, manifest, files)
-    except OSError as error:
-        raise BundleError(f"{directory}: the bundle was not written: {error}") from None
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        with suppress(OSError):
+            for parent in made:
+                parent.rmdir()
 
 
-def _write(directory: Path, manifest: Manifest, files: Mapping[str, Path]) -> Manifest:
+def _refuse_what_is_no_bundle(directory: Path) -> None:
     if directory.exists() and not (directory / MANIFEST_NAME).is_file():
         raise BundleError(f"{directory}: exists and is not a bundle; remove it or choose another folder")
-    manifest = msgspec.structs.replace(manifest, files={name: file_hash(path) for name, path in sorted(files.items())})
-    for complaint in _complaints(manifest):
-        raise BundleError(f"{directory}: {complaint}")
-    target = directory.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        for name, source in files.items():
-            shutil.copyfile(source, staging / name)
-        (staging / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        staging.chmod(0o755)
-        _swap(staging, target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return manifest
 
 
 def _swap(staging: Path, target: Path) -> None:
@@ -73,7 +141,7 @@ def _swap(staging: Path, target: Path) -> None:
     target.rename(retired)
     try:
         staging.rename(target)
-    except OSError:
+    except BaseException:
         retired.rename(target)
         raise
     shutil.rmtree(retired, ignore_errors=True)
@@ -105,7 +173,7 @@ def _read(directory: Path) -> Manifest:
         manifest = msgspec.json.decode(text, type=Manifest)
     except msgspec.ValidationError as error:
         raise BundleError(f"{path}: {with_key_path(error, document, Manifest, 'bundle')}; {REMEDY}") from None
-    for complaint in _complaints(manifest):
+    for complaint in contradictions(manifest):
         raise BundleError(f"{path}: {complaint}; {REMEDY}")
     for name, expected in manifest.files.items():
         _check_file(directory / name, expected)
@@ -115,9 +183,10 @@ def _read(directory: Path) -> Manifest:
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    buffer = memoryview(bytearray(1 << 20))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            digest.update(buffer[:size])
     return digest.hexdigest()
 
 
@@ -141,94 +210,3 @@ def _check_file(path: Path, expected: str) -> None:
             f"{path}: SHA-256 is {actual[:12]}..., {MANIFEST_NAME} says {expected[:12]}...; "
             f"the file was changed or damaged, {REMEDY}"
         )
-
-
-def _complaints(manifest: Manifest) -> Iterator[str]:
-    if manifest.format_version != FORMAT_VERSION:
-        yield f"format_version: expected {FORMAT_VERSION}, got {manifest.format_version}"
-    if manifest.unified_width != UNIFIED_WIDTH:
-        yield f"unified_width: expected {UNIFIED_WIDTH}, got {manifest.unified_width}"
-    if min(manifest.image.std) <= 0:
-        yield f"image.std: expected positive numbers, got {list(manifest.image.std)}"
-    if manifest.max_delay >= manifest.chunk_length:
-        yield f"max_delay: expected less than chunk_length ({manifest.chunk_length}), got {manifest.max_delay}"
-    for section in ("state", "action"):
-        taken: set[int] = set()
-        for name, key in getattr(manifest, section).items():
-            yield from _key_complaints(f"{section}.{name}", key, manifest.unified_width)
-            if taken & set(range(*key.slots)):
-                yield f"{section}.{name}.slots: {key.slots[0]}-{key.slots[1]} overlaps another key"
-            taken |= set(range(*key.slots))
-    yield from _file_complaints(manifest)
-    yield from _signature_complaints(manifest)
-
-
-def _file_complaints(manifest: Manifest) -> Iterator[str]:
-    for name in (manifest.graphs.prefix.file, manifest.graphs.chunk.file):
-        if name not in manifest.files:
-            yield f"files: no hash for the graph {name}"
-    for name in manifest.files:
-        if Path(name).name != name or name in {"", "..", MANIFEST_NAME}:
-            yield f"files: expected plain file names, got {name!r}"
-
-
-def _key_complaints(label: str, key: Key, width: int) -> Iterator[str]:
-    start, stop = key.slots
-    if not 0 <= start < stop <= width:
-        yield f"{label}.slots: expected a slice within 0-{width}, got {start}-{stop}"
-    if isinstance(key.normalization, NoNormalization):
-        return
-    for field in key.normalization.__struct_fields__:
-        values = getattr(key.normalization, field)
-        if len(values) != stop - start:
-            yield f"{label}.normalization.{field}: expected {stop - start} values, got {len(values)}"
-
-
-def _signature_complaints(manifest: Manifest) -> Iterator[str]:
-    prefix, chunk = manifest.graphs.prefix, manifest.graphs.chunk
-    views, rows, width = len(manifest.cameras), manifest.chunk_length, manifest.unified_width
-    given = {
-        "images": _Expected((views, 3, manifest.image.height, manifest.image.width), "float32"),
-        "state": _Expected((1, width), "float32"),
-    }
-    if manifest.language is not None:
-        given["tokens"] = _Expected((1, manifest.language.max_tokens), "int64")
-    yield from _input_complaints(prefix, given, {"images", "state"})
-    features = {tensor.name: _Expected(tensor.shape, tensor.dtype) for tensor in prefix.outputs}
-    given |= features
-    given["noise"] = _Expected((None, rows, width), "float32")
-    given["previous_chunk"] = _Expected((rows, width), "float32")
-    given["delay"] = _Expected((), "int64")
-    yield from _input_complaints(chunk, given, {"noise", "previous_chunk", "delay", *features})
-    actions = {tensor.name: tensor for tensor in chunk.outputs}.get("actions")
-    if actions is None:
-        yield f"graphs: {chunk.file} has no output `actions`"
-    else:
-        yield from _Expected((rows, width), "float32").complaints(actions)
-
-
-def _input_complaints(graph: Graph, given: Mapping[str, _Expected], needed: set[str]) -> Iterator[str]:
-    for tensor in graph.inputs:
-        if tensor.name in given:
-            yield from given[tensor.name].complaints(tensor)
-        else:
-            yield f"graphs: {graph.file} has an input `{tensor.name}` that nothing provides"
-    for name in sorted(needed - {tensor.name for tensor in graph.inputs}):
-        yield f"graphs: {graph.file} has no input `{name}`"
-
-
-class _Expected(NamedTuple):
-    """Shape (None: any size) and type that a tensor must have."""
-
-    shape: tuple[int | None, ...]
-    dtype: str
-
-    def complaints(self, tensor: Tensor) -> Iterator[str]:
-        fits = len(tensor.shape) == len(self.shape) and all(
-            found > 0 if size is None else found == size for found, size in zip(tensor.shape, self.shape, strict=True)
-        )
-        if not fits:
-            shape = ", ".join("rounds" if size is None else str(size) for size in self.shape)
-            yield f"graphs: {tensor.name} has shape {list(tensor.shape)}, expected [{shape}]"
-        if tensor.dtype != self.dtype:
-            yield f"graphs: {tensor.name} is {tensor.dtype}, expected {self.dtype}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import onnxruntime
@@ -31,11 +32,19 @@ _LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (
 )
 
 
+class Value(Protocol):
+    """An array where the engine keeps it, of a type that numpy may not have."""
+
+    def numpy(self) -> NDArray[Any]:
+        """The array in numpy's hands."""
+        ...
+
+
 class Engine(Protocol):
     """One compiled graph, ready to run."""
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Inputs by name -> outputs by name."""
+    def run(self, inputs: Mapping[str, NDArray[Any] | Value]) -> Mapping[str, Value]:
+        """Inputs by name, arrays or what an engine of the same kind gave -> outputs by name."""
         ...
 
 
@@ -43,15 +52,17 @@ class OnnxRuntimeEngine:
     """A graph in ONNX Runtime on the CPU.
 
     Args:
-        path: The ONNX file.
+        path: The ONNX file; its external weights are beside it.
         graph: Its signature in the bundle; the file must have it.
+        precision: Of its weights and arithmetic, for error messages.
         threads: Threads inside one operator.
 
     Raises:
-        BundleError: Where the file is no graph, or not the one that the bundle describes.
+        BundleError: Where the file is no graph, or not the one that the bundle describes, or of a precision that the
+            CPU has no arithmetic for.
     """
 
-    def __init__(self, path: Path, graph: Graph, *, threads: int = 1) -> None:
+    def __init__(self, path: Path, graph: Graph, *, precision: str = "fp32", threads: int = 1) -> None:
         # A robot's runtime reports to nobody.
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
@@ -62,32 +73,60 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), sess_options=options, providers=["CPUExecutionProvider"]
+                str(path), sess_options=options, providers=["CPUExecutionProvider"]
             )
-        except _LOAD_ERRORS as error:
-            first_line = str(error).splitlines()[0]
+        except onnxruntime_pybind11_state.NotImplemented as error:
             raise BundleError(
-                f"{path}: not a graph that ONNX Runtime {onnxruntime.__version__} can run: {first_line}; {REMEDY}"
+                f"{path}: ONNX Runtime {onnxruntime.__version__} cannot compute it in {precision} on this CPU "
+                f"({_reason(error)}); compile the checkpoint with --precision fp32"
+            ) from None
+        except _LOAD_ERRORS as error:
+            raise BundleError(
+                f"{path}: not a graph that ONNX Runtime {onnxruntime.__version__} can run: {_reason(error)}; {REMEDY}"
             ) from None
         self._outputs = [output.name for output in graph.outputs]
         self._inputs = [tensor.name for tensor in graph.inputs]
         _compare(path, graph, self._session)
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Inputs by name -> outputs by name; inputs that the graph does not have are left out."""
-        values = self._session.run(self._outputs, {name: inputs[name] for name in self._inputs})
-        return dict(zip(self._outputs, values, strict=True))
+    def run(self, inputs: Mapping[str, NDArray[Any] | Value]) -> dict[str, onnxruntime.OrtValue]:
+        """Inputs by name -> outputs by name; inputs that the graph does not have are left out.
+
+        Nothing is copied: an array is read where it lies, an output of another graph stays where it is.
+        """
+        values = {name: _value(inputs[name]) for name in self._inputs}
+        outputs = self._session.run_with_ort_values(self._outputs, values)
+        return dict(zip(self._outputs, outputs, strict=True))
+
+
+_TYPES: Final = {
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "bfloat16": "tensor(bfloat16)",
+    "int64": "tensor(int64)",
+}
+"""ONNX Runtime's names of the types in a manifest."""
+
+
+def _value(given: Any) -> Any:
+    if isinstance(given, onnxruntime.OrtValue):
+        return given
+    return onnxruntime.OrtValue.ortvalue_from_numpy(given)
+
+
+def _reason(error: Exception) -> str:
+    """What ONNX Runtime complains of, in one line, without the places in its sources."""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"/\S+\.(?:cc|h):\d+ .*?\([^()]*\) ", " ", first_line)
 
 
 def _compare(path: Path, graph: Graph, session: Any) -> None:
-    types = {"float32": "tensor(float)", "int64": "tensor(int64)"}
     for kind, declared, found in (
         ("input", graph.inputs, session.get_inputs()),
         ("output", graph.outputs, session.get_outputs()),
     ):
         actual = {item.name: (tuple(item.shape), item.type) for item in found}
         for tensor in declared:
-            expected = (tensor.shape, types[tensor.dtype])
+            expected = (tensor.shape, _TYPES[tensor.dtype])
             if tensor.name not in actual:
                 raise BundleError(
                     f"{path}: {kind} `{tensor.name}` is in bundle.json, the graph has {sorted(actual)}; {REMEDY}"

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unichunk.runtime.errors import ObservationError
+from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.engine import Engine, OnnxRuntimeEngine
 from unichunk.runtime.policy.normalization import SlotMap
 from unichunk.runtime.policy.preprocessing import Preprocessor
 from unichunk.runtime.policy.result import PolicyResult
+from unichunk.runtime.policy.rotation import no_rotation
+from unichunk.runtime.policy.tokens import InstructionTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.manifest import Manifest
+    from unichunk.runtime.policy.engine import Value
+    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest
 
 
 class Policy:
@@ -30,38 +33,57 @@ class Policy:
     Args:
         manifest: The bundle's description.
         prefix: Engine of the prefix graph.
-        chunk: Engine of the chunk graph.
+        chunk: Engine of the chunk graph with `refinement_rounds`.
+        tokenizer: Instruction -> token ids; None for a policy without language.
+        refinement_rounds: N, how many times the chunk is refined by MPG.
         seed: Seed of the noise that `infer` draws where none is given.
     """
 
-    def __init__(self, manifest: Manifest, prefix: Engine, chunk: Engine, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        prefix: Engine,
+        chunk: Engine,
+        tokenizer: Callable[[Any], NDArray[np.int64]] | None,
+        *,
+        refinement_rounds: int = 0,
+        seed: int = 0,
+    ) -> None:
         self.manifest = manifest
+        self.refinement_rounds = refinement_rounds
         self._prefix = prefix
         self._chunk = chunk
-        self._preprocess = Preprocessor(manifest)
+        self._preprocess = Preprocessor(manifest, tokenizer)
         self._action = SlotMap("action", manifest.action, manifest.unified_width)
         self._random = np.random.default_rng(seed)
-        self._noise_shape = next(tensor.shape for tensor in manifest.graphs.chunk.inputs if tensor.name == "noise")
+        self._noise_shape = (1 + refinement_rounds, manifest.chunk_length, manifest.unified_width)
 
     @classmethod
-    def load(cls, path: str | Path, *, seed: int = 0, threads: int = 1) -> Policy:
+    def load(cls, path: str | Path, *, refinement_rounds: int = 0, seed: int = 0, threads: int = 1) -> Policy:
         """Load and check a bundle, and build its engines.
 
         Args:
             path: The bundle's folder.
+            refinement_rounds: N, how many times each chunk is refined by MPG; the bundle has a graph for some of them,
+                and no other graph is loaded.
             seed: Seed of the noise.
             threads: Threads inside one operator.
 
         Raises:
-            BundleError: One line: a missing file, a wrong hash, an unknown format version, graphs that do not fit.
+            BundleError: One line: a missing file, a wrong hash, an unknown format version, graphs that do not fit, no
+                graph with that many rounds.
         """
         directory = Path(path)
         manifest = read_manifest(directory)
-        engines = [
-            OnnxRuntimeEngine(directory / graph.file, graph, threads=threads)
-            for graph in (manifest.graphs.prefix, manifest.graphs.chunk)
-        ]
-        return cls(manifest, *engines, seed=seed)
+        graph = _chunk_graph(directory, manifest, refinement_rounds)
+        tokenizer = None
+        if manifest.language is not None:
+            tokenizer = InstructionTokenizer(directory / manifest.language.tokenizer, manifest.language)
+        prefix, chunk = (
+            OnnxRuntimeEngine(directory / part.file, part, precision=manifest.precision, threads=threads)
+            for part in (manifest.graphs.prefix, graph)
+        )
+        return cls(manifest, prefix, chunk, tokenizer, refinement_rounds=graph.refinement_rounds, seed=seed)
 
     @property
     def chunk_length(self) -> int:
@@ -87,8 +109,8 @@ class Policy:
             previous_chunk: Unified, normalized rows from the observation's tick on, shape (m, 200), m >= 1; fewer than
                 T rows are continued with the last one.
             delay: d, how many of them are locked; 0 locks nothing.
-            noise: Gaussian noise, shape (rounds, T, 200) (or (T, 200) for one round); drawn from the policy's own seed
-                where not given.
+            noise: Gaussian noise, shape (1 + N, T, 200) for N refinement rounds (or (T, 200) without any); drawn from
+                the policy's own seed where not given.
 
         Returns:
             The chunk; its rows before `delay` equal `previous_chunk`'s, bit by bit.
@@ -96,16 +118,23 @@ class Policy:
         Raises:
             ObservationError: Where an argument does not fit the bundle.
         """
-        inputs = self._preprocess(observation)
+        inputs: dict[str, Any] = dict(self._preprocess(observation))
         inputs["previous_chunk"] = self._previous(previous_chunk, delay)
         inputs["delay"] = np.asarray(delay, np.int64)
         inputs["noise"] = self._noise(noise)
+        # Keys and values of the whole observation are large: they never leave the engine.
         inputs.update(self._prefix.run(inputs))
-        unified = self._chunk.run(inputs)["actions"]
+        outputs = self._chunk.run(inputs)
+        unified = _own(outputs["actions"])
         # ONNX Runtime's `Where` turns -0.0 into 0.0. Rows that differ in value are left to be seen.
         previous, locked = inputs["previous_chunk"][:delay], unified[:delay]
         np.copyto(locked, previous, where=locked == previous)
-        return PolicyResult(unified=unified, actions=self._action.decode(unified))
+        return PolicyResult(
+            unified=unified,
+            actions=self._action.decode(unified),
+            gates=_own(outputs["gates"]) if self.refinement_rounds else None,
+            discrepancies=_own(outputs["discrepancies"]) if self.refinement_rounds else None,
+        )
 
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
         """Place physical actions, `action.<key>` -> (m, width), in unified, normalized rows (m, 200).
@@ -122,11 +151,13 @@ class Policy:
 
     def example_observation(self) -> dict[str, Any]:
         """An observation of the right keys, shapes and types; its values mean nothing."""
-        image = self.manifest.image
+        size = self.manifest.image.size
         example: dict[str, Any] = {
-            f"video.{name}": np.zeros((image.height, image.width, 3), np.uint8) for name in self.manifest.cameras
+            f"video.{name}": np.zeros((size, size, 3), np.uint8) for name in self.manifest.cameras
         }
-        example.update({f"state.{name}": np.zeros(key.width, np.float32) for name, key in self.manifest.state.items()})
+        for name, key in self.manifest.state.items():
+            at_rest = np.zeros(key.width) if key.rotation == "axis_angle" else no_rotation(key.rotation)
+            example[f"state.{name}"] = at_rest.astype(np.float32)
         example["language.instruction"] = ""
         return example
 
@@ -154,6 +185,22 @@ class Policy:
         if noise.shape != self._noise_shape:
             raise ObservationError(f"noise: expected shape {self._noise_shape}, got {noise.shape}")
         return np.ascontiguousarray(noise)
+
+
+def _chunk_graph(directory: Path, manifest: Manifest, rounds: int) -> ChunkGraph:
+    for graph in manifest.graphs.chunks:
+        if graph.refinement_rounds == rounds:
+            return graph
+    known = ", ".join(str(graph.refinement_rounds) for graph in manifest.graphs.chunks)
+    raise BundleError(
+        f"{directory}: no graph with {rounds!r} refinement rounds, this bundle has graphs with {known}; choose one of "
+        "these, or compile the checkpoint with other --refinement-rounds"
+    )
+
+
+def _own(value: Value) -> NDArray[np.float32]:
+    """An array that outlives what the engine keeps."""
+    return np.array(value.numpy(), np.float32)
 
 
 def _numbers(label: str, values: Any) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +13,11 @@ from unichunk.runtime.errors import ObservationError
 from unichunk.runtime.policy.normalization import SlotMap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.manifest import ImageInput, LanguageInput, Manifest
+    from unichunk.runtime.policy.manifest import ImageInput, Manifest
 
 
 class Preprocessor:
@@ -23,13 +25,17 @@ class Preprocessor:
 
     Args:
         manifest: The bundle's description.
+        tokenizer: Instruction -> token ids, shape (1, L); None for a policy without language.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._cameras = manifest.cameras
-        self._image = manifest.image
-        self._language = manifest.language
+    def __init__(self, manifest: Manifest, tokenizer: Callable[[Any], NDArray[np.int64]] | None) -> None:
+        self._cameras = [f"video.{name}" for name in manifest.cameras]
+        self._images = ImageNormalizer(manifest.image)
+        self._tokenizer = tokenizer
         self._state = SlotMap("state", manifest.state, manifest.unified_width)
+        # Resizing leaves the interpreter to others. Views beyond the first go to other cores where there are some.
+        helpers = min(len(self._cameras), len(os.sched_getaffinity(0))) - 1
+        self._helpers = ThreadPoolExecutor(helpers, "unichunk-views") if helpers else None
 
     def __call__(self, observation: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Inputs of the prefix graph by name.
@@ -40,13 +46,24 @@ class Preprocessor:
         Raises:
             ObservationError: With the key, what it holds and what was expected.
         """
-        views = [
-            image_input(f"video.{name}", _take(observation, f"video.{name}"), self._image) for name in self._cameras
-        ]
-        inputs: dict[str, NDArray[Any]] = {"images": np.stack(views), "state": self._unified_state(observation)}
-        if self._language is not None:
-            inputs["tokens"] = token_input(_take(observation, "language.instruction"), self._language)
+        views = [_image(key, _take(observation, key)) for key in self._cameras]
+        inputs: dict[str, NDArray[Any]] = {"state": self._unified_state(observation)}
+        if self._tokenizer is not None:
+            inputs["tokens"] = self._tokenizer(_take(observation, "language.instruction"))
+        inputs["images"] = self._image_input(views)
         return inputs
+
+    def _image_input(self, views: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        images = np.empty((len(views), 3, self._images.size, self._images.size), np.float32)
+        if self._helpers is None:
+            for view, out in zip(views, images, strict=True):
+                self._images(view, out)
+            return images
+        others = [self._helpers.submit(self._images, *pair) for pair in zip(views[1:], images[1:], strict=True)]
+        self._images(views[0], images[0])
+        for other in others:
+            other.result()
+        return images
 
     def _unified_state(self, observation: Mapping[str, Any]) -> NDArray[np.float32]:
         values = {}
@@ -56,49 +73,70 @@ class Preprocessor:
                 value = np.asarray(given, np.float64)
             except (TypeError, ValueError):
                 raise ObservationError(f"{name}: expected {width} numbers, got {given!r}") from None
-            if value.shape not in ((width,), (1, width)):
+            # Nine numbers are a rotation matrix, which may come as one.
+            if value.shape not in ((width,), (1, width), *(((3, 3),) if width == 9 else ())):
                 raise ObservationError(f"{name}: expected shape ({width},), got {value.shape}")
             if not np.isfinite(value).all():
                 raise ObservationError(f"{name}: expected finite values, got {value.tolist()}")
             values[name] = value.reshape(1, width)
-        return self._state.encode(values, 1)
+        try:
+            return self._state.encode(values, 1)
+        except ValueError as error:
+            raise ObservationError(str(error)) from None
 
 
-def image_input(label: str, image: Any, settings: ImageInput) -> NDArray[np.float32]:
-    """One view: bicubic resize (Pillow), /255, (x - mean) / std, channels first, shape (3, height, width).
+class ImageNormalizer:
+    """One view: fitted to the policy's square, /255, (x - mean) / std, channels first.
 
     Args:
-        label: The observation's key, for error messages.
-        image: RGB image, shape (H, W, 3), uint8.
         settings: Size, mean and standard deviation.
     """
+
+    def __init__(self, settings: ImageInput) -> None:
+        self.size = settings.size
+        mean, std = np.array(settings.mean, np.float32), np.array(settings.std, np.float32)
+        levels = np.arange(256, dtype=np.float32) / np.float32(255)
+        # 256 levels in three channels: looked up, bit by bit what the arithmetic gives.
+        self._table = (levels - mean[:, None]) / std[:, None]
+
+    def __call__(self, image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        """An RGB image (H, W, 3) into `out`, shape (3, size, size)."""
+        fitted = fit_image(image, self.size)
+        for channel, table in enumerate(self._table):
+            # Any mode but `raise` writes without a copy in between; no index is out of range.
+            np.take(table, fitted[:, :, channel], out=out[channel], mode="clip")
+
+
+def fit_image(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Fit an image to a square: the shorter side is resized to `size`, then the centre is cut out.
+
+    Resizing is Pillow's, bicubic with antialiasing; the longer side and the cut are rounded as torchvision rounds
+    them. An image whose shorter side is right is not resampled.
+
+    Args:
+        image: RGB image, shape (H, W, 3).
+        size: Side of the square, [px].
+
+    Returns:
+        RGB image, shape (size, size, 3).
+    """
+    height, width = image.shape[:2]
+    short = min(height, width)
+    if short != size:
+        height, width = (size if side == short else size * side // short for side in (height, width))
+        resized = Image.fromarray(np.ascontiguousarray(image)).resize((width, height), Image.Resampling.BICUBIC)
+        image = np.asarray(resized)
+    top, left = round((height - size) / 2), round((width - size) / 2)
+    return image[top : top + size, left : left + size]
+
+
+def _image(label: str, image: Any) -> NDArray[np.uint8]:
     right = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
     if not right or image.size == 0:
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ObservationError(f"{label}: expected an RGB image, uint8 of shape (H, W, 3), got {found}")
-    if image.shape[:2] != (settings.height, settings.width):
-        size = (settings.width, settings.height)
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
-    mean, std = np.array(settings.mean, np.float32), np.array(settings.std, np.float32)
-    scaled = (image.astype(np.float32) / np.float32(255) - mean) / std
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
-
-
-def token_input(instruction: Any, settings: LanguageInput) -> NDArray[np.int64]:
-    """Token ids of an instruction, shape (1, max_tokens): UTF-8 bytes + 1, padded with 0."""
-    if not isinstance(instruction, str):
-        raise ObservationError(f"language.instruction: expected a text, got {type(instruction).__name__}")
-    try:
-        data = instruction.encode()
-    except UnicodeEncodeError as error:
-        raise ObservationError(f"language.instruction: expected a text that UTF-8 can hold: {error}") from None
-    if len(data) > settings.max_tokens:
-        raise ObservationError(
-            f"language.instruction: {len(data)} bytes, expected at most {settings.max_tokens}; shorten the instruction"
-        )
-    tokens = np.zeros((1, settings.max_tokens), np.int64)
-    tokens[0, : len(data)] = np.frombuffer(data, np.uint8).astype(np.int64) + 1
-    return tokens
+    pixels: NDArray[np.uint8] = image
+    return pixels
 
 
 def _take(observation: Mapping[str, Any], key: str) -> Any:

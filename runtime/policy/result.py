@@ -19,7 +19,13 @@ class PolicyResult:
     Attributes:
         unified: Rows in the unified space, normalized, shape (T, 200), float32; what locking and stitching work on.
         actions: `action.<key>` -> physical values, shape (T, width), float32.
+        gates: g of each refinement round and Euler step, shape (N, K), float32, in 0 ... 1; None without
+            refinement.
+        discrepancies: D that the gates came from, g = exp(-D / temperature), shape (N, K), float32; None without
+            refinement.
     """
 
     unified: NDArray[np.float32]
     actions: Mapping[str, NDArray[np.float32]]
+    gates: NDArray[np.float32] | None = None
+    discrepancies: NDArray[np.float32] | None = None

@@ -1,8 +1,7 @@
 """Rectified flow with a locked prefix: the path from noise to rows, and the loss on what is not locked.
 
 Every row has its own time: a locked row is clean at time 1, the others share a time t in [0, 1) and lie on the straight
-line x_t = (1 - t) noise + t rows. The network predicts the clean rows; its velocity is (prediction - x_t) / (1 - t), so
-the velocity's squared error is the rows' squared error over (1 - t)^2.
+line x_t = (1 - t) noise + t rows. The network predicts its velocity, rows - noise.
 """
 
 from __future__ import annotations
@@ -12,11 +11,17 @@ from typing import Final
 import torch
 from torch import Tensor
 
-LEAST_REMAINING: Final = 0.3
-"""1 - t is taken for no less than this in the loss, else the last bit of the way would be all that counts."""
-
 ROW_HALF_LIFE: Final = 8.0
 """Rows this far behind the prefix count half as much: they are seldom executed before a newer chunk replaces them."""
+
+GRID_SHARE: Final = 0.7
+"""Share of the times drawn from those that the sampler will visit; the others are anywhere."""
+
+
+def sample_times(count: int, steps: int) -> Tensor:
+    """Times in [0, 1) to train at, shape (count,): mostly k / K of a sampler with K Euler steps."""
+    grid = torch.randint(steps, (count,)) / steps
+    return torch.where(torch.rand(count) < GRID_SHARE, grid, torch.rand(count))
 
 
 def locked_rows(delay: Tensor, rows: int) -> Tensor:
@@ -49,13 +54,13 @@ def noisy_rows(clean: Tensor, noise: Tensor, time: Tensor, locked: Tensor) -> tu
     return torch.where(locked[..., None], clean, mixed), row_time
 
 
-def flow_loss(predicted: Tensor, clean: Tensor, time: Tensor, delay: Tensor) -> Tensor:
-    """Weighted squared error of the velocity, over the postfix only.
+def flow_loss(velocity: Tensor, clean: Tensor, noise: Tensor, delay: Tensor) -> Tensor:
+    """Squared error of the velocity, over the postfix only.
 
     Args:
-        predicted: Predicted clean rows, shape (B, T, n).
+        velocity: Predicted, shape (B, T, n).
         clean: Clean rows, shape (B, T, n).
-        time: Shape (B,).
+        noise: Where the path began, shape (B, T, n).
         delay: Shape (B,); rows before it do not count at all.
 
     Returns:
@@ -64,7 +69,6 @@ def flow_loss(predicted: Tensor, clean: Tensor, time: Tensor, delay: Tensor) -> 
     rows = clean.shape[1]
     behind = torch.arange(rows, device=delay.device)[None, :] - delay[:, None]
     weight = torch.where(behind >= 0, 0.5 ** (behind.clamp(min=0) / ROW_HALF_LIFE), 0.0)
-    remaining = (1.0 - time).clamp(min=LEAST_REMAINING)[:, None]
-    error = (predicted - clean).square().mean(dim=-1)
+    error = (velocity - (clean - noise)).square().mean(dim=-1)
     # `where` and not a product with zero: what the network says about locked rows must not matter even if it is nan.
-    return torch.where(behind >= 0, weight / remaining.square() * error, 0.0).sum() / weight.sum()
+    return torch.where(behind >= 0, weight * error, 0.0).sum() / weight.sum()

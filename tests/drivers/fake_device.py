@@ -33,6 +33,8 @@ class FakeDevice:
         self.fail_in_capture: BaseException | None = None
         self.hang_in_capture_s = 0.0
         self._measuring = False
+        self.instruction: str | None = None
+        self.unmeasured = ""
 
     def start(self) -> None:
         self.running = True
@@ -60,8 +62,10 @@ class FakeDevice:
     def cameras(self) -> Mapping[str, FakeCamera]:
         return {name: FakeCamera(self, camera) for name, camera in self.spec.cameras.items()}
 
-    def task_begin(self) -> None:
+    def task_begin(self, instruction: str) -> str:
         self._measuring = True
+        self.instruction = instruction
+        return self.unmeasured
 
     def task_end(self) -> dict[str, float]:
         if not self._measuring:

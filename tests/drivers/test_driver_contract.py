@@ -288,8 +288,8 @@ def test_another_protocol_version_is_refused(served, raw):
     assert CALLS.decode(msgspec.msgpack.encode(hello)).protocol == 99
     socket.send(msgspec.msgpack.encode(hello))
     assert socket.poll(2000)
-    assert "speaks protocol 1, the client 99" in REPLIES.decode(socket.recv()).reason
-    socket.send(msgspec.msgpack.encode(hello | {"protocol": 1}))
+    assert "speaks protocol 2, the client 99" in REPLIES.decode(socket.recv()).reason
+    socket.send(msgspec.msgpack.encode(hello | {"protocol": 2}))
     assert socket.poll(2000)
     assert isinstance(REPLIES.decode(socket.recv()), Welcome)
 
@@ -297,12 +297,34 @@ def test_another_protocol_version_is_refused(served, raw):
 def test_a_task_is_measured_for_the_session_that_holds_the_robot(served, link):
     with pytest.raises(LinkError, match="no task to end"):
         link.control.task_end()
-    link.control.task_begin()
+    assert link.control.task_begin("follow the red block") == ""
     follow(link, state(link).q, 0.3)
     assert link.control.task_end()["duration_s"] > 0
     link.control.goodbye(1.0)
     with pytest.raises(LinkError, match="does not hold the robot"):
-        link.control.task_begin()
+        link.control.task_begin("follow the red block")
+
+
+def test_a_device_is_told_what_to_do_and_says_why_it_measures_nothing(served, link, device):
+    clear, unclear = "follow the BLUE block", "follow the red block or the blue one"
+    if device.description == "fake":
+        device.unmeasured = "cannot tell"
+    told = link.control.task_begin(unclear)
+    assert "\n" not in told
+    if device.description == "fake":
+        assert (told, device.instruction) == ("cannot tell", unclear)
+        return
+    assert "expected one of the words red or blue, got both" in told
+    assert "not measured" in told
+    follow(link, state(link).q, 0.1)
+    assert link.control.task_end() == {}
+    with pytest.raises(LinkError, match="no task to end"):
+        link.control.task_end()
+    # Nothing stays: the next task is measured, and ends a task that was never ended.
+    assert link.control.task_begin("dance " * 1000) != ""
+    assert link.control.task_begin(clear) == ""
+    follow(link, state(link).q, 0.1)
+    assert link.control.task_end()["other_error_m"] > 0
 
 
 def test_status_counts_what_was_done(served, link):

@@ -333,7 +333,7 @@ def test_a_driver_that_answers_nonsense_is_refused_and_can_be_tried_again(
 def welcome(driver: FewSockets, call: Call, **changes: object) -> bytes:
     offer = CameraOffer(width=160, height=120, fps=20, endpoint=driver.route.cameras[CAMERA])
     fields = {
-        "protocol": 1,
+        "protocol": 2,
         "embodiment": "so101",
         "driver": "few sockets",
         "boot": "boot",
@@ -351,7 +351,7 @@ def welcome(driver: FewSockets, call: Call, **changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"protocol": 2}, "it speaks protocol 2, expected 1"),
+        ({"protocol": 1}, "it speaks protocol 1, expected 2"),
         ({"embodiment": "panda"}, "it drives 'panda', expected 'so101'"),
         ({"joint_names": ("a",)}, "its joints are a, expected shoulder_pan"),
         ({"command_hz": 50}, "it takes 50 commands/s, expected 100"),

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.one_line import refused
 from unichunk.embodiments.errors import MessageError
-from unichunk.embodiments.link.calls import CALLS, REPLIES, Hello, TaskNumbers
+from unichunk.embodiments.link.calls import CALLS, REPLIES, Hello, TaskBegin, TaskBegun, TaskNumbers
 from unichunk.embodiments.link.codec import Decoder, encode
-from unichunk.embodiments.link.messages import COMMANDS, FRAMES, STATES, Command, Frame, State
+from unichunk.embodiments.link.messages import COMMANDS, FRAMES, PROTOCOL, STATES, Command, Frame, State
 
 COMMAND = Command(session="0123abcd", sequence=7, tick=-3, stamp_ns=2**40, q=np.array([1.0, -0.5]))
 STATE = State(
@@ -30,7 +30,7 @@ STATE = State(
     last_command_sequence=-1,
 )
 FRAME = Frame(sequence=4, stamp_ns=5, image=np.arange(24, dtype=np.uint8).reshape(2, 4, 3), state=STATE)
-HELLO = Hello(id=1, session="s", protocol=1, client="c", embodiment="so101")
+HELLO = Hello(id=1, session="s", protocol=PROTOCOL, client="c", embodiment="so101")
 DECODERS = [COMMANDS, STATES, FRAMES, CALLS, REPLIES]
 
 GOLDEN_COMMAND = bytes.fromhex(
@@ -63,8 +63,10 @@ def test_a_frame_carries_its_image_and_state() -> None:
 
 def test_calls_and_replies_come_back_as_they_were() -> None:
     assert CALLS.decode(encode(HELLO)) == HELLO
-    reply = TaskNumbers(id=3, numbers={"error_m": 0.5})
-    assert REPLIES.decode(encode(reply)) == reply
+    task = TaskBegin(id=2, session="s", instruction="follow the red block")
+    assert CALLS.decode(encode(task)) == task
+    for reply in (TaskNumbers(id=3, numbers={"error_m": 0.5}), TaskBegun(id=2, unmeasured="it cannot be told")):
+        assert REPLIES.decode(encode(reply)) == reply
 
 
 def test_unknown_fields_are_left_for_later_versions() -> None:

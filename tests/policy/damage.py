@@ -35,7 +35,7 @@ def set_value(bundle: Path, path: str, value: Any) -> None:
 def delete_value(bundle: Path, path: str) -> None:
     """Delete one key of bundle.json."""
     document = manifest_of(bundle)
-    *parents, last = path.split(".")
+    *parents, last = [int(word) if word.isdigit() else word for word in path.split(".")]
     place = document
     for word in parents:
         place = place[word]

@@ -29,7 +29,7 @@ def test_a_valid_bundle_is_read(bundle: Path) -> None:
     assert manifest.chunk_length == 8
     assert manifest.state["arm_joints"].slots == (50, 55)
     assert manifest.state["gripper"].slots == (18, 19)
-    assert set(manifest.files) == {"prefix.onnx", "chunk.onnx"}
+    assert set(manifest.files) == {"prefix.onnx", "chunk.onnx", "chunk_1.onnx", "tokenizer.json"}
 
 
 def test_missing_folder(tmp_path: Path) -> None:
@@ -61,16 +61,16 @@ def test_not_an_object(bundle: Path, content: str, found: str) -> None:
         Policy.load(bundle)
 
 
-@pytest.mark.parametrize("version", [2, 0, -1, "1", None, [1]])
+@pytest.mark.parametrize("version", [1, 3, 0, -1, "2", None, [2]])
 def test_unknown_format_version(bundle: Path, version: Any) -> None:
     set_value(bundle, "format_version", version)
-    with refused(BundleError, "bundle.json", f"format_version {version!r}", "expected 1", "rebuild the bundle"):
+    with refused(BundleError, "bundle.json", f"format_version {version!r}", "expected 2", "rebuild the bundle"):
         Policy.load(bundle)
 
 
 def test_missing_format_version(bundle: Path) -> None:
     delete_value(bundle, "format_version")
-    with refused(BundleError, "bundle.json", "format_version None", "expected 1"):
+    with refused(BundleError, "bundle.json", "format_version None", "expected 2"):
         Policy.load(bundle)
 
 
@@ -79,8 +79,8 @@ def test_missing_format_version(bundle: Path) -> None:
     [
         ("chunk_length", ("missing required field `chunk_length`",)),
         ("graphs", ("missing required field `graphs`",)),
-        ("image.height", ("missing required field `height`", "`bundle.image`")),
-        ("graphs.chunk.file", ("missing required field `file`", "`bundle.graphs.chunk`")),
+        ("image.size", ("missing required field `size`", "`bundle.image`")),
+        ("graphs.chunks.0.file", ("missing required field `file`", "`bundle.graphs.chunks[0]`")),
         ("state.gripper.slots", ("missing required field `slots`", "`bundle.state.gripper`")),
         ("action.arm_joints.normalization.std", ("missing required field `std`", "bundle.action.arm_joints.norm")),
     ],
@@ -117,8 +117,12 @@ def test_unknown_field(bundle: Path, path: str, where: str) -> None:
         ("embodiments", [], ("Expected `array` of length >= 1", "`bundle.embodiments`")),
         ("action", {}, ("Expected `object` of length >= 1", "`bundle.action`")),
         ("image.mean", [0.5, 0.5], ("length 3", "`bundle.image.mean`")),
-        ("language.tokenizer", "words", ("'words'", "`bundle.language.tokenizer`")),
-        ("graphs.chunk.inputs.0.dtype", "float64", ("'float64'", "`bundle.graphs.chunk.inputs[0].dtype`")),
+        ("language.tokenizer", 3, ("Expected `str`, got `int`", "`bundle.language.tokenizer`")),
+        ("graphs.chunks", [], ("Expected `array` of length >= 1", "`bundle.graphs.chunks`")),
+        ("graphs.chunks.1.refinement_rounds", -1, ("`int` >= 0", "`bundle.graphs.chunks[1].refinement_rounds`")),
+        ("graphs.chunks.0.inputs.0.dtype", "float64", ("'float64'", "`bundle.graphs.chunks[0].inputs[0].dtype`")),
+        ("precision", "int8", ("'int8'", "`bundle.precision`")),
+        ("state.gripper.rotation", "yaw", ("'yaw'", "`bundle.state.gripper.rotation`")),
         ("graphs.prefix.outputs.1.shape.0", "one", ("`bundle.graphs.prefix.outputs[1].shape[0]`",)),
         ("state.arm_joints.slots.1", "55", ("Expected `int`, got `str`", "`bundle.state.arm_joints.slots[1]`")),
         ("action.gripper.normalization.mode", "log", ("'log'", "`bundle.action.gripper.normalization.mode`")),
@@ -138,6 +142,20 @@ def test_wrong_type_or_value(bundle: Path, path: str, value: Any, words: tuple[s
         ("max_delay", 8, ("max_delay: expected less than chunk_length (8), got 8",)),
         ("max_delay", 9, ("max_delay: expected less than chunk_length (8), got 9",)),
         ("image.std", [0.2, 0.0, 0.2], ("image.std: expected positive numbers", "0.0")),
+        ("image.std", [0.2, -0.1, 0.2], ("image.std: expected positive numbers", "-0.1")),
+        ("state.gripper.rotation", "matrix", ("state.gripper.rotation: matrix fills 3 slots, 18-19 has 1",)),
+        ("state.arm_joints.rotation", "quaternion_wxyz", ("state.arm_joints.rotation", "3 slots, 50-55 has 5")),
+        ("action.gripper.rotation", "rotation_6d", ("action.gripper.rotation: ", "'rotation_6d'")),
+        ("language.prompt", "do it", ("language.prompt: expected {task_description} in it, got 'do it'",)),
+        ("language.suffix", [1] * 65, ("language.suffix: expected at most max_tokens (64) ids, got 65",)),
+        ("language.suffix", [3, -1], ("language.suffix: expected token ids, 0 or more, got -1",)),
+        ("language.tokenizer", "words.json", ("files: no hash for the tokenizer words.json",)),
+        ("language.tokenizer", "chunk.onnx", ("chunk.onnx is named twice",)),
+        ("graphs.chunks.1.file", "chunk.onnx", ("graphs: chunk.onnx is named twice",)),
+        ("graphs.chunks.1.file", "prefix.onnx", ("graphs: prefix.onnx is named twice",)),
+        ("graphs.chunks.0.refinement_rounds", 1, ("refinement_rounds 0 first and each number once, got [1, 1]",)),
+        ("graphs.chunks.1.refinement_rounds", 0, ("refinement_rounds 0 first and each number once, got [0, 0]",)),
+        ("graphs.chunks.0.refinement_rounds", 2, ("refinement_rounds 0 first and each number once, got [2, 1]",)),
         ("action.gripper.slots", [54, 55], ("action.gripper.slots: 54-55 overlaps",)),
         ("state.gripper.slots", [50, 51], ("state.gripper.slots: 50-51 overlaps",)),
         ("action.gripper.slots", [200, 201], ("action.gripper.slots: expected a slice within 0-200, got 200-201",)),
@@ -146,6 +164,16 @@ def test_wrong_type_or_value(bundle: Path, path: str, value: Any, words: tuple[s
         ("state.gripper.slots", [18, 18], ("state.gripper.slots: expected", "got 18-18")),
         ("action.arm_joints.slots", [50, 56], ("action.arm_joints.normalization.mean: expected 6 values, got 5",)),
         ("state.gripper.normalization.std", [1, 1], ("state.gripper.normalization.std: expected 1 values, got 2",)),
+        (
+            "state.gripper.normalization",
+            {"mode": "q99", "q01": [0.0, 1.0], "q99": [1.0]},
+            ("state.gripper.normalization.q01: expected 1 values, got 2",),
+        ),
+        (
+            "action.arm_joints.normalization",
+            {"mode": "q99", "q01": [0.0] * 5, "q99": [1.0] * 4},
+            ("action.arm_joints.normalization.q99: expected 5 values, got 4",),
+        ),
         ("state.gripper.normalization.mean", [], ("state.gripper.normalization.mean: expected 1 values, got 0",)),
     ],
 )
@@ -155,7 +183,7 @@ def test_contradictions(bundle: Path, path: str, value: Any, words: tuple[str, .
         Policy.load(bundle)
 
 
-@pytest.mark.parametrize("name", ["chunk.onnx", "prefix.onnx"])
+@pytest.mark.parametrize("name", ["chunk.onnx", "chunk_1.onnx", "prefix.onnx", "tokenizer.json"])
 def test_missing_graph_file(bundle: Path, name: str) -> None:
     (bundle / name).unlink()
     with refused(BundleError, str(bundle / name), "missing", AGAIN):
@@ -166,6 +194,20 @@ def test_graph_without_a_hash(bundle: Path) -> None:
     delete_value(bundle, "files")
     with refused(BundleError, "bundle.json", "files: no hash for the graph prefix.onnx", AGAIN):
         Policy.load(bundle)
+
+
+def test_a_key_may_be_a_rotation_or_binary(bundle: Path) -> None:
+    document = manifest_of(bundle)
+    document["state"]["base_rotation"] = {
+        "slots": [73, 76],
+        "normalization": {"mode": "none"},
+        "rotation": "quaternion_wxyz",
+    }
+    document["state"]["door"] = {"slots": [10, 12], "normalization": {"mode": "binary"}}
+    put_manifest(bundle, document)
+    policy = Policy.load(bundle)
+    assert policy.example_observation()["state.base_rotation"].shape == (4,)
+    assert policy.infer(policy.example_observation())
 
 
 def test_changed_file(bundle: Path) -> None:
@@ -184,7 +226,7 @@ def test_files_stay_in_the_folder(bundle: Path, name: str) -> None:
     shutil.copyfile(bundle / "chunk.onnx", bundle.parent / "chunk.onnx")
     document = manifest_of(bundle)
     document["files"][name] = document["files"]["chunk.onnx"]
-    document["graphs"]["chunk"]["file"] = name
+    document["graphs"]["chunks"][0]["file"] = name
     put_manifest(bundle, document)
     with refused(BundleError, "bundle.json", "files: expected plain file names", repr(name), AGAIN):
         Policy.load(bundle)
@@ -241,7 +283,7 @@ def test_whatever_is_changed_only_a_bundle_error_comes_out_and_what_loads_runs(s
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())
 def test_whatever_bytes_are_damaged_only_a_bundle_error_comes_out(shared_bundle: Path, data: Any) -> None:
-    name = data.draw(st.sampled_from(["bundle.json", "chunk.onnx", "prefix.onnx"]))
+    name = data.draw(st.sampled_from(["bundle.json", "chunk.onnx", "prefix.onnx", "tokenizer.json"]))
     original = (shared_bundle / name).read_bytes()
     damaged = bytearray(original)
     damaged[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))

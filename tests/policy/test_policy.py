@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from tests.one_line import refused
+from tests.policy.damage import put_file
 from tests.policy.tiny_bundle import write_tiny_bundle
-from unichunk.runtime.errors import ObservationError
+from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.engine import OnnxRuntimeEngine
+from unichunk.runtime.policy.tokens import InstructionTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,18 +119,101 @@ def test_locked_rows_come_back_bit_by_bit(policy: Policy, observation: dict[str,
         assert bits(unified[row]) != bits(previous[row])
 
 
+class Kept:
+    """An array that an engine keeps."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+
+    def numpy(self) -> NDArray[Any]:
+        return self._values
+
+
 class UnlockedEngine:
     """A chunk graph that has forgotten its lock."""
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return {"actions": np.full((T, 200), 0.25, np.float32)}
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Kept]:
+        return {"actions": Kept(np.full((T, 200), 0.25, np.float32))}
 
 
 def test_a_graph_that_does_not_lock_is_not_covered_up(folder: Path, observation: dict[str, Any]) -> None:
     manifest = read_manifest(folder)
+    assert manifest.language is not None
     prefix = OnnxRuntimeEngine(folder / "prefix.onnx", manifest.graphs.prefix)
-    policy = Policy(manifest, prefix, UnlockedEngine())
+    tokenizer = InstructionTokenizer(folder / "tokenizer.json", manifest.language)
+    policy = Policy(manifest, prefix, UnlockedEngine(), tokenizer)
     assert (policy.infer(observation, some_chunk(), 4).unified == 0.25).all()
+
+
+def test_what_the_prefix_graph_computes_stays_with_the_engine(folder: Path, observation: dict[str, Any]) -> None:
+    given: dict[str, Any] = {}
+
+    class Chunk:
+        def run(self, inputs: Mapping[str, Any]) -> dict[str, Kept]:
+            given.update(inputs)
+            return {"actions": Kept(np.zeros((T, 200), np.float32))}
+
+    class Prefix:
+        def __init__(self) -> None:
+            self.features = {"glance": Kept(np.zeros((1, 1))), "unified_state": Kept(np.zeros((1, 200)))}
+
+        def run(self, inputs: Mapping[str, Any]) -> dict[str, Kept]:
+            return self.features
+
+    manifest, prefix = read_manifest(folder), Prefix()
+    assert manifest.language is not None
+    tokenizer = InstructionTokenizer(folder / "tokenizer.json", manifest.language)
+    Policy(manifest, prefix, Chunk(), tokenizer).infer(observation)
+    assert all(given[name] is value for name, value in prefix.features.items())
+
+
+def test_results_outlive_what_the_engine_keeps(policy: Policy, observation: dict[str, Any]) -> None:
+    kept = policy.infer(observation, noise=some_noise())
+    before = bits(kept.unified)
+    for _ in range(5):
+        policy.infer(observation)
+    assert bits(kept.unified) == before
+
+
+def test_without_refinement_there_are_no_gates(policy: Policy, observation: dict[str, Any]) -> None:
+    result = policy.infer(observation)
+    assert policy.refinement_rounds == 0
+    assert result.gates is None
+    assert result.discrepancies is None
+
+
+def test_refinement_has_its_own_graph_noise_and_gates(folder: Path, observation: dict[str, Any]) -> None:
+    refined = Policy.load(folder, refinement_rounds=1)
+    noise = np.random.default_rng(4).standard_normal((2, T, 200)).astype(np.float32)
+    result = refined.infer(observation, some_chunk(), 3, noise)
+    assert refined.refinement_rounds == 1
+    assert bits(result.unified[:3]) == bits(some_chunk()[:3])
+    assert result.gates is not None
+    assert result.discrepancies is not None
+    assert result.gates.shape == result.discrepancies.shape == (1, 2)
+    np.testing.assert_allclose(result.gates, np.exp(-result.discrepancies), rtol=1e-6)
+    changed = noise.copy()
+    changed[1] += 1
+    assert bits(refined.infer(observation, some_chunk(), 3, changed).unified) != bits(result.unified)
+    with refused(ObservationError, "noise: expected shape (2, 8, 200), got (1, 8, 200)"):
+        refined.infer(observation, noise=some_noise())
+    with refused(ObservationError, "noise: expected shape (2, 8, 200), got (1, 8, 200)"):
+        refined.infer(observation, noise=some_noise()[0])
+
+
+@pytest.mark.parametrize("rounds", [2, -1, 1.5, "1", None])
+def test_rounds_that_the_bundle_has_no_graph_for(folder: Path, rounds: Any) -> None:
+    words = (f"no graph with {rounds!r} refinement rounds", "graphs with 0, 1", "--refinement-rounds")
+    with refused(BundleError, str(folder), *words):
+        Policy.load(folder, refinement_rounds=rounds)
+
+
+def test_only_the_graph_asked_for_is_loaded(bundle: Path) -> None:
+    put_file(bundle, "chunk_1.onnx", b"no graph at all")
+    policy = Policy.load(bundle)
+    assert policy.infer(policy.example_observation())
+    with refused(BundleError, "chunk_1.onnx", "not a graph"):
+        Policy.load(bundle, refinement_rounds=1)
 
 
 @pytest.mark.parametrize("delay", range(T + 1))
@@ -172,7 +257,7 @@ def test_state_image_and_instruction_all_arrive(policy: Policy, observation: dic
     changes: list[dict[str, Any]] = [
         {},
         {"state.arm_joints": np.full(5, 0.3)},
-        {"video.third_person": np.full((24, 32, 3), 200, np.uint8)},
+        {"video.third_person": np.full((24, 24, 3), 200, np.uint8)},
         {"language.instruction": "follow"},
     ]
     answers = {bits(policy.infer({**observation, **change}, noise=noise).unified) for change in changes}
@@ -181,7 +266,7 @@ def test_state_image_and_instruction_all_arrive(policy: Policy, observation: dic
 
 def test_images_of_another_size_are_resized(policy: Policy, observation: dict[str, Any]) -> None:
     noise = some_noise()
-    same = policy.infer({**observation, "video.third_person": np.full((24, 32, 3), 90, np.uint8)}, noise=noise)
+    same = policy.infer({**observation, "video.third_person": np.full((24, 24, 3), 90, np.uint8)}, noise=noise)
     other = policy.infer({**observation, "video.third_person": np.full((120, 160, 3), 90, np.uint8)}, noise=noise)
     np.testing.assert_allclose(other.unified, same.unified, atol=1e-6)
 
@@ -201,7 +286,7 @@ def test_a_policy_without_language_needs_no_instruction(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [3, 16])
 @pytest.mark.parametrize("steps", [1, 4])
 def test_other_sizes(tmp_path: Path, rows: int, steps: int) -> None:
-    bundle = write_tiny_bundle(tmp_path / "other", chunk_length=rows, denoising_steps=steps, image_size=(8, 10))
+    bundle = write_tiny_bundle(tmp_path / "other", chunk_length=rows, denoising_steps=steps, image_size=8)
     policy = Policy.load(bundle)
     previous = some_chunk(rows)
     unified = policy.infer(policy.example_observation(), previous, 2).unified
@@ -264,8 +349,8 @@ def test_wrong_state(policy: Policy, observation: dict[str, Any], state: Any, wo
 @pytest.mark.parametrize(
     ("instruction", "words"),
     [
-        ("x" * 65, ("65 bytes, expected at most 64", "shorten the instruction")),
-        ("é" * 33, ("66 bytes, expected at most 64",)),
+        ("x" * 63, ("65 tokens with its prompt, expected at most 64", "about 62 for the instruction", "shorten it")),
+        ("é" * 32, ("66 tokens with its prompt, expected at most 64",)),
         (b"follow", ("expected a text, got bytes",)),
         (None, ("expected a text, got NoneType",)),
         (["follow"], ("expected a text, got list",)),

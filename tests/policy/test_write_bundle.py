@@ -12,11 +12,14 @@ import pytest
 from tests.one_line import refused
 from tests.policy.tiny_bundle import write_tiny_bundle
 from unichunk.runtime.errors import BundleError
-from unichunk.runtime.policy.bundle import read_manifest, write_bundle
+from unichunk.runtime.policy.bundle import read_manifest, staged_bundle, write_bundle
+from unichunk.runtime.policy.manifest import MeanStd
+
+FILES = ("chunk.onnx", "chunk_1.onnx", "prefix.onnx", "tokenizer.json")
 
 
 def files_of(bundle: Path) -> dict[str, Path]:
-    return {name: bundle / name for name in ("prefix.onnx", "chunk.onnx")}
+    return {name: bundle / name for name in FILES}
 
 
 def everything_in(folder: Path) -> dict[str, bytes | None]:
@@ -30,8 +33,7 @@ def test_what_is_written_is_read(bundle: Path, tmp_path: Path) -> None:
     assert sorted(everything_in(tmp_path / "deep")) == [
         "copy",
         "copy/bundle.json",
-        "copy/chunk.onnx",
-        "copy/prefix.onnx",
+        *(f"copy/{name}" for name in FILES),
     ]
 
 
@@ -129,7 +131,7 @@ def test_an_interrupt_midway_leaves_the_older_bundle(
     [
         ({"max_delay": 8}, "max_delay: expected less than chunk_length (8), got 8"),
         ({"unified_width": 7}, "unified_width: expected 200, got 7"),
-        ({"format_version": 2}, "format_version: expected 1, got 2"),
+        ({"format_version": 1}, "format_version: expected 2, got 1"),
     ],
 )
 def test_a_manifest_that_could_not_be_read_back_is_not_written(
@@ -148,3 +150,127 @@ def test_nothing_is_written_outside_the_folder(bundle: Path, tmp_path: Path, nam
     with refused(BundleError, str(tmp_path / "new"), "files: expected plain file names", repr(name)):
         write_bundle(tmp_path / "new", read_manifest(bundle), {**files_of(bundle), name: bundle / "chunk.onnx"})
     assert everything_in(tmp_path) == before
+
+
+def test_what_is_staged_is_moved_and_not_copied(bundle: Path, tmp_path: Path) -> None:
+    with staged_bundle(tmp_path / "deep" / "staged") as staged:
+        for name, path in files_of(bundle).items():
+            shutil.copyfile(path, staged.folder / name)
+        inode = (staged.folder / "chunk.onnx").stat().st_ino
+        written = staged.finish(msgspec.structs.replace(read_manifest(bundle), name="staged"))
+    assert (tmp_path / "deep" / "staged" / "chunk.onnx").stat().st_ino == inode
+    assert read_manifest(tmp_path / "deep" / "staged") == written
+    assert written.name == "staged"
+    assert sorted(everything_in(tmp_path / "deep")) == ["staged", "staged/bundle.json", *(f"staged/{n}" for n in FILES)]
+    assert (tmp_path / "deep" / "staged").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("existing", [True, False])
+@pytest.mark.parametrize("error", [None, RuntimeError("no"), KeyboardInterrupt(), BundleError("nothing to write")])
+def test_what_is_not_finished_leaves_nothing(
+    bundle: Path, tmp_path: Path, existing: bool, error: BaseException | None
+) -> None:
+    target = bundle if existing else tmp_path / "new" / "deep" / "bundle"
+    before = everything_in(tmp_path)
+
+    def write() -> None:
+        with staged_bundle(target) as staged:
+            (staged.folder / "weights.bin").write_bytes(bytes(1000))
+            assert everything_in(tmp_path) != before
+            if error is not None:
+                raise error
+
+    if error is None:
+        write()
+    else:
+        with pytest.raises(type(error)):
+            write()
+    assert everything_in(tmp_path) == before
+
+
+def test_a_disk_that_is_full_while_staging(tmp_path: Path) -> None:
+    with (
+        refused(BundleError, str(tmp_path / "new"), "was not written", "No space left"),
+        staged_bundle(tmp_path / "new"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert everything_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_something_else_in_the_way_is_refused_before_the_work(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "photos"
+    (target.mkdir if kind == "folder" else target.touch)()
+    begun = False
+    with refused(BundleError, str(target), "exists and is not a bundle"), staged_bundle(target):
+        begun = True
+    assert not begun
+
+
+def test_a_place_below_a_file_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    begun = False
+    target = tmp_path / "file" / "bundle"
+    with refused(BundleError, str(target), "was not written"), staged_bundle(target):
+        begun = True
+    assert not begun
+
+
+def test_something_that_gets_in_the_way_meanwhile_is_not_touched(bundle: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new"
+    with refused(BundleError, str(target), "exists and is not a bundle"), staged_bundle(target) as staged:
+        for name, path in files_of(bundle).items():
+            shutil.copyfile(path, staged.folder / name)
+        target.mkdir()
+        (target / "holiday.png").write_bytes(b"sun")
+        staged.finish(read_manifest(bundle))
+    assert everything_in(target) == {"holiday.png": b"sun"}
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_a_bundle_holds_plain_files_only(bundle: Path, tmp_path: Path, kind: str) -> None:
+    before = everything_in(tmp_path)
+    with refused(BundleError, str(bundle), "extra is no plain file"), staged_bundle(bundle) as staged:
+        extra = staged.folder / "extra"
+        extra.symlink_to(bundle / "chunk.onnx") if kind == "link" else extra.mkdir()
+        staged.finish(read_manifest(bundle))
+    assert everything_in(tmp_path) == before
+
+
+def test_a_contradiction_shows_before_anything_is_hashed(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(bundle)
+    monkeypatch.setattr("unichunk.runtime.policy.bundle.file_hash", lambda path: pytest.fail("hashed"))
+    words = "files: no hash for the graph prefix.onnx"
+    with refused(BundleError, str(tmp_path / "new"), words), staged_bundle(tmp_path / "new") as staged:
+        (staged.folder / "weights.bin").write_bytes(bytes(10))
+        staged.finish(manifest)
+
+
+def test_an_interrupt_between_the_two_renames_keeps_the_older_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, calls, original = everything_in(tmp_path), 0, Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return original(self, target)
+
+    manifest, files = read_manifest(bundle), files_of(bundle)
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(bundle, manifest, files)
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_statistics_that_json_cannot_hold_are_not_written(bundle: Path, tmp_path: Path, value: float) -> None:
+    manifest = read_manifest(bundle)
+    key = msgspec.structs.replace(manifest.state["gripper"], normalization=MeanStd(mean=(value,), std=(1.0,)))
+    broken = msgspec.structs.replace(manifest, state={**manifest.state, "gripper": key})
+    with refused(BundleError, "state.gripper.normalization.mean: expected finite numbers"):
+        write_bundle(tmp_path / "new", broken, files_of(bundle))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.policy.tiny_graphs import signatures, write_chunk_graph, write_prefix_graph
 from tests.policy.tiny_motion import TinyMotion
+from tests.policy.tiny_tokenizer import SUFFIX, write_tiny_tokenizer
 from unichunk.embodiments.spec import load_spec
 from unichunk.runtime.policy.bundle import write_bundle
 from unichunk.runtime.policy.manifest import (
@@ -45,8 +46,10 @@ def write_tiny_bundle(
     denoising_steps: int = 2,
     action_hz: int | None = None,
     max_delay: int | None = None,
-    image_size: tuple[int, int] = (24, 32),
+    image_size: int = 24,
     max_tokens: int | None = 64,
+    prompt: str = "{task_description}",
+    refinement_rounds: Sequence[int] = (0, 1),
     normalization: Mode = "mean_std",
     nan_row: int | None = None,
 ) -> Path:
@@ -61,8 +64,10 @@ def write_tiny_bundle(
         denoising_steps: K.
         action_hz: Rows a second; the robot's rate where not given.
         max_delay: Longest prefix; T - 2 where not given.
-        image_size: Height and width of the graph's images, [px].
-        max_tokens: Bytes of an instruction; None for a policy without language.
+        image_size: Side of the graph's images, [px].
+        max_tokens: Tokens of prompt, instruction and suffix, a token a byte; None for a policy without language.
+        prompt: Text around the instruction.
+        refinement_rounds: A chunk graph for each of these.
         normalization: The mode of all keys.
         nan_row: A row that comes out as NaN unless it is locked: a policy gone wrong.
 
@@ -79,7 +84,12 @@ def write_tiny_bundle(
     for name, group in spec.groups.items():
         index = [where[slot] for slot in range(*group.slots)]
         keys[name] = Key(slots=group.slots, normalization=_mode(normalization, scale[index], offset[index]))
-    prefix, chunk = signatures(chunk_length, len(views), image_size, max_tokens, UNIFIED_WIDTH)
+    prefix, chunks = signatures(
+        chunk_length, denoising_steps, len(views), image_size, max_tokens, UNIFIED_WIDTH, refinement_rounds
+    )
+    language = None
+    if max_tokens is not None:
+        language = LanguageInput(tokenizer="tokenizer.json", prompt=prompt, suffix=SUFFIX, max_tokens=max_tokens)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name="tiny",
@@ -91,19 +101,21 @@ def write_tiny_bundle(
         max_delay=chunk_length - 2 if max_delay is None else max_delay,
         embodiments=tuple([embodiment] if embodiments is None else embodiments),
         cameras=views,
-        image=ImageInput(height=image_size[0], width=image_size[1], mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)),
-        language=None if max_tokens is None else LanguageInput(tokenizer="utf8_bytes", max_tokens=max_tokens),
+        image=ImageInput(size=image_size, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)),
+        language=language,
         state=keys,
         action=keys,
-        graphs=Graphs(prefix=prefix, chunk=chunk),
+        graphs=Graphs(prefix=prefix, chunks=chunks),
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        graphs = [
-            write_prefix_graph(folder, manifest),
-            write_chunk_graph(folder, manifest, motion, scale, offset, nan_row=nan_row),
+        paths = [write_prefix_graph(folder, manifest)]
+        paths += [
+            write_chunk_graph(folder, manifest, chunk, motion, scale, offset, nan_row=nan_row) for chunk in chunks
         ]
-        write_bundle(directory, manifest, {path.name: path for path in graphs})
+        if language is not None:
+            paths.append(write_tiny_tokenizer(folder / language.tokenizer))
+        write_bundle(directory, manifest, {path.name: path for path in paths})
     return directory
 
 

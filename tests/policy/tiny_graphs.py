@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from unichunk.runtime.policy.manifest import Graph, Tensor
+from unichunk.runtime.policy.manifest import ChunkGraph, Graph, Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -25,7 +26,15 @@ RESIDUE: Final = 1e-3
 GLANCE: Final = 1e-3
 """How far the mean of image and instruction shifts the prediction, normalized: little, but it can be seen."""
 
-_ELEMENTS: Final = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
+PULL: Final = 0.1
+"""How strongly a refinement round is drawn to the chunk of the round before, at an open gate."""
+
+_ELEMENTS: Final = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "bfloat16": TensorProto.BFLOAT16,
+    "int64": TensorProto.INT64,
+}
 
 
 @dataclass
@@ -62,31 +71,44 @@ class GraphBuilder:
         return path
 
 
-def signatures(rows: int, views: int, image: tuple[int, int], tokens: int | None, width: int) -> tuple[Graph, Graph]:
-    """Signatures of the prefix and the chunk graph."""
+def signatures(
+    rows: int, steps: int, views: int, size: int, tokens: int | None, width: int, refinement_rounds: Sequence[int]
+) -> tuple[Graph, tuple[ChunkGraph, ...]]:
+    """Signatures of the prefix graph and of the chunk graphs."""
     language = () if tokens is None else (Tensor(name="tokens", shape=(1, tokens), dtype="int64"),)
     features = (
         Tensor(name="unified_state", shape=(1, width), dtype="float32"),
         Tensor(name="glance", shape=(1, 1), dtype="float32"),
     )
     chunk = (rows, width)
-    return Graph(
+    prefix = Graph(
         file="prefix.onnx",
         inputs=(
-            Tensor(name="images", shape=(views, 3, *image), dtype="float32"),
+            Tensor(name="images", shape=(views, 3, size, size), dtype="float32"),
             *language,
             Tensor(name="state", shape=(1, width), dtype="float32"),
         ),
         outputs=features,
-    ), Graph(
-        file="chunk.onnx",
-        inputs=(
-            Tensor(name="noise", shape=(1, *chunk), dtype="float32"),
-            Tensor(name="previous_chunk", shape=chunk, dtype="float32"),
-            Tensor(name="delay", shape=(), dtype="int64"),
-            *features,
-        ),
-        outputs=(Tensor(name="actions", shape=chunk, dtype="float32"),),
+    )
+    return prefix, tuple(
+        ChunkGraph(
+            file=f"chunk_{rounds}.onnx" if rounds else "chunk.onnx",
+            refinement_rounds=rounds,
+            inputs=(
+                Tensor(name="noise", shape=(1 + rounds, *chunk), dtype="float32"),
+                Tensor(name="previous_chunk", shape=chunk, dtype="float32"),
+                Tensor(name="delay", shape=(), dtype="int64"),
+                *features,
+            ),
+            outputs=(
+                Tensor(name="actions", shape=chunk, dtype="float32"),
+                *(
+                    Tensor(name=name, shape=(rounds, steps), dtype="float32")
+                    for name in (("gates", "discrepancies") if rounds else ())
+                ),
+            ),
+        )
+        for rounds in refinement_rounds
     )
 
 
@@ -105,6 +127,7 @@ def write_prefix_graph(folder: Path, manifest: Manifest) -> Path:
 def write_chunk_graph(
     folder: Path,
     manifest: Manifest,
+    signature: ChunkGraph,
     motion: TinyMotion,
     scale: NDArray[np.float64],
     offset: NDArray[np.float64],
@@ -113,15 +136,18 @@ def write_chunk_graph(
 ) -> Path:
     """K Euler steps of a linear velocity towards the motion's rows, with the prefix locked by `Where`.
 
+    In refinement rounds, the chunk of the round before pulls too, the less the farther it is: a gate.
+
     Args:
         folder: Where to.
-        manifest: T, K and the signature.
+        manifest: T and K.
+        signature: The graph's own, with its refinement rounds.
         motion: What to predict, in physical units.
         scale, offset: The normalization of the motion's slots, shape (n,): physical = normalized * scale + offset.
         nan_row: A row that comes out as NaN.
     """
     rows, width, steps = manifest.chunk_length, manifest.unified_width, manifest.denoising_steps
-    build = GraphBuilder(manifest.graphs.chunk)
+    build = GraphBuilder(signature)
     used = np.zeros(width)
     used[motion.slots] = 1
     bounds = np.zeros((2, width))
@@ -132,12 +158,27 @@ def write_chunk_graph(
         return build.add("Where", locked, "previous_chunk", x, output=output)
 
     target = _target(build, manifest, motion, scale, offset)
-    noise = build.add("Squeeze", "noise", build.constant([0], np.int64))
-    x = lock(build.add("Mul", noise, build.constant(used)))
     # After K steps of dx = (gain / K) (target - x), (1 - gain / K)^K of the noise is left.
     gain = build.constant(1 - RESIDUE ** (1 / steps))
-    for _ in range(steps):
-        x = lock(build.add("Add", x, build.add("Mul", gain, build.add("Sub", target, x))))
+    x, gates, discrepancies = "", list[str](), list[str]()
+    for i in range(1 + signature.refinement_rounds):
+        anchor = x
+        noise = build.add("Gather", "noise", build.constant(i, np.int64), axis=0)
+        x = lock(build.add("Mul", noise, build.constant(used)))
+        for _ in range(steps):
+            step = build.add("Mul", gain, build.add("Sub", target, x))
+            if anchor:
+                away = build.add("Sub", anchor, x)
+                discrepancies.append(build.add("ReduceMean", build.add("Mul", away, away), keepdims=0))
+                gates.append(build.add("Exp", build.add("Neg", discrepancies[-1])))
+                pull = build.add("Mul", build.constant(PULL), build.add("Mul", gates[-1], away))
+                step = build.add("Add", step, pull)
+            x = lock(build.add("Add", x, step))
+    if gates:
+        shape = build.constant([signature.refinement_rounds, steps], np.int64)
+        for name, values in (("gates", gates), ("discrepancies", discrepancies)):
+            rows_of = [build.add("Unsqueeze", value, build.constant([0], np.int64)) for value in values]
+            build.add("Reshape", build.add("Concat", *rows_of, axis=0), shape, output=name)
     x = build.add("Min", build.add("Max", x, build.constant(bounds[0])), build.constant(bounds[1]))
     if nan_row is not None:
         x = build.add("Add", x, build.constant(np.where(np.arange(rows) == nan_row, np.nan, 0.0)[:, None]))

@@ -45,6 +45,8 @@ class FakeRobot:
         self.reconnects = 0
         self.closed = False
         self.tasks: list[str] = []
+        self.instructions: list[str] = []
+        self.task_unmeasured = ""
         self._last_seen_ns = time.monotonic_ns()
         self._frame = 0
         self._followed = False
@@ -93,8 +95,10 @@ class FakeRobot:
     def status_report(self) -> dict[str, Any]:
         return {"accepted": len(self.sent)}
 
-    def task_begin(self) -> None:
+    def task_begin(self, instruction: str) -> str:
         self.tasks.append("begin")
+        self.instructions.append(instruction)
+        return self.task_unmeasured
 
     def task_end(self) -> dict[str, float]:
         self.tasks.append("end")

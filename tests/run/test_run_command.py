@@ -57,6 +57,14 @@ def test_a_bundle_for_another_robot(tmp_path: Path) -> None:
     assert "so101" in line
 
 
+def test_refinement_rounds_that_the_bundle_has_no_graph_for(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "tiny")
+    arguments = ("--embodiment", "so101", "--sim", "--policy", "tiny", "--refinement-rounds", "5")
+    line = refused(*arguments, folder=tmp_path)
+    assert "no graph with 5 refinement rounds" in line
+    assert "0, 1" in line
+
+
 def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     line = refused("--embodiment", "so101", "--sim", "--report", "file/report.json", folder=tmp_path)
@@ -135,7 +143,7 @@ def test_a_run_on_the_twin_with_the_shipped_policy(tmp_path: Path) -> None:
         assert name in report["lateness_us"]
     for name in ("underruns", "commitment_violations", "guard_interventions", "max_command_step"):
         assert report[name] >= 0
-    assert set(report["task"]) >= {"policy_error_m", "expert_error_m", "no_motion_error_m"}
+    assert set(report["task"]) >= {"policy_error_m", "other_error_m", "expert_error_m", "no_motion_error_m"}
     assert report["exit_reason"] == "completed"
     assert len(report["late_chunk_events"]) == min(report["late_chunks"], 64)
     assert report["driver"]

@@ -20,6 +20,7 @@ from unichunk.runtime.policy import Policy
 from unichunk.runtime.report import build_report
 from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
+from unichunk.server.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,7 @@ def test_a_run_that_ends_as_asked(robot: FakeRobot, tiny: Path) -> None:
     assert states(supervisor) == ["connecting", "syncing", "running", "holding", "stopped"]
     assert robot.closed
     assert robot.tasks == ["begin", "end"]
+    assert robot.instructions == ["go"]
     assert not supervisor.control.is_alive()
     assert not supervisor.inference.is_alive()
     check_commands(robot)
@@ -100,6 +102,17 @@ def test_a_run_that_ends_as_asked(robot: FakeRobot, tiny: Path) -> None:
     assert report["chunks"] > 0
     assert report["exit_reason"] == "completed"
     assert report["task"] == {"policy_error_m": 0.5}
+    assert report["task_unmeasured"] == ""
+
+
+def test_a_task_that_is_not_measured_runs_all_the_same_and_everybody_is_told(robot: FakeRobot, tiny: Path) -> None:
+    robot.task_unmeasured = "instruction 'go': names no block (the task is not measured)"
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions("go", duration_s=0.2))
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert ("task", robot.task_unmeasured) in [(e["kind"], e["text"]) for e in supervisor.events.list()]
+    report = build_report(supervisor, robot_settings(robot.spec, Policy.load(tiny), JointAdapter(robot.spec)), {})
+    assert report["task_unmeasured"] == robot.task_unmeasured
+    assert summary(report).splitlines()[-1] == f"  task {robot.task_unmeasured}"
 
 
 def test_an_absent_driver(robot: FakeRobot, tiny: Path) -> None:

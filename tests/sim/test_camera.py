@@ -1,28 +1,51 @@
-"""Off-screen rendering, in a thread that is not the one that steps."""
+"""Off-screen rendering, in a thread that is not the one that steps, and what the picture shows."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from unichunk.embodiments.sim import camera as camera_module
+from unichunk.embodiments.sim.block_paths import BLOCKS, REGION_X, REGION_Y
 from unichunk.embodiments.sim.camera import CameraRenderer
 from unichunk.embodiments.sim.mujoco_import import SimulatorUnavailable
-from unichunk.embodiments.sim.target_path import REGION_X, REGION_Y
 from unichunk.embodiments.sim.twin import Snapshot, Twin
 from unichunk.embodiments.spec import load_spec
+from unichunk.runtime.policy.preprocessing import fit_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SPEC = load_spec("so101")
 CAMERA = "third_person"
 
 
-def red(image: np.ndarray) -> np.ndarray:
-    """Coordinates of the target's pixels, shape (N, 2)."""
-    pixels = image.astype(int)
-    return np.argwhere((pixels[..., 0] > 100) & (pixels[..., 1] < 60) & (pixels[..., 2] < 60))
+@pytest.fixture(scope="module")
+def twin() -> Twin:
+    return Twin(SPEC, 1)
+
+
+@pytest.fixture(scope="module")
+def renderer(twin: Twin) -> Iterator[CameraRenderer]:
+    renderer = CameraRenderer(twin.model, CAMERA)
+    yield renderer
+    renderer.close()
+
+
+def pixels(image: np.ndarray, block: str) -> np.ndarray:
+    """Coordinates of a block's pixels in what the policy sees of an image, shape (N, 2)."""
+    seen = fit_image(image, 96).astype(int)
+    main, others = (0, (1, 2)) if block == "red" else (2, (0, 1))
+    return np.argwhere((seen[..., main] > 90) & (seen[..., others] < 70).all(axis=-1))
+
+
+def with_blocks_at(snapshot: Snapshot, red: tuple[float, float], blue: tuple[float, float]) -> Snapshot:
+    snapshot.mocap_pos[:, :2] = red, blue
+    return snapshot
 
 
 @pytest.mark.simulator
@@ -58,33 +81,44 @@ def test_a_second_thread_renders_while_the_first_steps():
 
 
 @pytest.mark.simulator
-def test_the_target_is_in_the_picture_wherever_it_and_the_arm_are():
-    twin = Twin(SPEC, 1)
-    renderer = CameraRenderer(twin.model, CAMERA)
-    visible = []
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_are_in_the_policys_picture_wherever_they_and_the_arm_are(twin, renderer, block):
+    visible, margins = [], []
     for x in np.linspace(*REGION_X, 4):
         for y in np.linspace(*REGION_Y, 5):
             for arm in ((x, y), (0.24, 0.0)):
                 twin.reset(twin.task.solver.solve(np.array([*arm, 0.09])))
-                snapshot = twin.snapshot()
-                snapshot.mocap_pos[0, :2] = x, y
-                visible.append(len(red(renderer.render(snapshot))))
-    renderer.close()
+                snapshot = with_blocks_at(twin.snapshot(), (x, y), (x, -y) if y else (x, 0.1))
+                if block == "blue":
+                    snapshot.mocap_pos[:] = snapshot.mocap_pos[::-1]
+                found = pixels(renderer.render(snapshot), block)
+                visible.append(len(found))
+                margins.append(min(found.min(), 95 - found.max()))
     assert min(visible) > 20
     assert np.median(visible) > 100
+    assert min(margins) >= 1, "a block touches the edge of the centre square"
 
 
 @pytest.mark.simulator
-def test_the_picture_shows_where_the_target_is():
-    twin = Twin(SPEC, 1)
-    renderer = CameraRenderer(twin.model, CAMERA)
+def test_the_arm_seldom_hides_a_block(twin, renderer):
+    visible = []
+    for time in np.arange(0.0, 60.0, 1.0):
+        twin.reset(twin.task.goal("red", time), time)
+        image = renderer.render(twin.snapshot())
+        visible.append([len(pixels(image, block)) for block in BLOCKS])
+    assert np.min(visible) > 20
+    assert (np.array(visible) > 80).mean() > 0.9
+
+
+@pytest.mark.simulator
+def test_the_picture_shows_where_each_block_is(twin, renderer):
+    twin.reset()
     snapshot = twin.snapshot()
-    centres = []
-    for y in (REGION_Y[0], 0.0, REGION_Y[1]):
-        snapshot.mocap_pos[0, :2] = 0.30, y
-        centres.append(red(renderer.render(snapshot)).mean(axis=0)[1])
-    renderer.close()
-    assert centres[0] < centres[1] - 20 < centres[2] - 40
+    for red_y, blue_y in ((-0.15, 0.15), (0.15, -0.15), (-0.05, 0.05)):
+        image = renderer.render(with_blocks_at(snapshot, (0.30, red_y), (0.30, blue_y)))
+        columns = {block: pixels(image, block).mean(axis=0)[1] for block in BLOCKS}
+        # From the front, the robot's left is on the right.
+        assert columns["blue"] - columns["red"] == pytest.approx((blue_y - red_y) * 260, rel=0.15)
 
 
 def test_a_host_without_off_screen_rendering_is_told_what_to_install(monkeypatch):

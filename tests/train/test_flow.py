@@ -1,4 +1,4 @@
-"""The loss looks at the postfix only, and the locked prefix is clean."""
+"""The loss looks at the postfix only, the locked prefix is clean, and times are those the sampler visits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'unichunk[train]'")
 
-from unichunk.runtime.train.flow import flow_loss, locked_rows, noisy_rows  # noqa: E402
+from unichunk.runtime.train.flow import flow_loss, locked_rows, noisy_rows, sample_times  # noqa: E402
 
 DELAY = torch.tensor([0, 3, 7])
 TIME = torch.tensor([0.1, 0.5, 0.9])
@@ -17,37 +17,35 @@ def rows(seed: int):
 
 
 def test_what_is_predicted_for_locked_rows_does_not_matter_at_all():
-    predicted, clean = rows(1), rows(2)
-    loss = flow_loss(predicted, clean, TIME, DELAY)
+    velocity, clean, noise = rows(1), rows(2), rows(3)
+    loss = flow_loss(velocity, clean, noise, DELAY)
     for wrong in (1e6, float("nan"), float("inf")):
-        spoilt = torch.where(locked_rows(DELAY, 8)[..., None], wrong, predicted)
-        assert torch.equal(flow_loss(spoilt, clean, TIME, DELAY), loss)
+        spoilt = torch.where(locked_rows(DELAY, 8)[..., None], wrong, velocity)
+        assert torch.equal(flow_loss(spoilt, clean, noise, DELAY), loss)
 
 
 def test_every_free_row_matters_from_the_first_on():
-    predicted, clean = rows(1), rows(2)
-    loss = flow_loss(predicted, clean, TIME, DELAY)
+    velocity, clean, noise = rows(1), rows(2), rows(3)
+    loss = flow_loss(velocity, clean, noise, DELAY)
     for sample, delay in enumerate(DELAY.tolist()):
         for row in range(8):
-            changed = predicted.clone()
+            changed = velocity.clone()
             changed[sample, row] += 10.0
-            assert torch.equal(flow_loss(changed, clean, TIME, DELAY), loss) == (row < delay)
+            assert torch.equal(flow_loss(changed, clean, noise, DELAY), loss) == (row < delay)
 
 
 def test_the_gradient_reaches_free_rows_only():
-    predicted = rows(1).requires_grad_()
-    flow_loss(predicted, rows(2), TIME, DELAY).backward()
+    velocity = rows(1).requires_grad_()
+    flow_loss(velocity, rows(2), rows(3), DELAY).backward()
     locked = locked_rows(DELAY, 8)
-    assert (predicted.grad[locked] == 0.0).all()
-    assert (predicted.grad[~locked] != 0.0).all()
+    assert (velocity.grad[locked] == 0.0).all()
+    assert (velocity.grad[~locked] != 0.0).all()
 
 
-def test_the_loss_is_zero_for_perfect_rows_and_grows_with_time():
-    clean = rows(2)
-    assert flow_loss(clean, clean, TIME, DELAY) == 0.0
-    early, late = (flow_loss(clean + 1.0, clean, torch.full((3,), time), DELAY) for time in (0.0, 0.6))
-    assert early == pytest.approx(1.0)
-    assert late == pytest.approx(1.0 / 0.4**2, rel=1e-5)
+def test_the_loss_is_zero_for_the_straight_way_and_one_for_one_unit_off():
+    clean, noise = rows(2), rows(3)
+    assert flow_loss(clean - noise, clean, noise, DELAY) == 0.0
+    assert flow_loss(clean - noise + 1.0, clean, noise, DELAY) == pytest.approx(1.0, rel=1e-5)
 
 
 def test_locked_rows_are_clean_at_time_one_and_others_on_the_line():
@@ -59,3 +57,12 @@ def test_locked_rows_are_clean_at_time_one_and_others_on_the_line():
         assert (row_time[sample, delay:] == TIME[sample]).all()
         line = (1 - TIME[sample]) * noise[sample, delay:] + TIME[sample] * clean[sample, delay:]
         torch.testing.assert_close(noisy[sample, delay:], line)
+
+
+def test_times_are_in_range_and_mostly_on_the_samplers_grid():
+    torch.manual_seed(0)
+    times = sample_times(4000, 5)
+    assert ((times >= 0.0) & (times < 1.0)).all()
+    on_grid = ((5 * times - (5 * times).round()).abs() < 1e-6).float().mean()
+    assert 0.6 < on_grid < 0.8
+    assert len(set((5 * times[(5 * times).frac() < 1e-6]).tolist())) == 5

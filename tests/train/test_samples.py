@@ -29,25 +29,26 @@ def data() -> TrainingData:
     return TrainingData(
         images=random.integers(0, 255, (observations, 4, 6, 3), dtype=np.uint8),
         state=random.standard_normal((observations, 2)).astype(np.float32),
-        goal=random.standard_normal((observations, 2)).astype(np.float32),
+        goals=random.standard_normal((observations, 2, 2)).astype(np.float32),
+        followed=random.integers(0, 2, observations),
         rows=random.standard_normal((2, 31, 2)).astype(np.float32),
         episode=np.repeat([0, 1], 20),
         tick=np.tile(np.arange(20), 2),
         most_locked=random.integers(0, 5, observations),
-        tokens=np.ones((3, 5), dtype=np.int64),
+        tokens=np.arange(30).reshape(2, 3, 5),
         plan=plan,
     )
 
 
 @pytest.mark.parametrize("delay", [0, 1, 4])
 def test_rows_are_executed_before_the_delay_and_planned_from_the_last_of_them(data, delay):
-    index = np.array([3, 27])
-    rows = training_rows(data, index, np.full(2, delay))
+    index, goal = np.array([3, 27]), np.array([1, 0])
+    rows = training_rows(data, index, goal, np.full(2, delay))
     for sample, (episode, tick) in enumerate([(0, 3), (1, 7)]):
         executed = data.rows[episode, 1:]  # tick k executed row k + 1
         np.testing.assert_array_equal(rows[sample, :delay], executed[tick : tick + delay])
         before = data.rows[episode, tick + delay]
-        expected = plan(before[None], data.goal[index[sample]][None])[0, : ROWS - delay]
+        expected = plan(before[None], data.goals[index[sample], goal[sample]][None])[0, : ROWS - delay]
         np.testing.assert_allclose(rows[sample, delay:], expected, atol=1e-6)
 
 
@@ -64,3 +65,22 @@ def test_batches_lock_no_more_than_an_observation_allows_and_use_every_delay(dat
             assert max(drawn) <= allowed[tuple(state)]
             seen |= set(drawn)
     assert seen == {0, 1, 2, 3, 4}
+
+
+def test_the_plan_goes_where_the_instruction_says_and_that_is_not_always_where_the_prefix_went(data):
+    sampler = BatchSampler(data, DelayDistribution(20, max_delay=4), 16, 3, np.random.default_rng(2))
+    place = {tuple(state): index for index, state in enumerate(data.state.tolist())}
+    told_otherwise, count = 0, 0
+    for _ in range(40):
+        batch = sampler.batch()
+        for sample, (state, tokens) in enumerate(zip(batch.state.tolist(), batch.tokens.tolist(), strict=True)):
+            index = place[tuple(state)]
+            asked = tokens[0] // 15
+            assert tokens in data.tokens[asked].tolist()
+            rows, delay = batch.rows[3 * sample].numpy(), int(batch.delay[3 * sample])
+            before = data.rows[data.episode[index], data.tick[index] + delay]
+            expected = plan(before[None], data.goals[index, asked][None])[0, : ROWS - delay]
+            np.testing.assert_allclose(rows[delay:], expected, atol=1e-6)
+            told_otherwise += asked != data.followed[index]
+            count += 1
+    assert 0.2 < told_otherwise / count < 0.4

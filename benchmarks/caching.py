@@ -1,0 +1,223 @@
+"""What keeping keys and values gains over recomputing the whole sequence in every denoising step.
+
+    python -m unichunk.benchmarks.caching [--json FILE] [--quick] [--threads N]
+
+Same weights, same layers, same engine (ONNX Runtime on the CPU), interleaved. The whole sequence is what the published
+code computes in every step; both encode the images once. Also: what `Policy.infer` adds to the graphs, with two views
+of 480 x 640 pixels. Needs the extra `compile`.
+
+Prediction, by weights times tokens in the decoder layers: with P tokens before the T actions, of which H never change,
+recomputing costs rounds K (P language + T expert), keeping (P - H) language + rounds K T expert. Images, which both
+encode once, and what a product with few rows costs more than its arithmetic are left out, so less will be measured.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+import onnxruntime
+import tyro
+
+from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.uncached_graph import write_uncached
+from unichunk.runtime.compile.checkpoint import Checkpoint
+from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
+from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.prompt import Prompt
+from unichunk.runtime.compile.sizes import Sizes
+from unichunk.runtime.policy import Policy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.policy.engine import Engine
+
+TOKENS: Final = 351
+"""Length of the whole sequence, as long as a published LIBERO prompt with two views."""
+
+EXPERT_WIDTHS: Final = (256, 512)
+"""Half the language model's width as in the published sizes, and the same width."""
+
+REFINEMENT_ROUNDS: Final = 2
+DATASET: Final = "uni_posttrain"
+VIEWS: Final = 2
+MEASURED_SHAPE: Final = (480, 640, 3)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure caching and print a table."""
+
+    json: Path | None = None
+    """Where to write the numbers as JSON."""
+    quick: bool = False
+    """A small model and few repetitions, to see that the benchmark works."""
+    repetitions: int = 12
+    """Repetitions of each, interleaved."""
+    threads: int = 2
+    """Threads inside one operator, for both."""
+
+
+_Seconds: TypeAlias = "NDArray[np.float64]"
+
+
+class _Timed:
+    """An engine that notes how long it takes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.seconds = 0.0
+
+    def run(self, inputs: Any) -> Any:
+        begin = time.perf_counter()
+        outputs = self._engine.run(inputs)
+        self.seconds = time.perf_counter() - begin
+        return outputs
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = tyro.cli(Options, description=__doc__)
+    rows = [
+        _measured(_sizes(width, quick=options.quick), rounds, options)
+        for width in EXPERT_WIDTHS
+        for rounds in (0, REFINEMENT_ROUNDS)
+    ]
+    print("| expert | N | tokens | recomputed [ms] | kept [ms] | factor (quartiles) | predicted | infer adds [ms] |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        low, high = row["factor_quartiles"]
+        print(
+            f"| {row['expert_width']} | {row['refinement_rounds']} | {row['tokens']} | {row['recomputed_ms']:.0f} | "
+            f"{row['kept_ms']:.0f} | {row['factor']:.1f} ({low:.1f} to {high:.1f}) | {row['predicted']:.1f} | "
+            f"{row['infer_adds_ms']:.1f} |"
+        )
+    if options.json is not None:
+        result = {"machine": describe_machine(), "threads": options.threads, "quick": options.quick, "rows": rows}
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+
+
+def _sizes(expert_width: int, *, quick: bool) -> Sizes:
+    if quick:
+        return Sizes(image_size=224, expert_width=expert_width // 8, rows=16, steps=4, mpg_rounds=REFINEMENT_ROUNDS)
+    return Sizes(
+        vision_width=256,
+        vision_layers=6,
+        vision_heads=8,
+        vision_mlp=1024,
+        vision_image_size=224,
+        image_size=224,
+        width=512,
+        mlp=1536,
+        layers=12,
+        heads=8,
+        kv_heads=4,
+        head_dim=64,
+        expert_width=expert_width,
+        expert_mlp=3 * expert_width,
+        rows=16,
+        steps=4,
+        mpg_projections=32,
+        mpg_rounds=REFINEMENT_ROUNDS,
+    )
+
+
+def _measured(sizes: Sizes, rounds: int, options: Options) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        checkpoint, bundle, uncached = (folder / part for part in ("checkpoint", "bundle", "uncached"))
+        random_checkpoint(checkpoint, sizes)
+        head, text = _lengths(checkpoint, sizes)
+        chosen = CompileOptions("libero_nonorm", DATASET, instruction_tokens=text, refinement_rounds=rounds)
+        compile_checkpoint(
+            checkpoint, bundle, "libero_nonorm", DATASET, instruction_tokens=text, refinement_rounds=rounds
+        )
+        uncached.mkdir()
+        session = _session(write_uncached(checkpoint, uncached, chosen), options.threads)
+        policy = Policy.load(bundle, refinement_rounds=rounds, threads=options.threads)
+        recomputed, kept, infer = _times(policy, session, 2 if options.quick else options.repetitions)
+    factors = recomputed / kept
+    passes = (1 + rounds) * sizes.steps
+    acting = sizes.rows * _parameters(sizes.expert_width, sizes.expert_mlp, sizes)
+    speaking = _parameters(sizes.width, sizes.mlp, sizes)
+    predicted = (
+        passes
+        * ((TOKENS - sizes.rows) * speaking + acting)
+        / ((TOKENS - sizes.rows - head) * speaking + passes * acting)
+    )
+    return {
+        "expert_width": sizes.expert_width,
+        "refinement_rounds": rounds,
+        "steps": sizes.steps,
+        "tokens": TOKENS,
+        "head_tokens": head,
+        "recomputed_ms": 1e3 * float(np.median(recomputed)),
+        "kept_ms": 1e3 * float(np.median(kept)),
+        "factor": float(np.median(factors)),
+        "factor_quartiles": [float(value) for value in np.quantile(factors, [0.25, 0.75])],
+        "predicted": predicted,
+        "infer_adds_ms": 1e3 * float(np.median(infer - kept)),
+    }
+
+
+def _lengths(checkpoint: Path, sizes: Sizes) -> tuple[int, int]:
+    """Tokens that never change before the images, and room for the instruction that makes the sequence long enough."""
+    opened = Checkpoint.open(checkpoint)
+    prompt = Prompt.read(opened.config, opened.tokenizer_file)
+    others = [*prompt.head, *prompt.between, *prompt.after_state, *prompt.text_ids("")]
+    images = VIEWS * opened.config.image_tokens
+    return len(prompt.head), TOKENS - sizes.rows - images - 1 - len(others)
+
+
+def _parameters(width: int, mlp: int, sizes: Sizes) -> int:
+    """Weights of one layer that a token of this width is multiplied with."""
+    return width * sizes.head_dim * 2 * (sizes.heads + sizes.kv_heads) + 3 * width * mlp
+
+
+def _session(path: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, sess_options=options, providers=["CPUExecutionProvider"])
+
+
+def _times(policy: Policy, uncached: Any, repetitions: int) -> tuple[_Seconds, _Seconds, _Seconds]:
+    """Seconds of recomputing, of the two graphs that keep, and of `infer` with them; interleaved."""
+    prefix, chunk = _Timed(policy._prefix), _Timed(policy._chunk)  # noqa: SLF001  nothing else sees the graphs alone
+    policy._prefix, policy._chunk = prefix, chunk  # noqa: SLF001
+    random = np.random.default_rng(0)
+    observation = policy.example_observation()
+    observation |= {
+        name: random.integers(0, 256, MEASURED_SHAPE, np.uint8) for name in observation if name.startswith("video.")
+    }
+    inputs = {tensor.name: tensor for tensor in uncached.get_inputs()}
+    values: dict[str, Any] = {
+        name: random.standard_normal(tensor.shape).astype(np.float32)
+        for name, tensor in inputs.items()
+        if tensor.type == "tensor(float)"
+    }
+    values["delay"] = np.array(4)
+    values["tokens"] = np.full(inputs["tokens"].shape, 5)
+    locked = random.standard_normal((policy.chunk_length, 200)).astype(np.float32)
+    times = []
+    for repetition in range(repetitions + 1):
+        begin = time.perf_counter()
+        uncached.run(["actions"], values)
+        middle = time.perf_counter()
+        policy.infer(observation, locked, 4)
+        end = time.perf_counter()
+        if repetition:  # the first is for warming up
+            times.append((middle - begin, prefix.seconds + chunk.seconds, end - middle))
+    recomputed, kept, infer = np.array(times).T
+    return recomputed, kept, infer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What compiling a checkpoint of the published size costs: time, memory, disk.
+
+    python -m unichunk.benchmarks.compile_checkpoint [--json FILE] [--quick] [--precision fp32 fp16 bf16]
+
+Writes a random checkpoint with the sizes of the 2B model (5 GB, kept while the benchmark runs only), compiles it in a
+process of its own, once for each precision. Needs the extra `compile` and about 20 GB of disk.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import tyro
+
+from unichunk.benchmarks.machine import describe_machine
+from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
+from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes
+
+Precision = Literal["fp32", "fp16", "bf16"]
+
+_FOLLOW_S: Final = 0.05
+
+
+@dataclass
+class Options:
+    """Compile a random checkpoint and print a table."""
+
+    json: Path | None = None
+    """Where to write the numbers as JSON."""
+    quick: bool = False
+    """A small model, to see that the benchmark works."""
+    precision: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
+    """Precisions to compile for."""
+    folder: Path | None = None
+    """Where to put checkpoint and bundles meanwhile; a temporary folder otherwise."""
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = tyro.cli(Options, description=__doc__)
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        checkpoint = folder / "checkpoint"
+        begin = time.monotonic()
+        random_checkpoint(checkpoint, Sizes() if options.quick else BEING_H_2B)
+        rows = [_compiled(checkpoint, folder / precision, precision) for precision in options.precision]
+        print(f"checkpoint: {_gigabytes(checkpoint):.2f} GB, made in {time.monotonic() - begin:.0f} s with the rest")
+    print("| precision | time [s] | largest resident, without file pages [GB] | weights [GB] | graphs [MB] |")
+    print("|---|---|---|---|---|")
+    for row in rows:
+        print(
+            f"| {row['precision']} | {row['seconds']:.0f} | {row['largest_resident_gb']:.2f}, "
+            f"{row['largest_anonymous_gb']:.2f} | {row['weights_gb']:.2f} | {row['graphs_mb']:.2f} |"
+        )
+    if options.json is not None:
+        result = {"machine": describe_machine(), "quick": options.quick, "rows": rows}
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+
+
+def _compiled(checkpoint: Path, out: Path, precision: Precision) -> dict[str, Any]:
+    command = [sys.executable, "-m", "unichunk.server.command_line", "compile", str(checkpoint)]
+    command += ["--data-config", "libero_nonorm", "--dataset", "uni_posttrain", "--stats", "merged"]
+    command += ["--out", str(out), "--precision", precision]
+    begin = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  our own module
+    anonymous = 0.0
+    while True:
+        # `wait4` and not `poll`: the kernel's own peak of the resident memory comes with it.
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if ended:
+            break
+        anonymous = max(anonymous, _anonymous_gb(process.pid))
+        time.sleep(_FOLLOW_S)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"compiling for {precision} ended with status {process.returncode}")
+    seconds = time.monotonic() - begin
+    graphs = [path for path in out.iterdir() if path.suffix == ".onnx"]
+    row = {
+        "precision": precision,
+        "seconds": seconds,
+        "largest_resident_gb": usage.ru_maxrss * 1024 / 1e9,
+        "largest_anonymous_gb": anonymous,
+        "weights_gb": _gigabytes(out) - sum(path.stat().st_size for path in graphs) / 1e9,
+        "graphs_mb": sum(path.stat().st_size for path in graphs) / 1e6,
+    }
+    shutil.rmtree(out)
+    return row
+
+
+def _anonymous_gb(pid: int) -> float:
+    """Resident memory that is no page of a file, [GB]; Linux."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("RssAnon:")), 0.0)
+
+
+def _gigabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e9
+
+
+if __name__ == "__main__":
+    main()

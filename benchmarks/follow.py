@@ -1,0 +1,109 @@
+"""How well the shipped policy does its task: with and without refinement (MPG), under disturbances, by delay.
+
+    python -m unichunk.benchmarks.follow [--json FILE] [--quick]
+
+Closed loop with the simulated SO-101 in virtual time: no clock, so the machine's speed does not matter. Every policy
+runs on the same paths of the blocks, under the same disturbances, with both instructions. Needs the extra `sim`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003  tyro reads the annotations
+from typing import Any, Final
+
+import msgspec
+import tyro
+
+from unichunk.benchmarks.machine import describe_machine
+from unichunk.embodiments.sim.conditions import CONDITIONS
+from unichunk.embodiments.sim.evaluation import Evaluation, Trial, evaluate
+from unichunk.embodiments.spec import load_spec
+from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.server.run_command import shipped_bundle
+
+EMBODIMENT: Final = "so101"
+FIRST_SEED: Final = 201
+
+
+@dataclass(frozen=True)
+class Options:
+    """Evaluate a policy bundle on the follow task and print tables."""
+
+    json: Path | None = None
+    """Where to write all runs as JSON."""
+    quick: bool = False
+    """Two paths, clean view, one delay."""
+    policy: Path | None = None
+    """Bundle to evaluate instead of the shipped one."""
+    paths: int = 24
+    """Number of paths of the blocks; each is run with both instructions."""
+    delay: int = 4
+    """d of the comparison under disturbances, in ticks."""
+    delays: tuple[int, ...] = (1, 2, 4, 6, 8, 12)
+    """Delays of the second table, clean view only."""
+    delay_paths: int = 8
+    """Number of paths of the second table."""
+    workers: int = 2
+    """Processes."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    bundle: Path
+    conditions: tuple[str, ...]
+    seed: int
+    delay: int
+
+
+def main() -> None:
+    """Run the evaluation."""
+    options = tyro.cli(Options, description=__doc__)
+    bundle = options.policy or shipped_bundle(EMBODIMENT)
+    names = tuple(condition.name for condition in CONDITIONS)[: 1 if options.quick else None]
+    seeds = range(FIRST_SEED, FIRST_SEED + (2 if options.quick else options.paths))
+    result: dict[str, Any] = {"machine": describe_machine(), "policy": read_manifest(bundle).name}
+    # Forked children would share the parent's graphics libraries; spawned ones start clean.
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        evaluation = _evaluation(pool, [_Job(bundle, names, seed, options.delay) for seed in seeds])
+        print(f"d = {options.delay}, {len(seeds)} paths, both instructions, 20 s each\n\n{evaluation.table()}\n")
+        print(evaluation.comparison(_label(0)))
+        result["conditions"] = {"delay": options.delay, "runs": evaluation.documents()}
+        result["delays"] = []
+        for delay in () if options.quick else options.delays:
+            jobs = [_Job(bundle, names[:1], seed, delay) for seed in seeds[: options.delay_paths]]
+            evaluation = _evaluation(pool, jobs)
+            print(f"\nd = {delay}, {len(jobs)} paths\n\n{evaluation.table()}")
+            result["delays"].append({"delay": delay, "runs": evaluation.documents()})
+    if options.json is not None:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+
+
+def _evaluation(pool: Any, jobs: list[_Job]) -> Evaluation:
+    trials: list[Trial] = []
+    for part in pool.imap(_run, jobs):
+        trials += part
+    # Grouped by condition and policy, whatever the order in which the paths were run.
+    order = {condition.name: index for index, condition in enumerate(CONDITIONS)}
+    return Evaluation(sorted(trials, key=lambda trial: order[trial.condition]))
+
+
+def _run(job: _Job) -> list[Trial]:
+    policies = [
+        (_label(graph.refinement_rounds), Policy.load(job.bundle, refinement_rounds=graph.refinement_rounds))
+        for graph in read_manifest(job.bundle).graphs.chunks
+    ]
+    conditions = [condition for condition in CONDITIONS if condition.name in job.conditions]
+    spec = load_spec(EMBODIMENT)
+    camera = read_manifest(job.bundle).cameras[0]
+    return list(evaluate(spec, policies, camera, conditions=conditions, seeds=(job.seed,), delay=job.delay).trials)
+
+
+def _label(rounds: int) -> str:
+    return f"N = {rounds}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Actions to tokens and back, at the times of an unrolled sampler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unichunk.runtime.compile.positions import time_sinusoids
+from unichunk.runtime.unified import UNIFIED_WIDTH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
+    from unichunk.runtime.compile.graph import Graph
+
+
+class Actions:
+    """Builds the action encoder, the action decoder, the Euler step and the lock.
+
+    Args:
+        graph: Where the nodes go.
+        weights: Of the checkpoint.
+        rows: T, rows of a chunk.
+        steps: K, Euler steps.
+    """
+
+    def __init__(self, graph: Graph, weights: CheckpointWeights, rows: int, steps: int) -> None:
+        self.graph = graph
+        self.weights = weights
+        self.rows = rows
+        self.steps = steps
+        self._previous = graph.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
+        delay = graph.input("delay", (), "int64")
+        self._locked = graph.op("Less", graph.integers(np.arange(rows)[:, None]), delay)
+        *buckets, self._done = self._time_vectors()
+        self._times = buckets
+
+    def locked(self, rows: str) -> str:
+        """Rows before the delay from the previous chunk, (T, 200)."""
+        return self.graph.op("Where", self._locked, self._previous, rows)
+
+    def finally_locked(self, rows: str) -> str:
+        """The same by copying whole rows: the `Where` of some engines turns -0.0 into 0.0, a copy keeps every bit."""
+        graph, own = self.graph, np.arange(self.rows)
+        locked = graph.reshape(self._locked, self.rows)
+        picked = graph.op("Where", locked, graph.integers(own + self.rows), graph.integers(own))
+        return graph.op("Gather", graph.concat([rows, self._previous], axis=0), picked, axis=0)
+
+    def embedded(self, rows: str, step: int) -> str:
+        """Action embeddings (T, e) at a step's time; those of locked rows at time 1."""
+        return self._encoded(rows, self.graph.op("Where", self._locked, self._done, self._times[step]))
+
+    def anchor(self, rows: str) -> str:
+        """Embeddings (T, e) of a round's result, all rows at time 0."""
+        return self._encoded(rows, self._times[0])
+
+    def advanced(self, rows: str, hidden: str) -> str:
+        """Euler step: rows + velocity / K, (T, 200); hidden (T, e) is normed."""
+        graph, name = self.graph, "action_decoder"
+        hidden = graph.op("Relu", graph.linear(hidden, *self.weights.linear(f"{name}.layer1")))
+        return graph.op(
+            "Add", rows, graph.linear(hidden, *self.weights.linear(f"{name}.layer2"), scale=1.0 / self.steps)
+        )
+
+    def _encoded(self, rows: str, time: str) -> str:
+        """W3(swish(W2([W1(rows), s]))), with W1 folded into W2, and W2's part for s into the time vectors."""
+        shape = (self.weights.config.expert.width, UNIFIED_WIDTH)
+        weight = self.weights.computed("action_encoder.W2_W1.weight", shape, self._folded)
+        hidden = self.graph.swish(self.graph.linear_onto(rows, weight, time))
+        return self.graph.linear(hidden, *self.weights.linear("action_encoder.W3"))
+
+    def _folded(self) -> NDArray[np.float64]:
+        """W2's part for W1's outputs, times W1, (e, 200)."""
+        exact = self.weights.exact
+        first = exact("action_encoder.W1.weight")
+        return np.asarray(exact("action_encoder.W2.weight")[:, : len(first)] @ first)
+
+    def _time_vectors(self) -> tuple[str, ...]:
+        """What the time and the biases give to W2's outputs: (1, e) for every step's time, and for time 1."""
+        buckets = self.weights.config.time_buckets
+        times = [int(step / self.steps * buckets) for step in range(self.steps)] + [buckets]
+        exact = self.weights.exact
+        second = exact("action_encoder.W2.weight")
+        width = len(second)
+        offset = second[:, :width] @ exact("action_encoder.W1.bias") + exact("action_encoder.W2.bias")
+        vectors = time_sinusoids(times, width) @ second[:, width:].T + offset
+        return self.graph.split(self.graph.floats(vectors), [1] * len(times), axis=0)

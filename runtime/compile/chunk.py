@@ -1,0 +1,136 @@
+"""The chunk graphs: noise to actions, in 1 + N rounds of K Euler steps that compute the action tokens only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unichunk.runtime.compile.actions import Actions
+from unichunk.runtime.compile.decoder import DecoderLayer, KeysValues, Tokens, expert_output_norm
+from unichunk.runtime.compile.mpg import Gating
+from unichunk.runtime.compile.prefix import grouped_mask
+from unichunk.runtime.compile.sequence import causal_mask
+from unichunk.runtime.unified import UNIFIED_WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
+    from unichunk.runtime.compile.graph import Graph
+    from unichunk.runtime.compile.sequence import TokenSequence
+
+
+class Sampler:
+    """Builds 1 + N rounds of K Euler steps around whatever gives the velocity.
+
+    Inputs `noise` (1 + N, T, 200), `previous_chunk` (T, 200), `delay` (); outputs `actions` (T, 200) and, where N > 0,
+    `gates` and `discrepancies` (N, K).
+
+    Args:
+        graph: Where the nodes go.
+        weights: Of the checkpoint.
+        rows: T.
+        steps: K.
+        rounds: N.
+        directions: Unit vectors (M, h) of the discrepancy; needed where N > 0.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        weights: CheckpointWeights,
+        rows: int,
+        steps: int,
+        rounds: int,
+        directions: NDArray[np.float32] | None,
+    ) -> None:
+        self.graph = graph
+        self.weights = weights
+        self.rows = rows
+        self.steps = steps
+        self.rounds = rounds
+        self._noise = graph.input("noise", (1 + rounds, rows, UNIFIED_WIDTH), "float32")
+        self._actions = Actions(graph, weights, rows, steps)
+        self._gating: Gating | None = None
+        if rounds:
+            assert weights.config.mpg is not None
+            assert directions is not None
+            self._gating = Gating(graph, weights, weights.config.mpg, rows, directions)
+
+    def build(self, hidden: Callable[[str], str]) -> None:
+        """Unroll all rounds.
+
+        Args:
+            hidden: Action embeddings (T, e) -> the expert's hidden states behind the last layer (T, e).
+        """
+        graph, gates, discrepancies = self.graph, [], []
+        norm = graph.weight(expert_output_norm(self.weights))
+        anchor, rows = "", ""
+        for index, noise in enumerate(graph.split(self._noise, [1] * (1 + self.rounds), axis=0)):
+            rows = self._actions.locked(graph.reshape(noise, self.rows, UNIFIED_WIDTH))
+            for step in range(self.steps):
+                embedded = self._actions.embedded(rows, step)
+                if index:
+                    assert self._gating is not None
+                    embedded, gate, discrepancy = self._gating.gated(embedded, anchor)
+                    gates.append(gate)
+                    discrepancies.append(discrepancy)
+                normed = graph.rms_norm(hidden(embedded), norm, self.weights.config.expert.norm_eps)
+                rows = self._actions.advanced(rows, normed)
+                last = index == self.rounds and step == self.steps - 1
+                rows = self._actions.finally_locked(rows) if last else self._actions.locked(rows)
+            if index < self.rounds:
+                assert self._gating is not None
+                anchor = self._gating.anchored(self._actions.anchor(rows))
+        graph.output("actions", rows, (self.rows, UNIFIED_WIDTH), "float32")
+        for name, values in (("gates", gates), ("discrepancies", discrepancies)):
+            if values:
+                shape = (self.rounds, self.steps)
+                single = [graph.reshape(value, 1) for value in values]
+                graph.output(name, graph.reshape(graph.concat(single, axis=0), *shape), shape, "float32")
+
+
+def build_chunk(
+    graph: Graph,
+    weights: CheckpointWeights,
+    sequence: TokenSequence,
+    steps: int,
+    rounds: int,
+    directions: NDArray[np.float32] | None,
+) -> None:
+    """Inputs of the sampler and all outputs of the prefix graph; outputs of the sampler.
+
+    Args:
+        graph: Empty.
+        weights: Of the checkpoint.
+        sequence: The tokens.
+        steps: K.
+        rounds: N.
+        directions: Unit vectors (M, h); needed where N > 0.
+    """
+    language, rows, prefix = weights.config.language, sequence.rows, sequence.prefix
+    sampler = Sampler(graph, weights, rows, steps, rounds, directions)
+    seen = []
+    for layer in range(language.layers):
+        shapes = (language.kv_heads, language.head_dim, prefix), (language.kv_heads, prefix, language.head_dim)
+        keys = graph.input(f"keys_{layer}", shapes[0], graph.precision.type)
+        values = graph.input(f"values_{layer}", shapes[1], graph.precision.type)
+        seen.append(KeysValues(keys, values, prefix))
+    mask = graph.input("mask", (1, prefix), "float32")
+    cos, sin = (graph.input(f"rotary_{name}", (rows, 1, language.head_dim), "float32") for name in ("cos", "sin"))
+    mask = graph.op("Expand", mask, graph.integers([rows, prefix]))
+    mask = graph.concat([mask, graph.floats(causal_mask(np.arange(rows), np.arange(rows)))], axis=1)
+    mask = grouped_mask(graph, mask, language.heads // language.kv_heads, rows, prefix + rows)
+    layers = [DecoderLayer(graph, weights, layer) for layer in range(language.layers)]
+
+    def hidden(embedded: str) -> str:
+        tokens = Tokens(embedded, rows, expert=True, cos=cos, sin=sin)
+        for layer, before in zip(layers, seen, strict=True):
+            queries, own = layer.heads([tokens])
+            tokens = layer.finished(tokens, layer.attend(queries, [before, own], mask, rows))
+        return tokens.x
+
+    sampler.build(hidden)

@@ -1,0 +1,329 @@
+"""A checkpoint to a policy bundle."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import math
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from unichunk.runtime.compile.checkpoint import Checkpoint
+from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
+from unichunk.runtime.compile.chunk import build_chunk
+from unichunk.runtime.compile.data_config import read_data_config
+from unichunk.runtime.compile.directions import drawn_directions, read_directions
+from unichunk.runtime.compile.graph import Graph
+from unichunk.runtime.compile.head import head_keys_values
+from unichunk.runtime.compile.keys import build_keys
+from unichunk.runtime.compile.metadata import frame_rate
+from unichunk.runtime.compile.precision import PRECISIONS
+from unichunk.runtime.compile.prefix import build_prefix
+from unichunk.runtime.compile.prompt import Prompt
+from unichunk.runtime.compile.sequence import TokenSequence
+from unichunk.runtime.compile.tensors import expected_tensors
+from unichunk.runtime.compile.weight_file import WEIGHT_FILE, WeightFile
+from unichunk.runtime.errors import CheckpointError
+from unichunk.runtime.policy.bundle import staged_bundle
+from unichunk.runtime.policy.manifest import (
+    FORMAT_VERSION,
+    ChunkGraph,
+    Graphs,
+    ImageInput,
+    LanguageInput,
+    Manifest,
+)
+from unichunk.runtime.policy.manifest import (
+    Graph as GraphEntry,
+)
+from unichunk.runtime.unified import UNIFIED_WIDTH
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.compile.config import BeingHConfig
+    from unichunk.runtime.compile.data_config import DataConfig
+    from unichunk.runtime.compile.metadata import DatasetMetadata
+    from unichunk.runtime.compile.precision import Precision
+
+IMAGE_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGE_STD: Final = (0.229, 0.224, 0.225)
+TOKENIZER_NAME: Final = "tokenizer.json"
+INSTRUCTION_TOKENS: Final = 64
+PACKAGES: Final = ("onnx", "numpy", "tokenizers", "safetensors")
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """What can be chosen when a checkpoint is compiled; None where the checkpoint's own value is taken.
+
+    Attributes:
+        data_config: Name or file of the data configuration.
+        dataset: Whose metadata to use.
+        stats: Which statistics of it.
+        steps: K, Euler steps.
+        refinement_rounds: N of the second chunk graph; 0 for none.
+        precision: fp32, fp16 or bf16.
+        directions: `.npy` file of unit vectors (M, h); without it they are drawn from the seed.
+        seed: Of the directions.
+        instruction_tokens: Longest instruction, in tokens.
+        max_delay: Longest locked prefix, in rows.
+    """
+
+    data_config: str | Path
+    dataset: str
+    stats: str = "merged"
+    steps: int | None = None
+    refinement_rounds: int | None = None
+    precision: str = "fp32"
+    directions: Path | None = None
+    seed: int = 0
+    instruction_tokens: int = INSTRUCTION_TOKENS
+    max_delay: int | None = None
+
+
+def compile_checkpoint(
+    checkpoint_dir: Path,
+    out: Path,
+    data_config: str | Path,
+    dataset: str,
+    stats: str = "merged",
+    *,
+    steps: int | None = None,
+    refinement_rounds: int | None = None,
+    precision: str = "fp32",
+    directions: Path | None = None,
+    seed: int = 0,
+    instruction_tokens: int = INSTRUCTION_TOKENS,
+    max_delay: int | None = None,
+) -> Manifest:
+    """Compile a Being-H0.5 checkpoint.
+
+    Weights go from the checkpoint's shards to the bundle one at a time. A bundle that is in the way is replaced when
+    the new one is complete; whatever goes wrong before, nothing is left behind.
+
+    Args:
+        checkpoint_dir: Folder of the checkpoint.
+        out: Where the bundle shall be.
+        data_config: Name or file of the data configuration.
+        dataset: Whose metadata to use.
+        stats: Which statistics of it.
+        steps: K; without it, the checkpoint's.
+        refinement_rounds: N of the second chunk graph, 0 for none; without it, the checkpoint's.
+        precision: fp32, fp16 or bf16.
+        directions: `.npy` file of unit vectors (M, h); without it they are drawn from the seed.
+        seed: Of the directions.
+        instruction_tokens: Longest instruction, in tokens.
+        max_delay: Longest locked prefix, in rows; without it, that of the training, or half a chunk.
+
+    Returns:
+        The bundle's manifest.
+
+    Raises:
+        CheckpointError: The checkpoint, or what was asked of it, is wrong; one line.
+        BundleError: Something else is in the way, or the bundle cannot be written.
+    """
+    plan = plan_compilation(
+        checkpoint_dir,
+        CompileOptions(
+            data_config=data_config,
+            dataset=dataset,
+            stats=stats,
+            steps=steps,
+            refinement_rounds=refinement_rounds,
+            precision=precision,
+            directions=directions,
+            seed=seed,
+            instruction_tokens=instruction_tokens,
+            max_delay=max_delay,
+        ),
+    )
+    with staged_bundle(out) as staged:
+        graphs = _write_graphs(plan, staged.folder)
+        shutil.copyfile(plan.checkpoint.tokenizer_file, staged.folder / TOKENIZER_NAME)
+        return staged.finish(plan.manifest(graphs))
+
+
+@dataclass(frozen=True)
+class CompilePlan:
+    """Everything that was asked for, read and checked; nothing is written yet.
+
+    Attributes:
+        options: As asked.
+        checkpoint: Opened.
+        data: Views and keys.
+        metadata: Of the dataset.
+        prompt: Token ids around the observation.
+        sequence: The tokens.
+        precision: Of weights and products.
+        steps, rounds, max_delay: K, N, rows.
+        directions: (M, h) where N > 0.
+    """
+
+    options: CompileOptions
+    checkpoint: Checkpoint
+    data: DataConfig
+    metadata: DatasetMetadata
+    prompt: Prompt
+    sequence: TokenSequence
+    precision: Precision
+    steps: int
+    rounds: int
+    max_delay: int
+    directions: NDArray[np.float32] | None
+
+    def manifest(self, graphs: Graphs) -> Manifest:
+        """The bundle's description."""
+        keys = build_keys(self.data, self.metadata)
+        name, options = self.checkpoint.directory.resolve().name, self.options
+        return Manifest(
+            format_version=FORMAT_VERSION,
+            name=name,
+            description=f"Being-H0.5 checkpoint {name}, compiled for {self.data.name}, dataset {options.dataset}.",
+            chunk_length=self.sequence.rows,
+            unified_width=UNIFIED_WIDTH,
+            denoising_steps=self.steps,
+            action_hz=frame_rate(self.metadata, self.data.views),
+            max_delay=self.max_delay,
+            embodiments=(self.metadata.embodiment_tag,),
+            cameras=self.data.views,
+            image=ImageInput(size=self.checkpoint.config.image_size, mean=IMAGE_MEAN, std=IMAGE_STD),
+            language=LanguageInput(
+                tokenizer=TOKENIZER_NAME,
+                prompt=self.prompt.text,
+                suffix=self.prompt.suffix,
+                max_tokens=self.sequence.max_text,
+            ),
+            state=keys.state,
+            action=keys.action,
+            graphs=graphs,
+            precision=self.precision.name,
+            provenance=self._provenance(name),
+        )
+
+    def _provenance(self, name: str) -> dict[str, str]:
+        options, mpg = self.options, self.checkpoint.config.mpg
+        parameters = sum(math.prod(shape) for shape in expected_tensors(self.checkpoint.config).values())
+        entries = {
+            "checkpoint": name,
+            "parameters": str(parameters),
+            "data_config": self.data.name,
+            "dataset": options.dataset,
+            "stats": options.stats,
+            "denoising_steps": str(self.steps),
+            "refinement_rounds": str(self.rounds),
+            "precision": self.precision.name,
+        }
+        if self.rounds and mpg is not None:
+            origin = f"drawn from seed {options.seed}" if options.directions is None else options.directions.name
+            entries["mpg"] = f"lambda {mpg.strength:g}, tau {mpg.temperature:g}, {mpg.projections} directions: {origin}"
+        versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
+        entries["versions"] = f"unichunk {importlib.metadata.version('unichunk')}, {versions}"
+        entries["date"] = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        return entries
+
+
+def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
+    """Read and check everything but the values of the weights.
+
+    Raises:
+        CheckpointError: In one line, what is wrong.
+    """
+    if options.precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise CheckpointError(f"unknown precision {options.precision!r}; choose from {known}")
+    checkpoint = Checkpoint.open(directory)
+    config = checkpoint.config
+    data = read_data_config(options.data_config)
+    metadata = checkpoint.metadata(options.dataset, options.stats)
+    build_keys(data, metadata)
+    frame_rate(metadata, data.views)
+    steps = config.denoising_steps if options.steps is None else options.steps
+    if not 1 <= steps <= config.time_buckets:
+        raise CheckpointError(f"denoising steps: expected 1 to {config.time_buckets}, got {steps}")
+    rounds = _rounds(config, options)
+    prompt = Prompt.read(config, checkpoint.tokenizer_file)
+    return CompilePlan(
+        options=options,
+        checkpoint=checkpoint,
+        data=data,
+        metadata=metadata,
+        prompt=prompt,
+        sequence=token_sequence(config, prompt, len(data.views), options.instruction_tokens),
+        precision=PRECISIONS[options.precision],
+        steps=steps,
+        rounds=rounds,
+        max_delay=_max_delay(config, options.max_delay),
+        directions=_directions(config, options) if rounds else None,
+    )
+
+
+def token_sequence(config: BeingHConfig, prompt: Prompt, views: int, instruction_tokens: int) -> TokenSequence:
+    """The sequence of a checkpoint's tokens, with room for an instruction."""
+    if instruction_tokens < 1:
+        raise CheckpointError(f"tokens of an instruction: expected 1 or more, got {instruction_tokens}")
+    return TokenSequence(
+        head=prompt.head,
+        views=views,
+        image_tokens=config.image_tokens,
+        between=prompt.between,
+        after_state=prompt.after_state,
+        max_text=len(prompt.text_ids("")) + instruction_tokens,
+        rows=config.rows,
+    )
+
+
+def _rounds(config: BeingHConfig, options: CompileOptions) -> int:
+    rounds = options.refinement_rounds
+    if rounds is None:
+        rounds = config.mpg.rounds if config.mpg is not None else 0
+    if rounds < 0:
+        raise CheckpointError(f"refinement rounds: expected 0 or more, got {rounds}")
+    if config.mpg is None and rounds:
+        raise CheckpointError(f"refinement rounds: expected 0, since the checkpoint has no MPG (use_mpg), got {rounds}")
+    if options.directions is not None and not rounds:
+        raise CheckpointError(f"directions {options.directions}: given, but there are no refinement rounds to use them")
+    return rounds
+
+
+def _max_delay(config: BeingHConfig, asked: int | None) -> int:
+    delay = asked
+    if delay is None:
+        delay = config.rows // 2 if config.simulated_delay is None else min(config.simulated_delay, config.rows - 1)
+    if not 0 <= delay < config.rows:
+        raise CheckpointError(f"longest delay: expected 0 to {config.rows - 1} (less than the chunk), got {delay}")
+    return delay
+
+
+def _directions(config: BeingHConfig, options: CompileOptions) -> NDArray[np.float32]:
+    assert config.mpg is not None
+    shape = (config.mpg.projections, config.language.width)
+    if options.directions is None:
+        if options.seed < 0:
+            raise CheckpointError(f"seed: expected 0 or more, got {options.seed}")
+        return drawn_directions(*shape, options.seed)
+    return read_directions(options.directions, *shape)
+
+
+def _write_graphs(plan: CompilePlan, folder: Path) -> Graphs:
+    """The weight file and all graphs; weights are written as the graphs come to need them."""
+    checkpoint, chunks = plan.checkpoint, []
+    with (folder / WEIGHT_FILE).open("wb") as stream:
+        file = WeightFile(stream)
+        weights = CheckpointWeights(checkpoint.config, checkpoint.tensor, file, plan.precision)
+        prefix = Graph("prefix", plan.precision, file)
+        build_prefix(prefix, weights, plan.sequence, head_keys_values(weights, plan.sequence.head))
+        prefix.save(folder / "prefix.onnx")
+        for rounds in dict.fromkeys((0, plan.rounds)):
+            name = "chunk_mpg" if rounds else "chunk"
+            graph = Graph(name, plan.precision, file)
+            build_chunk(graph, weights, plan.sequence, plan.steps, rounds, plan.directions)
+            graph.save(folder / f"{name}.onnx")
+            signature = {"inputs": tuple(graph.inputs), "outputs": tuple(graph.outputs)}
+            chunks.append(ChunkGraph(file=f"{name}.onnx", refinement_rounds=rounds, **signature))
+    entry = GraphEntry(file="prefix.onnx", inputs=tuple(prefix.inputs), outputs=tuple(prefix.outputs))
+    return Graphs(prefix=entry, chunks=tuple(chunks))

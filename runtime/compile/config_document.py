@@ -1,0 +1,250 @@
+"""`config.json` as published: the fields that matter here, and a clear line for every value the graphs do not do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from unichunk.runtime.compile.json_file import decode_json
+from unichunk.runtime.compile.templates import INSTRUCTIONS, SYSTEM_MESSAGES
+from unichunk.runtime.errors import CheckpointError
+
+CONFIG_FILE: Final = "config.json"
+
+Count = Annotated[int, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class _Document(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields that this package does not use are ignored: published files have a hundred."""
+
+
+class DecoderDocument(_Document, frozen=True, kw_only=True):
+    """`llm_config` and its nested `expert_config`.
+
+    Sizes must be given. The other defaults are those of transformers' `Qwen3Config`, for files that leave out what
+    equals them; newer files keep `rope_theta` in `rope_parameters`.
+    """
+
+    hidden_size: Count
+    intermediate_size: Count
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    num_key_value_heads: Count
+    head_dim: Count = 128
+    vocab_size: Count = 151936
+    rms_norm_eps: Positive = 1e-6
+    rope_theta: Positive | None = None
+    rope_parameters: dict[str, Any] | None = None
+    rope_scaling: dict[str, Any] | None = None
+    hidden_act: str = "silu"
+    attention_bias: bool = False
+    use_sliding_window: bool = False
+    layer_types: tuple[str, ...] | None = None
+    qk_norm: bool = True
+
+    @property
+    def theta(self) -> float:
+        """Base of the rotary embedding."""
+        if self.rope_theta is not None:
+            return self.rope_theta
+        return float((self.rope_parameters or {}).get("rope_theta", 10000.0))
+
+
+class LanguageDocument(DecoderDocument, frozen=True, kw_only=True):
+    """`llm_config`."""
+
+    layer_module: str
+    expert_config: DecoderDocument | None = None
+
+
+class VisionDocument(_Document, frozen=True, kw_only=True):
+    """`vit_config`; defaults as in InternVL's `InternVisionConfig`."""
+
+    hidden_size: Count
+    intermediate_size: Count
+    num_hidden_layers: Count
+    num_attention_heads: Count
+    patch_size: Count
+    image_size: Count
+    num_channels: int = 3
+    layer_norm_eps: Positive = 1e-6
+    hidden_act: str = "gelu"
+    norm_type: str = "rms_norm"
+    qkv_bias: bool = False
+    qk_normalization: bool = True
+
+
+class ConfigDocument(_Document, frozen=True, kw_only=True):
+    """The whole file."""
+
+    model_type: str
+    llm_config: LanguageDocument
+    vit_config: VisionDocument
+    template: str
+    action_chunk_length: Count
+    num_inference_timesteps: Count
+    prompt_template: str = "long"
+    force_image_size: Count | None = None
+    downsample_ratio: float = 0.5
+    select_layer: int = -1
+    connector_arch: str = "internvl_connector"
+    use_expert: bool = False
+    use_flow_matching: bool = False
+    attn_mode: str = "causal"
+    layer_select_for_action: int = -1
+    num_timestep_buckets: Count = 1000
+    use_mpg: bool = False
+    mpg_num_projections: Count | None = None
+    mpg_lambda: float | None = None
+    mpg_refinement_iters: Annotated[int, Meta(ge=0)] | None = None
+    mpg_gate_temperature: Positive | None = None
+    simulated_delay: Annotated[int, Meta(ge=0)] | None = None
+
+
+def parse_config(content: bytes, where: str) -> ConfigDocument:
+    """Parses and checks the content of `config.json`.
+
+    Args:
+        content: The file's bytes.
+        where: The file's name, for messages.
+
+    Raises:
+        CheckpointError: With the field, its value and what is expected.
+    """
+    _check_kind(content, where)
+    document = decode_json(content, ConfigDocument, where)
+    check = _Checks(where)
+    check.model(document)
+    check.decoder("llm_config", document.llm_config)
+    check.expert(document.llm_config)
+    check.vision(document)
+    check.sampling(document)
+    return document
+
+
+class _Kind(_Document, frozen=True, kw_only=True):
+    """What decides whether the other fields mean anything."""
+
+    class Language(_Document, frozen=True, kw_only=True):
+        layer_module: str
+
+    model_type: str
+    llm_config: Language
+
+
+def _check_kind(content: bytes, where: str) -> None:
+    """Another kind of model is named as such, before its missing fields are complained about."""
+    kind = decode_json(content, _Kind, where)
+    check = _Checks(where)
+    check.equal("model_type", kind.model_type, "beingh", "only Being-H checkpoints can be compiled")
+    check.equal(
+        "llm_config.layer_module",
+        kind.llm_config.layer_module,
+        "Qwen3MoTDecoderLayer",
+        "other language models are not supported, all published checkpoints are Qwen3",
+    )
+
+
+class _Checks:
+    """One line for what the graphs do not do."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def equal(self, field: str, value: object, expected: object, why: str = "") -> None:
+        """Refuses any other value than the expected one."""
+        if value != expected:
+            self.fail(field, value, _json(expected) + (f"; {why}" if why else ""))
+
+    def one_of(self, field: str, value: str, expected: object) -> None:
+        """Refuses a value that is not among the names."""
+        names = list(expected)  # type: ignore[call-overload]
+        if value not in names:
+            self.fail(field, value, f"one of {', '.join(names)}")
+
+    def fail(self, field: str, value: object, expected: str) -> None:
+        """Raises: the field, its value, what is expected."""
+        raise CheckpointError(f"{self._where}: {field} is {_json(value)}, expected {expected}")
+
+    def model(self, document: ConfigDocument) -> None:
+        """How the parts are put together."""
+        self.equal("use_expert", document.use_expert, expected=True, why="a policy without action expert has no graphs")
+        self.equal("use_flow_matching", document.use_flow_matching, expected=True, why="the sampler is a flow")
+        self.equal("attn_mode", document.attn_mode, "causal")
+        self.equal("connector_arch", document.connector_arch, "internvl_connector")
+        self.equal("downsample_ratio", document.downsample_ratio, 0.5)
+        self.equal("layer_select_for_action", document.layer_select_for_action, -1)
+        self.one_of("template", document.template, SYSTEM_MESSAGES)
+        self.one_of("prompt_template", document.prompt_template, INSTRUCTIONS)
+
+    def decoder(self, field: str, decoder: DecoderDocument) -> None:
+        """Language model or expert."""
+        self.equal(f"{field}.qk_norm", decoder.qk_norm, expected=True)
+        self.equal(f"{field}.attention_bias", decoder.attention_bias, expected=False)
+        self.equal(f"{field}.use_sliding_window", decoder.use_sliding_window, expected=False)
+        self.equal(f"{field}.hidden_act", decoder.hidden_act, "silu")
+        for layer, kind in enumerate(decoder.layer_types or ()):
+            self.equal(f"{field}.layer_types[{layer}]", kind, "full_attention")
+        self._rotary(field, decoder)
+        if decoder.head_dim % 2:
+            self.fail(f"{field}.head_dim", decoder.head_dim, "an even number, for the rotary embedding")
+        if decoder.num_attention_heads % decoder.num_key_value_heads:
+            heads = decoder.num_attention_heads
+            self.fail(f"{field}.num_key_value_heads", decoder.num_key_value_heads, f"a divisor of {heads} heads")
+
+    def _rotary(self, field: str, decoder: DecoderDocument) -> None:
+        for name, scaling in (("rope_scaling", decoder.rope_scaling), ("rope_parameters", decoder.rope_parameters)):
+            kind = (scaling or {}).get("rope_type", (scaling or {}).get("type", "default"))
+            if kind != "default" or (name == "rope_scaling" and (scaling or {}).get("factor", 1.0) != 1.0):
+                self.fail(f"{field}.{name}", scaling, "null; scaled rotary embeddings are not supported")
+        theta = (decoder.rope_parameters or {}).get("rope_theta", 1.0)
+        if not isinstance(theta, int | float) or theta <= 0:
+            self.fail(f"{field}.rope_parameters.rope_theta", theta, "a positive number")
+
+    def expert(self, language: LanguageDocument) -> None:
+        """The expert shares the language model's attention."""
+        expert = language.expert_config
+        if expert is None:
+            raise CheckpointError(f"{self._where}: llm_config.expert_config is missing; the action expert is needed")
+        self.decoder("llm_config.expert_config", expert)
+        for name in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"):
+            why = "attention is shared with the language model"
+            self.equal(f"llm_config.expert_config.{name}", getattr(expert, name), getattr(language, name), why)
+        if expert.hidden_size % 2 or expert.hidden_size < 4:
+            self.fail("llm_config.expert_config.hidden_size", expert.hidden_size, "an even number of at least 4")
+
+    def vision(self, document: ConfigDocument) -> None:
+        """Vision transformer and the images that it takes."""
+        vision = document.vit_config
+        self.equal("vit_config.num_channels", vision.num_channels, 3)
+        self.equal("vit_config.hidden_act", vision.hidden_act, "gelu")
+        self.one_of("vit_config.norm_type", vision.norm_type, ("layer_norm", "rms_norm"))
+        if vision.hidden_size % vision.num_attention_heads:
+            heads = vision.num_attention_heads
+            self.fail("vit_config.hidden_size", vision.hidden_size, f"a multiple of num_attention_heads ({heads})")
+        if vision.image_size < vision.patch_size:
+            self.fail("vit_config.image_size", vision.image_size, f"at least one patch ({vision.patch_size})")
+        size = document.force_image_size or vision.image_size
+        if size % (2 * vision.patch_size):
+            self.fail("force_image_size", size, f"a multiple of two patches ({2 * vision.patch_size})")
+        layers = vision.num_hidden_layers
+        if not -layers - 1 <= document.select_layer <= layers:
+            expected = f"{-layers - 1} to {layers}: the embeddings, then one hidden state a layer"
+            self.fail("select_layer", document.select_layer, expected)
+
+    def sampling(self, document: ConfigDocument) -> None:
+        """Delays and gating."""
+        delay, rows = document.simulated_delay, document.action_chunk_length
+        if delay is not None and delay > rows:
+            self.fail("simulated_delay", delay, f"at most action_chunk_length ({rows})")
+        names = ("mpg_num_projections", "mpg_lambda", "mpg_refinement_iters", "mpg_gate_temperature")
+        for name in names if document.use_mpg else ():
+            if getattr(document, name) is None:
+                self.fail(name, None, "a number, since use_mpg is true")
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,154 @@
+"""The prefix graph: an observation to the keys and values of everything that stands before the actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unichunk.runtime.compile.decoder import DecoderLayer, KeysValues, Tokens
+from unichunk.runtime.compile.positions import rotary_tables
+from unichunk.runtime.compile.sequence import MASKED, causal_mask
+from unichunk.runtime.compile.vision import Vision
+from unichunk.runtime.unified import UNIFIED_WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
+    from unichunk.runtime.compile.graph import Graph
+    from unichunk.runtime.compile.sequence import TokenSequence
+    from unichunk.runtime.compile.weight_file import Weight
+
+
+class PrefixBuilder:
+    """Builds the nodes that depend on the observation alone.
+
+    Args:
+        graph: Where they go.
+        weights: Of the checkpoint.
+        sequence: The tokens.
+    """
+
+    def __init__(self, graph: Graph, weights: CheckpointWeights, sequence: TokenSequence) -> None:
+        self.graph = graph
+        self.weights = weights
+        self.config = weights.config
+        self.sequence = sequence
+
+    def inputs(self) -> tuple[str, str, str]:
+        """Declare `images`, `tokens`, `state`."""
+        size, sequence = self.config.image_size, self.sequence
+        return (
+            self.graph.input("images", (sequence.views, 3, size, size), "float32"),
+            self.graph.input("tokens", (1, sequence.max_text), "int64"),
+            self.graph.input("state", (1, UNIFIED_WIDTH), "float32"),
+        )
+
+    def tokens(
+        self, ids: Sequence[int], x: str, after: Sequence[int], text: str, positions: NDArray[np.int64]
+    ) -> Tokens:
+        """The language model's tokens: embeddings of ids, image features, embeddings of ids and of the padded text.
+
+        Args:
+            ids: Before the images.
+            x: Image features.
+            after: Between the images and the text.
+            text: The `tokens` input.
+            positions: Of all these.
+        """
+        graph = self.graph
+        embeddings = graph.weight(self.weights.operand("language_model.model.embed_tokens.weight"))
+        # Padding looks up some token: nobody attends to it.
+        found = graph.reshape(graph.op("Max", text, graph.integers([[0]])), self.sequence.max_text)
+        found = graph.concat([graph.integers(after), found], axis=0) if after else found
+        parts = [x, graph.wide(graph.op("Gather", embeddings, found, axis=0))]
+        if ids:
+            parts.insert(0, graph.wide(graph.op("Gather", embeddings, graph.integers(ids), axis=0)))
+        return self.placed(graph.concat(parts, axis=0), positions, expert=False)
+
+    def state(self, state: str) -> Tokens:
+        """The STATE token, which the expert's weights see."""
+        graph, name = self.graph, "proprio_encoder_robot"
+        hidden = graph.op("Relu", graph.linear(state, *self.weights.linear(f"{name}.layer1")))
+        x = graph.linear(hidden, *self.weights.linear(f"{name}.layer2"))
+        return self.placed(x, [self.sequence.state_position], expert=True)
+
+    def placed(self, x: str, positions: ArrayLike, *, expert: bool) -> Tokens:
+        """Tokens at positions known at compile time."""
+        language = self.config.language
+        cos, sin = rotary_tables(positions, language.head_dim, language.rope_theta)
+        graph = self.graph
+        return Tokens(x, len(cos), expert, graph.floats(cos[:, None]), graph.floats(sin[:, None]))
+
+    def action_rotary(self, tokens: str) -> tuple[str, str]:
+        """Rotary tables (T, 1, head_dim) of the action tokens, which follow the last token of the text."""
+        graph, sequence, language = self.graph, self.sequence, self.config.language
+        positions = sequence.text_position + np.arange(sequence.max_text + sequence.rows)
+        given = graph.op("Cast", graph.op("Greater", tokens, graph.integers(-1)), to=7)
+        length = graph.op("ReduceSum", given, graph.integers([0, 1]), keepdims=0)
+        at = graph.op("Add", graph.integers(np.arange(sequence.rows)), length)
+        tables = rotary_tables(positions, language.head_dim, language.rope_theta)
+        cos, sin = (graph.op("Gather", graph.floats(table[:, None]), at, axis=0) for table in tables)
+        return cos, sin
+
+    def action_mask(self, tokens: str) -> str:
+        """What the action tokens may see of the prefix, (1, P): all but padding."""
+        graph, sequence = self.graph, self.sequence
+        padded = graph.op("Greater", graph.integers(0), tokens)
+        text = graph.op("Where", padded, graph.floats([[MASKED]]), graph.floats([[0.0]]))
+        before = graph.floats(np.zeros((1, sequence.prefix - sequence.max_text - 1)))
+        return graph.concat([before, text, graph.floats([[0.0]])], axis=1)
+
+
+def grouped_mask(graph: Graph, mask: str, group: int, rows: int, columns: int) -> str:
+    """A mask (rows, columns) for queries of which `group` at a time belong to a token, (rows * group, columns)."""
+    if group == 1:
+        return mask
+    mask = graph.op("Expand", graph.reshape(mask, rows, 1, columns), graph.integers([rows, group, columns]))
+    return graph.reshape(mask, rows * group, columns)
+
+
+def build_prefix(
+    graph: Graph, weights: CheckpointWeights, sequence: TokenSequence, head: Sequence[tuple[Weight, Weight]]
+) -> None:
+    """Inputs `images`, `tokens`, `state`; outputs `keys_<layer>`, `values_<layer>`, `mask`, `rotary_cos`, `rotary_sin`.
+
+    Args:
+        graph: Empty.
+        weights: Of the checkpoint.
+        sequence: The tokens.
+        head: Keys and values of the head's tokens, by layer: they are the same for every observation.
+    """
+    builder = PrefixBuilder(graph, weights, sequence)
+    images, text, state = builder.inputs()
+    features = Vision(graph, weights, sequence.views).features(images)
+    after = (*sequence.between, *sequence.after_state)
+    positions = sequence.language_positions
+    tokens = [builder.tokens((), features, after, text, positions), builder.state(state)]
+    asking = np.append(positions, sequence.state_position)
+    mask = graph.floats(causal_mask(asking, sequence.key_positions))
+    language, shape = builder.config.language, graph.precision.type
+    mask = grouped_mask(graph, mask, language.heads // language.kv_heads, len(asking), sequence.prefix)
+    for layer in range(language.layers):
+        block = DecoderLayer(graph, weights, layer)
+        last = layer == language.layers - 1
+        queries, own = ("", block.keys_values(tokens)) if last else block.heads(tokens)
+        seen = _behind_head(graph, head[layer], own, sequence.prefix)
+        sizes = (language.kv_heads, language.head_dim)
+        graph.output(f"keys_{layer}", seen.keys, (*sizes, seen.count), shape)
+        graph.output(f"values_{layer}", seen.values, (sizes[0], seen.count, sizes[1]), shape)
+        if not last:
+            attended = block.attend(queries, [seen], mask, len(asking))
+            split = graph.split(attended, [len(positions), 1], axis=0)
+            tokens = [block.finished(part, mixed) for part, mixed in zip(tokens, split, strict=True)]
+    graph.output("mask", builder.action_mask(text), (1, sequence.prefix), "float32")
+    for name, table in zip(("rotary_cos", "rotary_sin"), builder.action_rotary(text), strict=True):
+        graph.output(name, table, (sequence.rows, 1, language.head_dim), "float32")
+
+
+def _behind_head(graph: Graph, head: tuple[Weight, Weight], own: KeysValues, count: int) -> KeysValues:
+    keys, values = (graph.weight(weight) for weight in head)
+    return KeysValues(graph.concat([keys, own.keys], axis=2), graph.concat([values, own.values], axis=1), count)

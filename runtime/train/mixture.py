@@ -1,0 +1,145 @@
+"""Qwen3 layers with two sets of weights, one for language and one for the action expert, and shared attention."""
+
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from unichunk.runtime.compile.config import BeingHConfig
+
+
+class Cache(NamedTuple):
+    """What one layer keeps of everything before the actions: keys and values, each (B, kv heads, P, head_dim)."""
+
+    keys: Tensor
+    values: Tensor
+
+
+class SwiGlu(nn.Module):
+    """The gated MLP."""
+
+    def __init__(self, width: int, inside: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, inside, bias=False)
+        self.up_proj = nn.Linear(width, inside, bias=False)
+        self.down_proj = nn.Linear(inside, width, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Shape (..., width) to the same."""
+        mixed: Tensor = self.down_proj(functional.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        return mixed
+
+
+class Attention(nn.Module):
+    """Projections of both kinds of tokens; names without a suffix are the language model's."""
+
+    def __init__(self, config: BeingHConfig) -> None:
+        super().__init__()
+        language = config.language
+        self.heads, self.kv_heads, self.head_dim = language.heads, language.kv_heads, language.head_dim
+        for suffix, width in (("", language.width), ("_mot_gen", config.expert.width)):
+            for name, heads in (("q", self.heads), ("k", self.kv_heads), ("v", self.kv_heads)):
+                self.add_module(f"{name}_proj{suffix}", nn.Linear(width, heads * self.head_dim, bias=False))
+            self.add_module(f"o_proj{suffix}", nn.Linear(self.heads * self.head_dim, width, bias=False))
+            eps = language.norm_eps if not suffix else config.expert.norm_eps
+            self.add_module(f"q_norm{suffix}", nn.RMSNorm(self.head_dim, eps=eps))
+            self.add_module(f"k_norm{suffix}", nn.RMSNorm(self.head_dim, eps=eps))
+
+    def project(self, hidden: Tensor, suffix: str, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, heads, n, head_dim), keys and values (B, kv heads, n, head_dim) of tokens (B, n, width).
+
+        Args:
+            hidden: Tokens of one kind.
+            suffix: "" for language, "_mot_gen" for the expert.
+            angles: Rotary angles of their positions, shape (B or 1, n, head_dim / 2).
+        """
+        query, key, value = (
+            getattr(self, f"{name}_proj{suffix}")(hidden).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+            for name in ("q", "k", "v")
+        )
+        query = rotate(getattr(self, f"q_norm{suffix}")(query), angles)
+        key = rotate(getattr(self, f"k_norm{suffix}")(key), angles)
+        return query, key, value
+
+
+class Layer(nn.Module):
+    """One layer of both models."""
+
+    def __init__(self, config: BeingHConfig) -> None:
+        super().__init__()
+        self.self_attn = Attention(config)
+        language, expert = config.language, config.expert
+        self.input_layernorm = nn.RMSNorm(language.width, eps=language.norm_eps)
+        self.input_layernorm_mot_gen = nn.RMSNorm(expert.width, eps=expert.norm_eps)
+        self.post_attention_layernorm = nn.RMSNorm(language.width, eps=language.norm_eps)
+        self.post_attention_layernorm_mot_gen = nn.RMSNorm(expert.width, eps=expert.norm_eps)
+        self.mlp = SwiGlu(language.width, language.mlp)
+        self.mlp_mot_gen = SwiGlu(expert.width, expert.mlp)
+
+    def prefix(self, words: Tensor, state: Tensor, angles: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Cache]:
+        """Everything before the actions.
+
+        Args:
+            words: Text and image tokens, shape (B, n, h).
+            state: The state token, shape (B, 1, e); its place is told by angles and mask.
+            angles: Rotary angles of words, then state, shape (1, n + 1, head_dim / 2).
+            mask: Which token attends to which, shape (n + 1, n + 1), bool.
+
+        Returns:
+            Words and state after the layer, and the layer's keys and values.
+        """
+        count = words.shape[1]
+        ours = self.self_attn.project(self.input_layernorm(words), "", angles[:, :count])
+        theirs = self.self_attn.project(self.input_layernorm_mot_gen(state), "_mot_gen", angles[:, count:])
+        query, key, value = (torch.cat(pair, dim=2) for pair in zip(ours, theirs, strict=True))
+        repeats = query.shape[1] // key.shape[1]
+        attended = functional.scaled_dot_product_attention(
+            query, key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1), attn_mask=mask
+        )
+        attended = attended.transpose(1, 2).flatten(2)
+        words = words + self.self_attn.o_proj(attended[:, :count])
+        words = words + self.mlp(self.post_attention_layernorm(words))
+        return words, self._expert(state, attended[:, count:]), Cache(key, value)
+
+    def actions(self, actions: Tensor, cache: Cache, angles: Tensor, mask: Tensor) -> Tensor:
+        """The action tokens, R chunks for each observation.
+
+        Args:
+            actions: Shape (B R, T, e).
+            cache: The layer's keys and values of B observations.
+            angles: Rotary angles of the action positions, shape (B R, T, head_dim / 2).
+            mask: What is added to the scores, shape (B, 1, 1, 1, P + T) or broadcast to (B, R, heads, T, P + T).
+        """
+        query, key, value = self.self_attn.project(self.input_layernorm_mot_gen(actions), "_mot_gen", angles)
+        batch, repeats = len(cache.keys), query.shape[1] // key.shape[1]
+        query, key, value = (part.unflatten(0, (batch, -1)) for part in (query, key, value))
+        keys = torch.cat([cache.keys[:, None].expand(-1, key.shape[1], -1, -1, -1), key], dim=3)
+        values = torch.cat([cache.values[:, None].expand(-1, key.shape[1], -1, -1, -1), value], dim=3)
+        attended = functional.scaled_dot_product_attention(
+            query, keys.repeat_interleave(repeats, 2), values.repeat_interleave(repeats, 2), attn_mask=mask
+        )
+        return self._expert(actions, attended.flatten(0, 1).transpose(1, 2).flatten(2))
+
+    def _expert(self, tokens: Tensor, attended: Tensor) -> Tensor:
+        tokens = tokens + self.self_attn.o_proj_mot_gen(attended)
+        mixed: Tensor = tokens + self.mlp_mot_gen(self.post_attention_layernorm_mot_gen(tokens))
+        return mixed
+
+
+def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> Tensor:
+    """Angles of positions of any shape, shape (..., head_dim / 2), [rad]."""
+    frequencies = theta ** (-torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim)
+    return positions[..., None].float() * frequencies
+
+
+def rotate(heads: Tensor, angles: Tensor) -> Tensor:
+    """Rotary embedding in the half-rotation layout: heads (B, heads, n, head_dim) by angles (B, n, head_dim / 2)."""
+    first, second = heads.chunk(2, dim=-1)
+    cos, sin = angles.cos()[:, None].to(heads.dtype), angles.sin()[:, None].to(heads.dtype)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -1,0 +1,111 @@
+"""`unichunk compile`: a checkpoint to a policy bundle."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path  # noqa: TC003  (tyro reads it at run time)
+from typing import TYPE_CHECKING, Final
+
+import tyro  # noqa: TC002  (read at run time)
+
+from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
+from unichunk.server.say import say
+
+if TYPE_CHECKING:
+    from unichunk.runtime.policy.manifest import Manifest
+
+NEEDED: Final = ("onnx", "safetensors", "ml_dtypes")
+NOTES: Final = {
+    "fp16": "ONNX Runtime's CPU provider has no float16 products: it runs this bundle in float32, the weights cast "
+    "when it is loaded. float16 is for GPUs.",
+    "bf16": "ONNX Runtime's CPU provider has no bfloat16 products and cannot run this bundle. bfloat16 is for GPUs.",
+}
+
+
+@dataclass
+class Compile:
+    """Compile a Being-H0.5 checkpoint to a policy bundle.
+
+    Exit status: 0 written, 3 refused, with one line on the standard error that says why; nothing half-written is left.
+
+    Try: unichunk compile CHECKPOINT --data-config libero_nonorm --dataset uni_posttrain --stats merged --out BUNDLE
+    """
+
+    checkpoint: tyro.conf.Positional[Path]
+    """Folder of the checkpoint."""
+    data_config: str
+    """Views and keys: a name (libero_nonorm, robocasa_human, so101_follow) or a JSON file."""
+    dataset: str
+    """Dataset whose metadata the checkpoint holds."""
+    out: Path
+    """Folder of the bundle; an older bundle there is replaced."""
+    stats: str = "merged"
+    """Statistics: merged, or the name of a variant in the dataset's metadata."""
+    steps: int | None = None
+    """Euler steps of a round. Without it, the checkpoint's."""
+    refinement_rounds: int | None = None
+    """MPG rounds of the second chunk graph, 0 for none. Without it, the checkpoint's."""
+    precision: str = "fp32"
+    """Type of weights and matrix products: fp32, fp16 or bf16."""
+    mpg_directions: Path | None = None
+    """Unit vectors along which MPG compares features, .npy of shape (projections, language width)."""
+    seed: int = 0
+    """Without --mpg-directions: seed they are drawn from."""
+    instruction_tokens: int = 64
+    """Longest instruction, in tokens."""
+    max_delay: int | None = None
+    """Longest locked prefix, in rows. Without it, the one of the training, or half a chunk."""
+
+    def __call__(self) -> int:
+        """Compile; return the exit status."""
+        begin = time.monotonic()
+        try:
+            manifest = self._compiled()
+        except UnichunkError as error:
+            say(f"unichunk compile: {error}\n", sys.stderr)
+            return EXIT_STATUS[ExitReason.REFUSED]
+        say(compile_summary(self.out, manifest, time.monotonic() - begin), sys.stdout)
+        return 0
+
+    def _compiled(self) -> Manifest:
+        missing = [name for name in NEEDED if find_spec(name) is None]
+        if missing:
+            raise UnichunkError(f"{', '.join(missing)} not installed; pip install 'unichunk[compile]'")
+        from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: PLC0415  (needs the extra)
+
+        return compile_checkpoint(
+            self.checkpoint,
+            self.out,
+            self.data_config,
+            self.dataset,
+            self.stats,
+            steps=self.steps,
+            refinement_rounds=self.refinement_rounds,
+            precision=self.precision,
+            directions=self.mpg_directions,
+            seed=self.seed,
+            instruction_tokens=self.instruction_tokens,
+            max_delay=self.max_delay,
+        )
+
+
+def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:
+    """A few lines that say what was written."""
+    graphs = [manifest.graphs.prefix.file, *(graph.file for graph in manifest.graphs.chunks)]
+    sizes = {name: (out / name).stat().st_size for name in manifest.files}
+    rounds = ", ".join(f"{graph.file} (1 + {graph.refinement_rounds} rounds)" for graph in manifest.graphs.chunks)
+    tokens = manifest.language.max_tokens if manifest.language is not None else 0
+    lines = [
+        f"{out}: {manifest.name}, {int(manifest.provenance['parameters']) / 1e6:.3g} M parameters, "
+        f"{manifest.precision}, {sum(sizes.values()) / 1e6:.4g} MB, compiled in {seconds:.1f} s",
+        f"  graphs {graphs[0]}, {rounds}; K = {manifest.denoising_steps}, T = {manifest.chunk_length}, "
+        f"views {', '.join(manifest.cameras)}, text of {tokens} tokens with its prompt",
+        "  files " + ", ".join(f"{name} {size / 1e6:.4g} MB" for name, size in sorted(sizes.items())),
+    ]
+    if manifest.precision in NOTES:
+        lines.append(f"  note: {NOTES[manifest.precision]}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,226 @@
+"""`unichunk compile`: what it says, what it refuses, and that nothing half-written is left."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.compile.golden_files import GOLDEN, golden_config, put
+from tests.compile.graph_runs import unit_directions
+from tests.one_line import refused
+from unichunk.runtime.compile import compile as compilation
+from unichunk.runtime.compile.checkpoint import Checkpoint
+from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint, plan_compilation
+from unichunk.runtime.compile.directions import drawn_directions
+from unichunk.runtime.errors import BundleError, CheckpointError
+from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.server import command_line, compile_command
+from unichunk.server.compile_command import Compile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+DATA = ("libero_nonorm", "uni_posttrain", "merged")
+
+
+def options(**changes: Any) -> CompileOptions:
+    return CompileOptions(*DATA, **changes)
+
+
+def checkpoint_with(folder: Path, path: str, value: Any) -> Path:
+    """The golden with another configuration."""
+    shutil.copytree(GOLDEN, folder / "changed", ignore=shutil.ignore_patterns("golden.npz"))
+    (folder / "changed" / "config.json").write_text(json.dumps(put(golden_config(), path, value)))
+    return folder / "changed"
+
+
+def test_a_bundle_and_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    out = tmp_path / "bundle"
+    arguments = ["compile", str(GOLDEN), "--data-config", DATA[0], "--dataset", DATA[1], "--stats", DATA[2]]
+    arguments += ["--out", str(out), "--steps", "2", "--refinement-rounds", "1", "--seed", "3"]
+    monkeypatch.setattr(sys, "argv", ["unichunk", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    for words in ("being_h05_tiny", "0.349 M parameters", "fp32", "K = 2", "T = 16", "chunk_mpg.onnx", "1 + 1 rounds"):
+        assert words in said.out
+    manifest = read_manifest(out)
+    assert manifest.denoising_steps == 2
+    assert [graph.refinement_rounds for graph in manifest.graphs.chunks] == [0, 1]
+    assert manifest.max_delay == 8
+    assert manifest.action_hz == 20
+    assert manifest.cameras == ("top_view", "wrist_view")
+    assert manifest.embodiments == ("libero",)
+    assert "seed 3" in manifest.provenance["mpg"]
+    assert manifest.provenance["checkpoint"] == "being_h05_tiny"
+    assert str(tmp_path) not in (out / "bundle.json").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"precision": "int8"}, ["precision", "'int8'", "fp32, fp16, bf16"]),
+        ({"steps": 0}, ["steps", "1 to 1000", "got 0"]),
+        ({"steps": 1001}, ["steps", "1 to 1000", "got 1001"]),
+        ({"refinement_rounds": -1}, ["rounds", "got -1"]),
+        ({"instruction_tokens": 0}, ["instruction", "got 0"]),
+        ({"max_delay": 16}, ["delay", "0 to 15", "got 16"]),
+        ({"max_delay": -1}, ["delay", "0 to 15", "got -1"]),
+        ({"seed": -1}, ["seed", "got -1"]),
+        ({"data_config": "franka"}, ["franka", "libero_nonorm"]),
+        ({"dataset": "robocasa"}, ["robocasa", "uni_posttrain"]),
+        ({"stats": "mean"}, ["mean", "merged"]),
+        ({"directions": Path("nowhere.npy")}, ["nowhere.npy", "(32, 64)"]),
+        ({"directions": Path("nowhere.npy"), "refinement_rounds": 0}, ["nowhere.npy", "rounds"]),
+    ],
+    ids=lambda value: ",".join(f"{name}={change}" for name, change in value.items()) if isinstance(value, dict) else "",
+)
+def test_what_is_refused_before_anything_is_written(changes: dict[str, Any], words: list[str], tmp_path: Path) -> None:
+    asked = dict(zip(("data_config", "dataset", "stats"), DATA, strict=True)) | changes
+    with refused(CheckpointError, *words):
+        compile_checkpoint(GOLDEN, tmp_path / "sub" / "bundle", **asked)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rounds_without_mpg_are_refused_and_none_are_the_default(tmp_path: Path) -> None:
+    directory = checkpoint_with(tmp_path, "use_mpg", value=False)
+    with refused(CheckpointError, "MPG", "expected 0", "got 2"):
+        plan_compilation(directory, options(refinement_rounds=2))
+    assert plan_compilation(directory, options()).rounds == 0
+
+
+@pytest.mark.parametrize(("delay", "expected"), [(None, 8), (3, 3), (16, 15)])
+def test_the_longest_delay_is_that_of_the_training(delay: int | None, expected: int, tmp_path: Path) -> None:
+    directory = checkpoint_with(tmp_path, "simulated_delay", delay)
+    assert plan_compilation(directory, options()).max_delay == expected
+    assert plan_compilation(directory, options(max_delay=5)).max_delay == 5
+
+
+def _scaled(index: int, factor: float) -> NDArray[np.float32]:
+    directions = unit_directions(32, 64)
+    directions[index] *= factor
+    return directions
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (unit_directions(31, 64), ["(32, 64)", "(31, 64)"]),
+        (unit_directions(32, 64).reshape(-1), ["(32, 64)", "(2048,)"]),
+        (_scaled(5, 2.0), ["unit", "direction 5", "length 2"]),
+        (_scaled(3, np.nan), ["unit", "direction 3", "nan"]),
+        (np.ones((32, 64), np.int64), ["floats", "int64"]),
+        (b"no array", [".npy"]),
+        (b"", [".npy"]),
+    ],
+)
+def test_directions_that_are_refused(content: Any, words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "directions.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+    with refused(CheckpointError, "directions.npy", *words):
+        plan_compilation(GOLDEN, options(directions=path))
+
+
+def test_drawn_directions_are_unit_vectors_of_the_seed() -> None:
+    first = drawn_directions(32, 64, 1)
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1.0, rtol=1e-6)
+    assert np.array_equal(first, drawn_directions(32, 64, 1))
+    assert not np.array_equal(first, drawn_directions(32, 64, 2))
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Makes the reading of one of the last weights fail."""
+
+    def fail(error: BaseException) -> None:
+        read = Checkpoint.tensor
+
+        def tensor(self: Checkpoint, name: str) -> NDArray[Any]:
+            if name == "action_decoder.layer2.weight":
+                raise error
+            return read(self, name)
+
+        monkeypatch.setattr(Checkpoint, "tensor", tensor)
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (CheckpointError("the shard was truncated meanwhile"), CheckpointError),
+        (OSError(28, "No space left on device"), BundleError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+    ids=["checkpoint", "disk", "interrupt"],
+)
+def test_nothing_half_written_is_left(
+    failing: Callable[[BaseException], None], error: BaseException, expected: type[BaseException], tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    compile_checkpoint(GOLDEN, out, *DATA, steps=1, refinement_rounds=0)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    failing(error)
+    for target in (out, tmp_path / "new" / "bundle"):
+        with pytest.raises(expected):
+            compile_checkpoint(GOLDEN, target, *DATA)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_is_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with refused(BundleError, str(tmp_path), "not a bundle"):
+        compile_checkpoint(GOLDEN, tmp_path, *DATA)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def command(out: Path, **changes: Any) -> Compile:
+    arguments: dict[str, Any] = {"checkpoint": GOLDEN, "data_config": DATA[0], "dataset": DATA[1], "out": out}
+    return Compile(**(arguments | changes))
+
+
+def test_a_refusal_is_one_line_and_status_3(tmp_path: Path, capsys: Any) -> None:
+    assert command(tmp_path / "bundle", precision="fp8")() == 3
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("unichunk compile: ")
+    assert said.err.count("\n") == 1
+
+
+def test_a_missing_extra_is_one_line_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(compile_command, "find_spec", lambda name: None if name == "onnx" else object())
+    assert command(tmp_path / "bundle")() == 3
+    assert capsys.readouterr().err == "unichunk compile: onnx not installed; pip install 'unichunk[compile]'\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_what_the_cpu_cannot_do_is_said(precision: str, tmp_path: Path, capsys: Any) -> None:
+    assert command(tmp_path / "bundle", precision=precision, steps=1, refinement_rounds=0)() == 0
+    assert "CPU provider has no" in capsys.readouterr().out
+
+
+def test_the_command_and_the_function_take_the_same_options() -> None:
+    assert set(CompileOptions.__dataclass_fields__) - {"directions"} == set(Compile.__dataclass_fields__) - {
+        "checkpoint",
+        "out",
+        "mpg_directions",
+    }
+    assert Compile.instruction_tokens == compilation.INSTRUCTION_TOKENS

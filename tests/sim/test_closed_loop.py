@@ -1,0 +1,205 @@
+"""The closed loop and the evaluation, driven by policies whose behaviour is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.one_line import refused
+from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.sim.block_paths import BLOCKS
+from unichunk.embodiments.sim.camera import CameraRenderer
+from unichunk.embodiments.sim.closed_loop import ClosedLoop
+from unichunk.embodiments.sim.conditions import CONDITIONS, Condition
+from unichunk.embodiments.sim.evaluation import EXPERT, NO_MOTION, Evaluation, Trial, evaluate
+from unichunk.embodiments.sim.expert import Expert
+from unichunk.embodiments.sim.follow_score import FollowScore
+from unichunk.embodiments.sim.instruction import InstructionUnclear, named_block
+from unichunk.embodiments.sim.intervals import mean_and_error, wilson
+from unichunk.embodiments.sim.twin import Twin
+from unichunk.embodiments.spec import load_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+SPEC = load_spec("so101")
+CAMERA = "third_person"
+ROWS = 24
+
+
+@dataclass(frozen=True)
+class Chunk:
+    unified: NDArray[np.float32]
+    actions: Mapping[str, NDArray[np.float32]]
+
+
+class Oracle:
+    """Knows the paths and the time; plans as the expert does from the last locked row. Its unified rows are joints.
+
+    Args:
+        twin: Whose blocks.
+        contrary: Follows the block that was not named.
+    """
+
+    chunk_length = ROWS
+    max_delay = 12
+
+    def __init__(self, twin: Twin, *, contrary: bool = False) -> None:
+        self._twin, self._contrary, self._expert = twin, contrary, Expert(SPEC)
+        self._adapter = JointAdapter(SPEC)
+        self.seen: list[tuple[dict[str, Any], NDArray[np.float32], int]] = []
+        self.answered: list[NDArray[np.float32]] = []
+
+    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
+        rows = np.zeros((len(actions["action.gripper"]), 200), np.float32)
+        rows[:, :6] = self._adapter.joints({key: value.astype(np.float32) for key, value in actions.items()})
+        return rows
+
+    def infer(
+        self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
+    ) -> Chunk:
+        assert previous_chunk is not None
+        self.seen.append((dict(observation), previous_chunk.copy(), delay))
+        block = named_block(observation["language.instruction"])
+        if self._contrary:
+            block = BLOCKS[1 - BLOCKS.index(block)]
+        last = previous_chunk[delay - 1, :6] if delay else self._twin.command
+        plan = self._expert.continuation(last, self._twin.task.goal(block, self._twin.time), ROWS - delay)
+        rows = np.zeros((ROWS, 200), np.float32)
+        rows[:delay] = previous_chunk[:delay]
+        rows[delay:, :6] = plan
+        self.answered.append(rows)
+        actions = self._adapter.actions(rows[:, :6].astype(np.float64))
+        return Chunk(rows, {key: value.astype(np.float32) for key, value in actions.items()})
+
+
+@pytest.fixture(scope="module")
+def twin() -> Twin:
+    return Twin(SPEC, 201)
+
+
+@pytest.fixture(scope="module")
+def renderer(twin: Twin) -> Iterator[CameraRenderer]:
+    renderer = CameraRenderer(twin.model, CAMERA)
+    yield renderer
+    renderer.close()
+
+
+def loop(twin: Twin, renderer: CameraRenderer, policy: Oracle) -> ClosedLoop:
+    return ClosedLoop(twin, (CAMERA, renderer), JointAdapter(SPEC), policy)
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("block", BLOCKS)
+def test_whoever_follows_the_named_block_succeeds_and_whoever_follows_the_other_fails(twin, renderer, block):
+    told = [f"follow the {block} block"] * 160
+    good = loop(twin, renderer, Oracle(twin)).run(told, 4)
+    bad = loop(twin, renderer, Oracle(twin, contrary=True)).run(told, 4)
+    assert good.score.success
+    assert good.score.error < 0.03 < good.score.other_error
+    assert not bad.score.success
+    assert bad.score.other_error < 0.03 < bad.score.error
+    assert bad.score.on_target == 0.0
+    assert 0.0 < good.max_command_step <= SPEC.limits.velocity.min() / SPEC.command_hz
+
+
+@pytest.mark.simulator
+def test_the_policy_is_told_what_is_said_at_its_tick_and_gets_what_was_committed(twin, renderer):
+    policy = Oracle(twin)
+    loop(twin, renderer, policy).run(["follow the red block"] * 30 + ["follow the blue block"] * 30, 6)
+    assert [delay for _, _, delay in policy.seen] == [6] * 10
+    assert ["red" in seen["language.instruction"] for seen, _, _ in policy.seen] == [True] * 5 + [False] * 5
+    for older, (_, committed, _) in zip(policy.answered, policy.seen[1:], strict=False):
+        np.testing.assert_array_equal(committed[: ROWS - 6], older[6:])
+    assert policy.seen[0][0][f"video.{CAMERA}"].shape == (120, 160, 3)
+
+
+@pytest.mark.simulator
+def test_an_instruction_without_a_block_is_refused_before_anything_moves(twin, renderer):
+    policy = Oracle(twin)
+    with refused(InstructionUnclear, "neither"):
+        loop(twin, renderer, policy).run(["follow the red block", "dance"], 4)
+    assert policy.seen == []
+
+
+class Still(Oracle):
+    """Stays where it stands."""
+
+    def infer(
+        self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
+    ) -> Chunk:
+        assert previous_chunk is not None
+        self.seen.append((dict(observation), previous_chunk.copy(), delay))
+        rows = np.repeat(previous_chunk[:1], ROWS, axis=0)
+        actions = self._adapter.actions(rows[:, :6].astype(np.float64))
+        return Chunk(rows, {key: value.astype(np.float32) for key, value in actions.items()})
+
+
+@pytest.mark.simulator
+def test_an_evaluation_runs_every_policy_under_every_condition_with_both_instructions(twin):
+    said: list[str] = []
+    still = Still(twin)
+    evaluation = evaluate(
+        SPEC, [("still", still), ("again", Still(twin))], CAMERA, seeds=(101, 102), duration_s=3.0, report=said.append
+    )
+    runs = {(trial.label, trial.condition, trial.block, trial.seed) for trial in evaluation.trials}
+    assert len(runs) == len(evaluation.trials) == 2 * 2 * (2 * 4 + 2 * 2)
+    assert len(said) == 4 * 2
+    names = [condition.name for condition in CONDITIONS]
+    assert names == ["clean", "lighting", "occlusion", "switch"]
+    # The references are run where what is told differs.
+    assert {(t.condition, t.label) for t in evaluation.trials if t.label in (EXPERT, NO_MOTION)} == {
+        (condition, label) for condition in ("clean", "switch") for label in (EXPERT, NO_MOTION)
+    }
+    # A policy that stands still scores as no motion does, in light and dark.
+    by_run = {(t.label, t.condition, t.block, t.seed): t.score for t in evaluation.trials}
+    for condition in ("clean", "lighting", "occlusion"):
+        assert by_run["still", condition, "red", 101].error == pytest.approx(
+            by_run[NO_MOTION, "clean", "red", 101].error, abs=1e-6
+        )
+    pictures = [seen[f"video.{CAMERA}"].mean() for seen, _, _ in still.seen]
+    assert len(pictures) == 4 * 2 * 2 * 15
+    assert np.std(pictures[60:120]) > 10 * np.std(pictures[:60])
+    table, comparison = evaluation.table(), evaluation.comparison("still")
+    assert len(table.splitlines()) == 2 + 4 * 2 + 2 * 2
+    assert "| clean | no motion | 0/4 (0.00 to 0.49) |" in table
+    assert len(comparison.splitlines()) == 2 + 4
+    assert "| occlusion | again | +0.00 +- 0.00 | +0.000 +- 0.000 | +0.0 +- 0.0 |" in comparison
+    assert evaluation.documents()[0]["score"].keys() == {"error", "other_error", "on_target"}
+
+
+def test_a_switch_names_the_other_block_from_half_way_on():
+    assert Condition("s", switch=True).named("blue", 5) == ["blue", "blue", "blue", "red", "red"]
+    assert Condition("s").named("blue", 3) == ["blue"] * 3
+
+
+def test_differences_are_of_the_same_runs_and_averaged_over_runs_with_the_same_paths():
+    def trial(label: str, block: str, seed: int, error: float) -> Trial:
+        return Trial(label, "clean", block, seed, FollowScore(error, 0.1, 0.0))
+
+    errors = {("red", 1): 0.010, ("blue", 1): 0.050, ("red", 2): 0.020, ("blue", 2): 0.090}
+    more = {("red", 1): 0.001, ("blue", 1): 0.003, ("red", 2): 0.003, ("blue", 2): 0.005}
+    trials = [trial("a", *run, error) for run, error in errors.items()]
+    trials += [trial("b", *run, errors[run] + extra) for run, extra in reversed(more.items())]
+    difference, error = Evaluation(trials).difference("clean", "b", "a", lambda score: 1e3 * score.error)
+    assert difference == pytest.approx(3.0)
+    assert error == pytest.approx(1.0)  # of the means 2 and 4
+    assert "| clean | b | +0.00 +- 0.00 | +0.000 +- 0.000 | +3.0 +- 1.0 |" in Evaluation(trials).comparison("a")
+
+
+def test_wilson_intervals_are_those_of_the_literature():
+    # Newcombe 1998, table I, score method without continuity correction.
+    for successes, trials, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
+        assert wilson(successes, trials) == pytest.approx((low, high), abs=6e-5)
+    assert wilson(29, 29) == pytest.approx((0.8830, 1.0), abs=6e-5)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_single_value_has_no_known_error():
+    assert mean_and_error([1.0]) == (1.0, np.inf)
+    assert mean_and_error([1.0, 3.0]) == (2.0, 1.0)
