@@ -135,9 +135,7 @@ def _measured(sizes: Sizes, rounds: int, options: Options) -> dict[str, Any]:
         random_checkpoint(checkpoint, sizes)
         head, text = _lengths(checkpoint, sizes)
         chosen = CompileOptions("libero_nonorm", DATASET, instruction_tokens=text, refinement_rounds=rounds)
-        compile_checkpoint(
-            checkpoint, bundle, "libero_nonorm", DATASET, instruction_tokens=text, refinement_rounds=rounds
-        )
+        compile_checkpoint(checkpoint, bundle, chosen)
         uncached.mkdir()
         session = _session(write_uncached(checkpoint, uncached, chosen), options.threads)
         policy = Policy.load(bundle, refinement_rounds=rounds, threads=options.threads)

@@ -26,6 +26,16 @@ class Chunk(Protocol):
         """`action.<key>` -> values in physical units, shape (T, width)."""
         ...
 
+    @property
+    def gates(self) -> NDArray[np.float32] | None:
+        """MPG's gates g, by refinement round and denoising step, shape (N, K); None without refinement."""
+        ...
+
+    @property
+    def discrepancies(self) -> NDArray[np.float32] | None:
+        """What closes them: the discrepancies D between rounds, shape (N, K); None without refinement."""
+        ...
+
 
 class ChunkPolicy(Protocol):
     """A policy that predicts chunks and can be told what is already committed."""

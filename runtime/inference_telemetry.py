@@ -6,6 +6,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from unichunk.runtime.histogram import TimeHistogram
+from unichunk.runtime.refinement_telemetry import RefinementTelemetry
 
 if TYPE_CHECKING:
     from unichunk.runtime.producer import ChunkRecord
@@ -16,6 +17,7 @@ class InferenceTelemetry:
 
     def __init__(self) -> None:
         self.latency = TimeHistogram(width_us=10)
+        self.refinement = RefinementTelemetry()
         self.delays: Counter[int] = Counter()
         """Chunks by their delay d."""
         self.late: deque[ChunkRecord] = deque(maxlen=64)

@@ -172,5 +172,6 @@ class InferenceThread(threading.Thread):
             self.telemetry.rejection(str(error))
             return
         self.telemetry.chunk(record)
+        self.telemetry.refinement.add(chunk.gates, chunk.discrepancies)
         if not record.lost:
             self.used_ns = time.monotonic_ns()

@@ -65,6 +65,7 @@ def build_report(
         "last_rejection": chunks.last_rejection,
         "late_chunk_events": [_late_chunk(record) for record in list(chunks.late)],
         "chunk_latency_ms": _scaled(_percentiles(chunks.latency, p50=0.5, p95=0.95, p99=0.99), 1e-3),
+        "refinement": chunks.refinement.report(),
         "commands": control.steps,
         "missed_control_steps": control.missed_steps,
         "unsent_commands": control.unsent,

@@ -75,14 +75,12 @@ class Compile:
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
             raise UnichunkError(f"{', '.join(missing)} not installed; pip install 'unichunk[compile]'")
-        from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: PLC0415  (needs the extra)
+        from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint  # noqa: PLC0415  (the extra)
 
-        return compile_checkpoint(
-            self.checkpoint,
-            self.out,
-            self.data_config,
-            self.dataset,
-            self.stats,
+        options = CompileOptions(
+            data_config=self.data_config,
+            dataset=self.dataset,
+            stats=self.stats,
             steps=self.steps,
             refinement_rounds=self.refinement_rounds,
             precision=self.precision,
@@ -91,6 +89,7 @@ class Compile:
             instruction_tokens=self.instruction_tokens,
             max_delay=self.max_delay,
         )
+        return compile_checkpoint(self.checkpoint, self.out, options)
 
 
 def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:

@@ -23,6 +23,9 @@ def summary(report: dict[str, Any]) -> str:
         f"  guard interventions {report['guard_interventions']}, "
         f"largest command step {report['max_command_step']:.4f} rad",
     ]
+    if report["refinement"] is not None:
+        low, high = report["refinement"]["gate_range"]
+        lines.append(f"  refinement rounds {len(report['refinement']['mean_gates'])}, gates {low:.3f} to {high:.3f}")
     lines += [f"  {name} {value:.4g}" for name, value in report["task"].items() if isinstance(value, float)]
     if report["task_unmeasured"]:
         lines.append(f"  task {report['task_unmeasured']}")

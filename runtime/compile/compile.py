@@ -86,21 +86,7 @@ class CompileOptions:
     max_delay: int | None = None
 
 
-def compile_checkpoint(
-    checkpoint_dir: Path,
-    out: Path,
-    data_config: str | Path,
-    dataset: str,
-    stats: str = "merged",
-    *,
-    steps: int | None = None,
-    refinement_rounds: int | None = None,
-    precision: str = "fp32",
-    directions: Path | None = None,
-    seed: int = 0,
-    instruction_tokens: int = INSTRUCTION_TOKENS,
-    max_delay: int | None = None,
-) -> Manifest:
+def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions) -> Manifest:
     """Compile a Being-H0.5 checkpoint.
 
     Weights go from the checkpoint's shards to the bundle one at a time. A bundle that is in the way is replaced when
@@ -109,16 +95,7 @@ def compile_checkpoint(
     Args:
         checkpoint_dir: Folder of the checkpoint.
         out: Where the bundle shall be.
-        data_config: Name or file of the data configuration.
-        dataset: Whose metadata to use.
-        stats: Which statistics of it.
-        steps: K; without it, the checkpoint's.
-        refinement_rounds: N of the second chunk graph, 0 for none; without it, the checkpoint's.
-        precision: fp32, fp16 or bf16.
-        directions: `.npy` file of unit vectors (M, h); without it they are drawn from the seed.
-        seed: Of the directions.
-        instruction_tokens: Longest instruction, in tokens.
-        max_delay: Longest locked prefix, in rows; without it, that of the training, or half a chunk.
+        options: What to make of it.
 
     Returns:
         The bundle's manifest.
@@ -127,21 +104,7 @@ def compile_checkpoint(
         CheckpointError: The checkpoint, or what was asked of it, is wrong; one line.
         BundleError: Something else is in the way, or the bundle cannot be written.
     """
-    plan = plan_compilation(
-        checkpoint_dir,
-        CompileOptions(
-            data_config=data_config,
-            dataset=dataset,
-            stats=stats,
-            steps=steps,
-            refinement_rounds=refinement_rounds,
-            precision=precision,
-            directions=directions,
-            seed=seed,
-            instruction_tokens=instruction_tokens,
-            max_delay=max_delay,
-        ),
-    )
+    plan = plan_compilation(checkpoint_dir, options)
     with staged_bundle(out) as staged:
         graphs = _write_graphs(plan, staged.folder)
         shutil.copyfile(plan.checkpoint.tokenizer_file, staged.folder / TOKENIZER_NAME)

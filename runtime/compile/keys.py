@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from unichunk.runtime.compile.data_config import DataConfig, DataKey
     from unichunk.runtime.compile.metadata import DatasetMetadata, KeyModality, KeyStatistics
-    from unichunk.runtime.policy.manifest import Normalization
+    from unichunk.runtime.policy.manifest import Normalization, RotationInput
 
-ROTATION_TYPES: Final[dict[str, tuple[str, ...]]] = {
+ROTATION_TYPES: Final[dict[str, tuple[RotationInput, ...]]] = {
     "axis_angle": ("axis_angle",),
     "quaternion": ("quaternion_wxyz", "quaternion_xyzw"),
     "rotation_6d": ("rotation_6d",),
@@ -24,7 +24,7 @@ ROTATION_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "euler_angles": ("euler_xyz",),
     "euler_angles_rpy": ("euler_xyz",),
 }
-"""The metadata's words -> forms that a data configuration may give for them."""
+"""The metadata's words -> forms that they may mean, the usual one first."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +62,35 @@ def _section(
         if name not in modalities:
             known = ", ".join(modalities) or "none"
             raise CheckpointError(f"{what} is not in the dataset's metadata; it has {known}")
-        _check_values(what, key, modalities[name])
+        rotation = _rotation(key.rotation or "axis_angle", modalities[name])
+        _check_values(what, key, rotation, modalities[name])
         built[name] = Key(
-            slots=key.slots,
-            normalization=_normalization(what, key, statistics.get(name)),
-            rotation=key.rotation or "axis_angle",
+            slots=key.slots, normalization=_normalization(what, key, statistics.get(name)), rotation=rotation
         )
     return built
 
 
-def _check_values(what: str, key: DataKey, modality: KeyModality) -> None:
-    """The dataset's values must be what the configuration takes them for."""
-    expected = key.width if key.rotation is None else rotation_width(key.rotation)
+def _rotation(form: RotationInput, modality: KeyModality) -> RotationInput:
+    """What to convert from. The dataset knows better than the configuration, but not whether to convert at all."""
+    forms = ROTATION_TYPES.get(modality.rotation_type or "", (form,))
+    return form if form in forms or form == "axis_angle" else forms[0]
+
+
+def _check_values(what: str, key: DataKey, rotation: RotationInput, modality: KeyModality) -> None:
+    """The dataset's values must be as many as the key takes."""
+    expected = key.width if key.rotation is None else rotation_width(rotation)
     if modality.values != expected:
-        of_form = f" of form {key.rotation}" if key.rotation else ""
+        of_form = f" of form {rotation}" if key.rotation else ""
         first, last = key.slots
         raise CheckpointError(
             f"{what}: the dataset has {modality.values} values, its slots {first}-{last} take {expected}{of_form}"
         )
     if key.rotation is None or modality.rotation_type is None:
         return
-    if key.rotation not in ROTATION_TYPES.get(modality.rotation_type, ()):
+    if rotation not in ROTATION_TYPES.get(modality.rotation_type, ()):
         raise CheckpointError(
-            f"{what} has rotation {key.rotation!r}, but the dataset's rotation_type is {modality.rotation_type!r}"
+            f"{what} has rotation {rotation!r}, but the dataset's rotation_type is {modality.rotation_type!r}; "
+            f"expected {', '.join(ROTATION_TYPES)}"
         )
 
 

@@ -12,7 +12,7 @@ import onnxruntime
 from tests.compile.reference_model import Sequence
 from unichunk.runtime.compile.checkpoint import Checkpoint
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.compile.sample_metadata import DATASET, LIBERO_METADATA
 from unichunk.runtime.policy.bundle import read_manifest
@@ -99,7 +99,7 @@ class RandomModel:
         return cls(folder / "checkpoint", folder / "data.json", views, checkpoint, prompt)
 
     def compiled(self, out: Path, **options: Any) -> Bundle:
-        compile_checkpoint(self.directory, out, self.data_config, DATASET, "merged", **options)
+        compile_checkpoint(self.directory, out, CompileOptions(self.data_config, DATASET, **options))
         return Bundle(out)
 
     def inputs(self, rounds: int, seed: int = 0) -> dict[str, Any]:

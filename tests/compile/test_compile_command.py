@@ -89,7 +89,7 @@ def test_a_bundle_and_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 def test_what_is_refused_before_anything_is_written(changes: dict[str, Any], words: list[str], tmp_path: Path) -> None:
     asked = dict(zip(("data_config", "dataset", "stats"), DATA, strict=True)) | changes
     with refused(CheckpointError, *words):
-        compile_checkpoint(GOLDEN, tmp_path / "sub" / "bundle", **asked)
+        compile_checkpoint(GOLDEN, tmp_path / "sub" / "bundle", CompileOptions(**asked))
     assert not list(tmp_path.iterdir())
 
 
@@ -172,12 +172,12 @@ def test_nothing_half_written_is_left(
     failing: Callable[[BaseException], None], error: BaseException, expected: type[BaseException], tmp_path: Path
 ) -> None:
     out = tmp_path / "bundle"
-    compile_checkpoint(GOLDEN, out, *DATA, steps=1, refinement_rounds=0)
+    compile_checkpoint(GOLDEN, out, CompileOptions(*DATA, steps=1, refinement_rounds=0))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     failing(error)
     for target in (out, tmp_path / "new" / "bundle"):
         with pytest.raises(expected):
-            compile_checkpoint(GOLDEN, target, *DATA)
+            compile_checkpoint(GOLDEN, target, CompileOptions(*DATA))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
@@ -185,7 +185,7 @@ def test_nothing_half_written_is_left(
 def test_what_is_in_the_way_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with refused(BundleError, str(tmp_path), "not a bundle"):
-        compile_checkpoint(GOLDEN, tmp_path, *DATA)
+        compile_checkpoint(GOLDEN, tmp_path, CompileOptions(*DATA))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -11,7 +11,7 @@ from tests.compile.golden_files import CASES, GOLDEN, golden_case
 from tests.compile.graph_runs import Bundle
 from tests.compile.reference_model import ReferenceModel, Sequence
 from unichunk.runtime.compile.checkpoint import Checkpoint
-from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("golden")
     np.save(folder / "directions.npy", directions())
     out = folder / "bundle"
-    compile_checkpoint(
-        GOLDEN, out, "libero_nonorm", "uni_posttrain", "merged", directions=folder / "directions.npy", max_delay=15
+    options = CompileOptions(
+        "libero_nonorm", "uni_posttrain", "merged", directions=folder / "directions.npy", max_delay=15
     )
+    compile_checkpoint(GOLDEN, out, options)
     return Bundle(out)
 
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, shape_inference
 
 from tests.compile.golden_files import GOLDEN
 from tests.compile.graph_runs import RandomModel
-from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.compile.weight_file import LINE, PAGE, WEIGHT_FILE
 from unichunk.runtime.policy.bundle import read_manifest
@@ -33,7 +33,7 @@ OPERATORS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("structure") / "bundle"
-    compile_checkpoint(GOLDEN, out, "libero_nonorm", "uni_posttrain")
+    compile_checkpoint(GOLDEN, out, CompileOptions("libero_nonorm", "uni_posttrain"))
     return out
 
 
@@ -136,7 +136,7 @@ class _peak:  # noqa: N801  (used like a function)
 
 
 def test_equal_compilations_are_equal_files(folder: Path, tmp_path: Path) -> None:
-    compile_checkpoint(GOLDEN, tmp_path / "again", "libero_nonorm", "uni_posttrain")
+    compile_checkpoint(GOLDEN, tmp_path / "again", CompileOptions("libero_nonorm", "uni_posttrain"))
     assert read_manifest(tmp_path / "again").files == read_manifest(folder).files
 
 
@@ -145,7 +145,9 @@ def files_of(folder: Path) -> Iterator[str]:
 
 
 def test_without_rounds_there_is_one_chunk_graph(tmp_path: Path) -> None:
-    compile_checkpoint(GOLDEN, tmp_path / "bundle", "libero_nonorm", "uni_posttrain", refinement_rounds=0)
+    compile_checkpoint(
+        GOLDEN, tmp_path / "bundle", CompileOptions("libero_nonorm", "uni_posttrain", refinement_rounds=0)
+    )
     expected = ["bundle.json", "chunk.onnx", "prefix.onnx", "tokenizer.json", "weights.bin"]
     assert list(files_of(tmp_path / "bundle")) == expected
     assert not [name for name in references(tmp_path / "bundle", "chunk.onnx") if "mpg" in name or "vlm" in name]

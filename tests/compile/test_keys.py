@@ -170,5 +170,21 @@ def test_rotations_of_another_form_are_refused() -> None:
     meta = put(document(), "modalities.state.turn", {"shape": [3], "rotation_type": "euler_angles"})
     with refused(CheckpointError, "'turn'", "'axis_angle'", "'euler_angles'"):
         build_keys(configuration("none", "axis_angle"), metadata(meta))
+    with refused(CheckpointError, "'turn'", "4 values", "take 3 of form axis_angle"):
+        meta = put(document(), "modalities.state.turn", {"shape": [4], "rotation_type": "quaternion"})
+        build_keys(configuration("none", "axis_angle"), metadata(meta))
     with refused(CheckpointError, "'turn'", "3 values", "4 of form quaternion_wxyz"):
+        meta = put(document(), "modalities.state.turn", {"shape": [3], "rotation_type": None})
         build_keys(configuration("none", "quaternion_wxyz"), metadata(meta))
+    with refused(CheckpointError, "'turn'", "'quaternion_wxyz'", "'spinor'", "expected axis_angle, quaternion"):
+        meta = put(document(), "modalities.state.turn", {"shape": [4], "rotation_type": "spinor"})
+        build_keys(configuration("none", "quaternion_wxyz"), metadata(meta))
+
+
+@pytest.mark.parametrize(("word", "values", "form"), [("euler_angles_rpy", 3, "euler_xyz"), ("axis_angle", 3, None)])
+def test_a_rotation_that_is_converted_is_converted_from_the_form_that_the_dataset_names(
+    word: str, values: int, form: str | None
+) -> None:
+    meta = put(document(), "modalities.state.turn", {"shape": [values], "rotation_type": word})
+    key = build_keys(configuration("none", "quaternion_wxyz"), metadata(meta)).state["turn"]
+    assert key.rotation == (form or "axis_angle")

@@ -39,6 +39,10 @@ def test_late_chunks_the_driver_and_its_end(robot: FakeRobot, tiny: Path) -> Non
     supervisor = Supervisor(robot, settings, policy, adapter, RunOptions("go"))
     for chunk, first in enumerate([2, 4, 2, 8]):
         supervisor.inference.telemetry.chunk(record(chunk, first))
+    gates = np.array([[0.5, 1.0], [0.25, 0.75]], np.float32)
+    supervisor.inference.telemetry.refinement.add(gates, 2 * gates)
+    supervisor.inference.telemetry.refinement.add(np.zeros_like(gates), gates)
+    supervisor.inference.telemetry.refinement.add(None, None)
     supervisor.driver_status = {"counters": {"accepted": 7}}
     report = build_report(supervisor, settings, {}, driver_said="it ended")
     assert report["late_chunk_events"] == [
@@ -66,6 +70,12 @@ def test_late_chunks_the_driver_and_its_end(robot: FakeRobot, tiny: Path) -> Non
         },
     ]
     assert report["lost_chunks"] == 1
+    assert report["refinement"] == {
+        "chunks": 2,
+        "mean_gates": [[0.25, 0.5], [0.125, 0.375]],
+        "mean_discrepancies": [[0.75, 1.5], [0.375, 1.125]],
+        "gate_range": [0.0, 1.0],
+    }
     assert report["driver"] == {"counters": {"accepted": 7}}
     assert report["driver_said"] == "it ended"
 

@@ -15,7 +15,7 @@ from unichunk.embodiments.adapter import JointAdapter
 from unichunk.embodiments.sim.demonstrations import Recorder
 from unichunk.embodiments.sim.policy_values import PolicyValues
 from unichunk.embodiments.spec import load_spec
-from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
 from unichunk.runtime.policy import Policy
 from unichunk.server.train_so101_follow import CAMERA, DATASET, MAX_DELAY, SIZES, Recipe, build
 
@@ -31,7 +31,7 @@ def test_demonstrations_become_a_checkpoint_that_compiles_into_a_bundle_for_the_
     build(recipe, SPEC, demonstrations)
     with pytest.raises(SystemExit, match="exists already"):
         build(recipe, SPEC, demonstrations)
-    manifest = compile_checkpoint(recipe.out, tmp_path / "bundle", "so101_follow", DATASET, "merged")
+    manifest = compile_checkpoint(recipe.out, tmp_path / "bundle", CompileOptions("so101_follow", DATASET))
     JointAdapter(SPEC).check_policy(manifest, "here")
     assert manifest.max_delay == MAX_DELAY
     policy = Policy.load(tmp_path / "bundle", refinement_rounds=2)
