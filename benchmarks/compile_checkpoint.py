@@ -3,11 +3,13 @@
     python -m unichunk.benchmarks.compile_checkpoint [--json FILE] [--quick] [--precision fp32 fp16 bf16]
 
 Writes a random checkpoint with the sizes of the 2B model (5 GB, kept while the benchmark runs only), compiles it in a
-process of its own, once for each precision. Needs the extra `compile` and about 20 GB of disk.
+process of its own, once for each precision, and has the CPU think once about an observation where it can (fp32).
+Needs the extra `compile`, about 20 GB of disk and, for the thinking, about 16 GB of memory.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -19,11 +21,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
+import numpy as np
 import tyro
 
 from unichunk.benchmarks.machine import describe_machine
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
 from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes
+from unichunk.runtime.policy import Policy
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
@@ -54,12 +58,16 @@ def main() -> None:
         random_checkpoint(checkpoint, Sizes() if options.quick else BEING_H_2B)
         rows = [_compiled(checkpoint, folder / precision, precision) for precision in options.precision]
         print(f"checkpoint: {_gigabytes(checkpoint):.2f} GB, made in {time.monotonic() - begin:.0f} s with the rest")
-    print("| precision | time [s] | largest resident, without file pages [GB] | weights [GB] | graphs [MB] |")
-    print("|---|---|---|---|---|")
+    print(
+        "| precision | time [s] | largest resident, without file pages [GB] | weights [GB] | graphs [MB] | "
+        "load, first and second `infer` [s] |"
+    )
+    print("|---|---|---|---|---|---|")
     for row in rows:
         print(
             f"| {row['precision']} | {row['seconds']:.0f} | {row['largest_resident_gb']:.2f}, "
-            f"{row['largest_anonymous_gb']:.2f} | {row['weights_gb']:.2f} | {row['graphs_mb']:.2f} |"
+            f"{row['largest_anonymous_gb']:.2f} | {row['weights_gb']:.2f} | {row['graphs_mb']:.2f} | "
+            f"{', '.join(f'{value:.1f}' for value in row['infer_s']) or '-'} |"
         )
     if options.json is not None:
         result = {"machine": describe_machine(), "quick": options.quick, "rows": rows}
@@ -92,9 +100,31 @@ def _compiled(checkpoint: Path, out: Path, precision: Precision) -> dict[str, An
         "largest_anonymous_gb": anonymous,
         "weights_gb": _gigabytes(out) - sum(path.stat().st_size for path in graphs) / 1e9,
         "graphs_mb": sum(path.stat().st_size for path in graphs) / 1e6,
+        "infer_s": _thought(out) if precision == "fp32" else [],
     }
     shutil.rmtree(out)
     return row
+
+
+def _thought(bundle: Path) -> list[float]:
+    """Seconds that loading and two inferences take, in a process of their own; nothing where it did not survive."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_think, args=(bundle, sender))
+    process.start()
+    sender.close()
+    process.join()
+    return receiver.recv() if process.exitcode == 0 else []
+
+
+def _think(bundle: Path, sender: Any) -> None:
+    moments = [time.monotonic()]
+    policy = Policy.load(bundle, threads=2)
+    moments.append(time.monotonic())
+    for _ in range(2):
+        assert np.isfinite(policy.infer(policy.example_observation()).unified).all()
+        moments.append(time.monotonic())
+    sender.send(np.diff(moments).tolist())
 
 
 def _anonymous_gb(pid: int) -> float:

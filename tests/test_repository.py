@@ -17,7 +17,7 @@ from tests.pyproject import ROOT, pyproject
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LARGEST = 4 * 2**20
+LARGEST = 8 * 2**20
 
 NOT_OURS = {"build", "dist", "runs", "data", "__pycache__"}
 

@@ -60,10 +60,12 @@ class InstructionTokenizer:
         Raises:
             ObservationError: Where it is no text, or too long.
         """
-        if self._last is not None and self._last[0] == instruction:
-            return self._last[1]
+        if isinstance(instruction, np.ndarray) and instruction.shape == ():  # as recordings hold it
+            instruction = instruction.item()
         if not isinstance(instruction, str):
             raise ObservationError(f"language.instruction: expected a text, got {type(instruction).__name__}")
+        if self._last is not None and self._last[0] == instruction:
+            return self._last[1]
         try:
             instruction.encode()
         except UnicodeEncodeError as error:

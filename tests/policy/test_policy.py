@@ -354,6 +354,8 @@ def test_wrong_state(policy: Policy, observation: dict[str, Any], state: Any, wo
         (b"follow", ("expected a text, got bytes",)),
         (None, ("expected a text, got NoneType",)),
         (["follow"], ("expected a text, got list",)),
+        (np.array(["follow"]), ("expected a text, got ndarray",)),
+        (np.array(3), ("expected a text, got int",)),
         ("follow \ud800", ("expected a text that UTF-8 can hold",)),
     ],
 )

@@ -133,3 +133,9 @@ def test_a_file_that_is_no_tokenizer(tmp_path: Path, content: bytes) -> None:
     settings = LanguageInput(tokenizer="tokenizer.json", prompt="{task_description}", suffix=(), max_tokens=5)
     with refused(BundleError, str(tmp_path / "tokenizer.json"), "not a tokenizer", "build the bundle again"):
         InstructionTokenizer(tmp_path / "tokenizer.json", settings)
+
+
+def test_a_text_of_numpy_is_a_text(tokenizer: InstructionTokenizer) -> None:
+    expected = tokenizer("follow it")
+    np.testing.assert_array_equal(tokenizer(np.array("follow it")), expected)
+    np.testing.assert_array_equal(tokenizer(np.str_("follow it")), expected)
