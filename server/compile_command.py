@@ -13,9 +13,12 @@ import tyro  # noqa: TC002  (read at run time)
 
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
+from unichunk.server.raised_signals import StoppedBySignal, raised_signals
 from unichunk.server.say import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from unichunk.runtime.policy.manifest import Manifest
 
 NEEDED: Final = ("onnx", "safetensors", "ml_dtypes")
@@ -30,7 +33,8 @@ NOTES: Final = {
 class Compile:
     """Compile a Being-H0.5 checkpoint to a policy bundle.
 
-    Exit status: 0 written, 3 refused, with one line on the standard error that says why; nothing half-written is left.
+    Exit status: 0 written; 2 a wrong command line; 3 refused, with one line on the standard error that says why; 130,
+    143 or 129 stopped by SIGINT, SIGTERM or SIGHUP. Nothing half-written is left.
 
     Try: unichunk compile CHECKPOINT --data-config libero_nonorm --dataset uni_posttrain --stats merged --out BUNDLE
     """
@@ -55,18 +59,29 @@ class Compile:
     """Unit vectors along which MPG compares features, .npy of shape (projections, language width)."""
     seed: int = 0
     """Without --mpg-directions: seed they are drawn from."""
-    instruction_tokens: int = 64
+    instruction_tokens: int = 96
     """Longest instruction, in tokens."""
     max_delay: int | None = None
-    """Longest locked prefix, in rows. Without it, the one of the training, or half a chunk."""
+    """Longest locked prefix, in rows. Without it, the longest of the training (simulated_delay - 1), or half a chunk
+    where the training locked none."""
+    action_hz: int | None = None
+    """Rows of a chunk a second, [Hz]. Without it, the rate of the dataset's videos."""
 
     def __call__(self) -> int:
         """Compile; return the exit status."""
         begin = time.monotonic()
         try:
-            manifest = self._compiled()
+            with raised_signals():
+                manifest = self._compiled()
+        except StoppedBySignal as stop:
+            say(f"unichunk compile: stopped by {stop.signal.name}; nothing is left behind\n", sys.stderr)
+            return stop.exit_status
         except UnichunkError as error:
             say(f"unichunk compile: {error}\n", sys.stderr)
+            return EXIT_STATUS[ExitReason.REFUSED]
+        except MemoryError as error:
+            what = f" ({error})" if str(error) else ""
+            say(f"unichunk compile: not enough memory to compile {self.checkpoint}{what}\n", sys.stderr)
             return EXIT_STATUS[ExitReason.REFUSED]
         say(compile_summary(self.out, manifest, time.monotonic() - begin), sys.stdout)
         return 0
@@ -88,6 +103,7 @@ class Compile:
             seed=self.seed,
             instruction_tokens=self.instruction_tokens,
             max_delay=self.max_delay,
+            action_hz=self.action_hz,
         )
         return compile_checkpoint(self.checkpoint, self.out, options)
 
@@ -105,6 +121,19 @@ def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:
         f"views {', '.join(manifest.cameras)}, text of {tokens} tokens with its prompt",
         "  files " + ", ".join(f"{name} {size / 1e6:.4g} MB" for name, size in sorted(sizes.items())),
     ]
+    return "\n".join([*lines, *(f"  note: {note}" for note in _notes(manifest))]) + "\n"
+
+
+def _notes(manifest: Manifest) -> Iterator[str]:
+    """What one may not have expected."""
+    from unichunk.runtime.compile.compile import NOT_TRAINED  # noqa: PLC0415  (the extra)
+
     if manifest.precision in NOTES:
-        lines.append(f"  note: {NOTES[manifest.precision]}")
-    return "\n".join(lines) + "\n"
+        yield NOTES[manifest.precision]
+    if manifest.provenance.get("locked_prefixes") == NOT_TRAINED:
+        yield (
+            f"{NOT_TRAINED} (use_training_time_rtc, simulated_delay): up to {manifest.max_delay} of "
+            f"{manifest.chunk_length} rows may be locked, and how good the rest is then is not known"
+        )
+    if "mpg_directions" in manifest.provenance:
+        yield f"directions {manifest.provenance['mpg_directions']}"

@@ -22,15 +22,19 @@ if TYPE_CHECKING:
     from unichunk.runtime.compile.metadata import DatasetMetadata
 
 TOKENIZER_FILE: Final = "tokenizer.json"
+EMBEDDING: Final = "language_model.model.embed_tokens.weight"
+HEAD: Final = "language_model.lm_head.weight"
+"""Stands for the embedding where they are tied and a file holds one of them only."""
 TYPES: Final = ("BF16", "F16", "F32")
 """Types of weights that are read, in safetensors' words."""
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """Where a weight lies and what it is."""
+    """Where a weight lies, under which name, and what it is."""
 
     file: Path
+    name: str
     shape: tuple[int, ...]
     type: str
 
@@ -57,6 +61,13 @@ class Checkpoint:
         Raises:
             CheckpointError: In one line, what is wrong.
         """
+        try:
+            return cls._open(directory)
+        except OSError as error:
+            raise CheckpointError(f"{directory} cannot be read: {error.strerror or error}") from error
+
+    @classmethod
+    def _open(cls, directory: Path) -> Checkpoint:
         if not directory.is_dir():
             what = "is a file" if directory.exists() else "does not exist"
             raise CheckpointError(f"{directory} {what}; expected the folder of a Being-H0.5 checkpoint")
@@ -68,6 +79,8 @@ class Checkpoint:
                 f"Qwen2TokenizerFast.from_pretrained(folder).save_pretrained(folder)"
             )
         stored = _contents(find_shards(directory))
+        if config.tied_embeddings and EMBEDDING not in stored and HEAD in stored:
+            stored[EMBEDDING] = stored[HEAD]
         _check(directory, stored, expected_tensors(config))
         return cls(directory, config, tokenizer, stored)
 
@@ -82,13 +95,13 @@ class Checkpoint:
         except KeyError:
             raise CheckpointError(f"{self.directory}: no tensor {name}") from None
         with open_shard(stored.file) as shard:
-            array: NDArray[Any] = shard.get_tensor(name)
+            array: NDArray[Any] = shard.get_tensor(stored.name)
         return array
 
     @property
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every stored weight, those that no graph reads included."""
-        return {name: stored.shape for name, stored in self._stored.items()}
+        return {stored.name: stored.shape for stored in self._stored.values()}
 
     def metadata(self, dataset: str, variant: str = "merged") -> DatasetMetadata:
         """Statistics and modalities of a dataset; see `read_metadata`."""
@@ -102,9 +115,9 @@ def _contents(shards: list[Path]) -> dict[str, _Stored]:
         with open_shard(file) as shard:
             for name in shard.keys():  # noqa: SIM118  (a reader, not a dictionary)
                 if name in stored:
-                    raise CheckpointError(f"{file}: tensor {name} is in {stored[name].file.name} as well")
+                    raise CheckpointError(f"{file}: tensor {name} is in {stored[name].file.name} as well; keep one")
                 view = shard.get_slice(name)
-                stored[name] = _Stored(file, tuple(view.get_shape()), view.get_dtype())
+                stored[name] = _Stored(file, name, tuple(view.get_shape()), view.get_dtype())
     return stored
 
 

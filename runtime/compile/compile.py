@@ -17,7 +17,7 @@ from unichunk.runtime.compile.directions import drawn_directions, read_direction
 from unichunk.runtime.compile.graph import Graph
 from unichunk.runtime.compile.head import head_keys_values
 from unichunk.runtime.compile.keys import build_keys
-from unichunk.runtime.compile.metadata import frame_rate
+from unichunk.runtime.compile.metadata import check_views, frame_rate
 from unichunk.runtime.compile.precision import PRECISIONS
 from unichunk.runtime.compile.prefix import build_prefix
 from unichunk.runtime.compile.prompt import Prompt
@@ -53,7 +53,13 @@ if TYPE_CHECKING:
 IMAGE_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGE_STD: Final = (0.229, 0.224, 0.225)
 TOKENIZER_NAME: Final = "tokenizer.json"
-INSTRUCTION_TOKENS: Final = 64
+INSTRUCTION_TOKENS: Final = 96
+MOST_INSTRUCTION_TOKENS: Final = 4096
+MOST_STEPS: Final = 1000
+MOST_ROUNDS: Final = 16
+MOST_PASSES: Final = 2000
+"""Euler steps of all rounds: each is in the graph."""
+NOT_TRAINED: Final = "not trained with locked prefixes"
 PACKAGES: Final = ("onnx", "numpy", "tokenizers", "safetensors")
 
 
@@ -72,6 +78,7 @@ class CompileOptions:
         seed: Of the directions.
         instruction_tokens: Longest instruction, in tokens.
         max_delay: Longest locked prefix, in rows.
+        action_hz: Rows a second; without it, the rate of the dataset's videos.
     """
 
     data_config: str | Path
@@ -84,6 +91,7 @@ class CompileOptions:
     seed: int = 0
     instruction_tokens: int = INSTRUCTION_TOKENS
     max_delay: int | None = None
+    action_hz: int | None = None
 
 
 def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions) -> Manifest:
@@ -124,6 +132,7 @@ class CompilePlan:
         sequence: The tokens.
         precision: Of weights and products.
         steps, rounds, max_delay: K, N, rows.
+        action_hz: Rows a second.
         directions: (M, h) where N > 0.
     """
 
@@ -137,6 +146,7 @@ class CompilePlan:
     steps: int
     rounds: int
     max_delay: int
+    action_hz: int
     directions: NDArray[np.float32] | None
 
     def manifest(self, graphs: Graphs) -> Manifest:
@@ -150,7 +160,7 @@ class CompilePlan:
             chunk_length=self.sequence.rows,
             unified_width=UNIFIED_WIDTH,
             denoising_steps=self.steps,
-            action_hz=frame_rate(self.metadata, self.data.views),
+            action_hz=self.action_hz,
             max_delay=self.max_delay,
             embodiments=(self.metadata.embodiment_tag,),
             cameras=self.data.views,
@@ -169,8 +179,9 @@ class CompilePlan:
         )
 
     def _provenance(self, name: str) -> dict[str, str]:
-        options, mpg = self.options, self.checkpoint.config.mpg
-        parameters = sum(math.prod(shape) for shape in expected_tensors(self.checkpoint.config).values())
+        options, config = self.options, self.checkpoint.config
+        parameters = sum(math.prod(shape) for shape in expected_tensors(config).values())
+        trained = NOT_TRAINED if config.trained_delay is None else f"trained with 0 to {config.trained_delay} rows"
         entries = {
             "checkpoint": name,
             "parameters": str(parameters),
@@ -180,7 +191,11 @@ class CompilePlan:
             "denoising_steps": str(self.steps),
             "refinement_rounds": str(self.rounds),
             "precision": self.precision.name,
+            "locked_prefixes": trained,
         }
+        mpg = config.mpg
+        if options.directions is not None and not self.rounds:
+            entries["mpg_directions"] = f"{options.directions.name} not used: no refinement rounds"
         if self.rounds and mpg is not None:
             origin = f"drawn from seed {options.seed}" if options.directions is None else options.directions.name
             entries["mpg"] = f"lambda {mpg.strength:g}, tau {mpg.temperature:g}, {mpg.projections} directions: {origin}"
@@ -204,11 +219,16 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
     data = read_data_config(options.data_config)
     metadata = checkpoint.metadata(options.dataset, options.stats)
     build_keys(data, metadata)
-    frame_rate(metadata, data.views)
-    steps = config.denoising_steps if options.steps is None else options.steps
-    if not 1 <= steps <= config.time_buckets:
-        raise CheckpointError(f"denoising steps: expected 1 to {config.time_buckets}, got {steps}")
-    rounds = _rounds(config, options)
+    check_views(metadata, data.views)
+    action_hz = frame_rate(metadata, data.views) if options.action_hz is None else options.action_hz
+    if action_hz < 1:
+        raise CheckpointError(f"rate of the actions: expected 1 Hz or more, got {action_hz}")
+    steps, rounds = _steps(config, options), _rounds(config, options)
+    if steps * (1 + rounds) > MOST_PASSES:
+        raise CheckpointError(
+            f"{steps} denoising steps in 1 + {rounds} rounds: expected at most {MOST_PASSES} in all, since each is in "
+            f"the graph"
+        )
     prompt = Prompt.read(config, checkpoint.tokenizer_file)
     return CompilePlan(
         options=options,
@@ -221,14 +241,17 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
         steps=steps,
         rounds=rounds,
         max_delay=_max_delay(config, options.max_delay),
+        action_hz=action_hz,
         directions=_directions(config, options) if rounds else None,
     )
 
 
 def token_sequence(config: BeingHConfig, prompt: Prompt, views: int, instruction_tokens: int) -> TokenSequence:
     """The sequence of a checkpoint's tokens, with room for an instruction."""
-    if instruction_tokens < 1:
-        raise CheckpointError(f"tokens of an instruction: expected 1 or more, got {instruction_tokens}")
+    if not 1 <= instruction_tokens <= MOST_INSTRUCTION_TOKENS:
+        raise CheckpointError(
+            f"tokens of an instruction: expected 1 to {MOST_INSTRUCTION_TOKENS}, got {instruction_tokens}"
+        )
     return TokenSequence(
         head=prompt.head,
         views=views,
@@ -240,23 +263,32 @@ def token_sequence(config: BeingHConfig, prompt: Prompt, views: int, instruction
     )
 
 
+def _steps(config: BeingHConfig, options: CompileOptions) -> int:
+    steps = config.denoising_steps if options.steps is None else options.steps
+    most = min(config.time_buckets, MOST_STEPS)
+    if not 1 <= steps <= most:
+        raise CheckpointError(f"denoising steps: expected 1 to {most}, got {steps}")
+    return steps
+
+
 def _rounds(config: BeingHConfig, options: CompileOptions) -> int:
     rounds = options.refinement_rounds
     if rounds is None:
         rounds = config.mpg.rounds if config.mpg is not None else 0
-    if rounds < 0:
-        raise CheckpointError(f"refinement rounds: expected 0 or more, got {rounds}")
+    if not 0 <= rounds <= MOST_ROUNDS:
+        raise CheckpointError(f"refinement rounds: expected 0 to {MOST_ROUNDS}, got {rounds}")
     if config.mpg is None and rounds:
-        raise CheckpointError(f"refinement rounds: expected 0, since the checkpoint has no MPG (use_mpg), got {rounds}")
-    if options.directions is not None and not rounds:
-        raise CheckpointError(f"directions {options.directions}: given, but there are no refinement rounds to use them")
+        raise CheckpointError(
+            f"refinement rounds: expected 0, since the checkpoint does not use MPG (use_mpg and mpg_lambda > 0), got "
+            f"{rounds}"
+        )
     return rounds
 
 
 def _max_delay(config: BeingHConfig, asked: int | None) -> int:
     delay = asked
     if delay is None:
-        delay = config.rows // 2 if config.simulated_delay is None else min(config.simulated_delay, config.rows - 1)
+        delay = config.rows // 2 if config.trained_delay is None else config.trained_delay
     if not 0 <= delay < config.rows:
         raise CheckpointError(f"longest delay: expected 0 to {config.rows - 1} (less than the chunk), got {delay}")
     return delay

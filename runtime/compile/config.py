@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from unichunk.runtime.compile.config_document import CONFIG_FILE, ConfigDocument, parse_config
+from unichunk.runtime.compile.templates import SYSTEM_MESSAGES
 from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -117,10 +118,11 @@ class BeingHConfig:
         rows: T, action rows of a chunk.
         denoising_steps: K, Euler steps.
         time_buckets: Discrete flow times; bucket = floor(time_buckets * t).
-        mpg: Gating, where the checkpoint was trained with it.
-        template: Conversation template; gives the system message.
+        mpg: Gating, where the checkpoint gates at inference: with `use_mpg` and a positive `mpg_lambda`.
+        system_message: The checkpoint's own, or that of its conversation template.
         prompt_template: Form of the instruction, `long` or `short`.
-        simulated_delay: Longest locked prefix seen in training, in rows, where the checkpoint says so.
+        simulated_delay: Training locked prefixes of fewer rows than this, from 0 on; None where it locked none.
+        tied_embeddings: Whether the head of the language model may stand for its token embedding.
     """
 
     vision: VisionConfig
@@ -131,14 +133,20 @@ class BeingHConfig:
     denoising_steps: int
     time_buckets: int
     mpg: MpgConfig | None
-    template: str
+    system_message: str
     prompt_template: str
     simulated_delay: int | None
+    tied_embeddings: bool
 
     @property
     def grid(self) -> int:
         """Side of an image in patches."""
         return self.image_size // self.vision.patch
+
+    @property
+    def trained_delay(self) -> int | None:
+        """Longest locked prefix seen in training, in rows, less than the chunk; None where there were none."""
+        return None if self.simulated_delay is None else min(self.simulated_delay, self.rows) - 1
 
     @property
     def image_tokens(self) -> int:
@@ -179,7 +187,7 @@ def config_of(document: ConfigDocument) -> BeingHConfig:
             kv_heads=language.num_key_value_heads,
             head_dim=language.head_dim,
             norm_eps=language.rms_norm_eps,
-            rope_theta=language.theta,
+            rope_theta=float(language.theta),
             vocabulary=language.vocab_size,
         ),
         expert=ExpertConfig(width=expert.hidden_size, mlp=expert.intermediate_size, norm_eps=expert.rms_norm_eps),
@@ -188,10 +196,16 @@ def config_of(document: ConfigDocument) -> BeingHConfig:
         denoising_steps=document.num_inference_timesteps,
         time_buckets=document.num_timestep_buckets,
         mpg=_mpg(document),
-        template=document.template,
+        system_message=_system_message(document),
         prompt_template=document.prompt_template,
-        simulated_delay=document.simulated_delay,
+        simulated_delay=(document.simulated_delay or None) if document.use_training_time_rtc else None,
+        tied_embeddings=document.tie_word_embeddings or language.tie_word_embeddings,
     )
+
+
+def _system_message(document: ConfigDocument) -> str:
+    own = document.system_message
+    return own if isinstance(own, str) else SYSTEM_MESSAGES[document.template]
 
 
 def _vision(document: VisionDocument, select_layer: int) -> VisionConfig:
@@ -211,7 +225,7 @@ def _vision(document: VisionDocument, select_layer: int) -> VisionConfig:
 
 
 def _mpg(document: ConfigDocument) -> MpgConfig | None:
-    if not document.use_mpg:
+    if not document.gating:
         return None
     assert document.mpg_num_projections is not None
     assert document.mpg_lambda is not None

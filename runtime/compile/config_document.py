@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
-from unichunk.runtime.compile.json_file import decode_json
+from unichunk.runtime.compile.json_file import convert_json, parse_json
 from unichunk.runtime.compile.templates import INSTRUCTIONS, SYSTEM_MESSAGES
 from unichunk.runtime.errors import CheckpointError
 
 CONFIG_FILE: Final = "config.json"
 
 Count = Annotated[int, Meta(gt=0)]
-Positive = Annotated[float, Meta(gt=0)]
+
+MOST_ROWS: Final = 4096
+"""Of a chunk."""
+MOST_LAYERS: Final = 1000
+MOST_PIXELS: Final = 4096
+"""Of an image's side."""
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,10 +29,10 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecoderDocument(_Document, frozen=True, kw_only=True):
-    """`llm_config` and its nested `expert_config`.
+    """`expert_config`, and what `llm_config` has in common with it.
 
     Sizes must be given. The other defaults are those of transformers' `Qwen3Config`, for files that leave out what
-    equals them; newer files keep `rope_theta` in `rope_parameters`.
+    equals them.
     """
 
     hidden_size: Count
@@ -35,29 +42,28 @@ class DecoderDocument(_Document, frozen=True, kw_only=True):
     num_key_value_heads: Count
     head_dim: Count = 128
     vocab_size: Count = 151936
-    rms_norm_eps: Positive = 1e-6
-    rope_theta: Positive | None = None
-    rope_parameters: dict[str, Any] | None = None
-    rope_scaling: dict[str, Any] | None = None
+    rms_norm_eps: float = 1e-6
     hidden_act: str = "silu"
     attention_bias: bool = False
     use_sliding_window: bool = False
     layer_types: tuple[str, ...] | None = None
     qk_norm: bool = True
 
-    @property
-    def theta(self) -> float:
-        """Base of the rotary embedding."""
-        if self.rope_theta is not None:
-            return self.rope_theta
-        return float((self.rope_parameters or {}).get("rope_theta", 10000.0))
-
 
 class LanguageDocument(DecoderDocument, frozen=True, kw_only=True):
-    """`llm_config`."""
+    """`llm_config`. Its rotary embedding is the expert's, too; newer files have `rope_theta` in `rope_parameters`."""
 
     layer_module: str
     expert_config: DecoderDocument | None = None
+    rope_theta: float | None = None
+    rope_parameters: dict[str, Any] | None = None
+    rope_scaling: dict[str, Any] | None = None
+    tie_word_embeddings: bool = False
+
+    @property
+    def theta(self) -> Any:
+        """Base of the rotary embedding; a positive number once checked."""
+        return self.rope_theta if self.rope_theta is not None else (self.rope_parameters or {}).get("rope_theta", 1e4)
 
 
 class VisionDocument(_Document, frozen=True, kw_only=True):
@@ -70,7 +76,7 @@ class VisionDocument(_Document, frozen=True, kw_only=True):
     patch_size: Count
     image_size: Count
     num_channels: int = 3
-    layer_norm_eps: Positive = 1e-6
+    layer_norm_eps: float = 1e-6
     hidden_act: str = "gelu"
     norm_type: str = "rms_norm"
     qkv_bias: bool = False
@@ -78,30 +84,38 @@ class VisionDocument(_Document, frozen=True, kw_only=True):
 
 
 class ConfigDocument(_Document, frozen=True, kw_only=True):
-    """The whole file."""
+    """The whole file; defaults as in the published `BeingHConfig`."""
 
     model_type: str
     llm_config: LanguageDocument
     vit_config: VisionDocument
     template: str
-    action_chunk_length: Count
-    num_inference_timesteps: Count
+    system_message: str | msgspec.UnsetType = msgspec.UNSET
+    tie_word_embeddings: bool = False
+    action_chunk_length: Count = 16
+    num_inference_timesteps: Count = 4
     prompt_template: str = "long"
     force_image_size: Count | None = None
     downsample_ratio: float = 0.5
     select_layer: int = -1
     connector_arch: str = "internvl_connector"
-    use_expert: bool = False
+    use_expert: bool = True
     use_flow_matching: bool = False
     attn_mode: str = "causal"
     layer_select_for_action: int = -1
     num_timestep_buckets: Count = 1000
     use_mpg: bool = False
-    mpg_num_projections: Count | None = None
-    mpg_lambda: float | None = None
-    mpg_refinement_iters: Annotated[int, Meta(ge=0)] | None = None
-    mpg_gate_temperature: Positive | None = None
-    simulated_delay: Annotated[int, Meta(ge=0)] | None = None
+    mpg_num_projections: Count | None = 32
+    mpg_lambda: float | None = 0.0
+    mpg_refinement_iters: Annotated[int, Meta(ge=0)] | None = 1
+    mpg_gate_temperature: float | None = 2.0
+    use_training_time_rtc: bool = False
+    simulated_delay: int | None = None
+
+    @property
+    def gating(self) -> bool:
+        """Whether inference gates: as published, only where the enhancement has a weight."""
+        return self.use_mpg and self.mpg_lambda is not None and self.mpg_lambda > 0
 
 
 def parse_config(content: bytes, where: str) -> ConfigDocument:
@@ -114,11 +128,13 @@ def parse_config(content: bytes, where: str) -> ConfigDocument:
     Raises:
         CheckpointError: With the field, its value and what is expected.
     """
-    _check_kind(content, where)
-    document = decode_json(content, ConfigDocument, where)
+    parsed = parse_json(content, where)
+    _check_kind(parsed, where)
+    document = convert_json(parsed, ConfigDocument, where)
     check = _Checks(where)
     check.model(document)
     check.decoder("llm_config", document.llm_config)
+    check.rotary("llm_config", document.llm_config)
     check.expert(document.llm_config)
     check.vision(document)
     check.sampling(document)
@@ -135,9 +151,9 @@ class _Kind(_Document, frozen=True, kw_only=True):
     llm_config: Language
 
 
-def _check_kind(content: bytes, where: str) -> None:
+def _check_kind(parsed: object, where: str) -> None:
     """Another kind of model is named as such, before its missing fields are complained about."""
-    kind = decode_json(content, _Kind, where)
+    kind = convert_json(parsed, _Kind, where)
     check = _Checks(where)
     check.equal("model_type", kind.model_type, "beingh", "only Being-H checkpoints can be compiled")
     check.equal(
@@ -165,6 +181,17 @@ class _Checks:
         if value not in names:
             self.fail(field, value, f"one of {', '.join(names)}")
 
+    def at_most(self, field: str, value: int, most: int) -> None:
+        """Refuses numbers that no machine has the memory for."""
+        if value > most:
+            self.fail(field, value, f"at most {most}")
+
+    def positive(self, field: str, value: object) -> None:
+        """Refuses what is not a finite number above 0."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and 0 < value < math.inf):  # type: ignore[operator]
+            self.fail(field, value, "a positive number")
+
     def fail(self, field: str, value: object, expected: str) -> None:
         """Raises: the field, its value, what is expected."""
         raise CheckpointError(f"{self._where}: {field} is {_json(value)}, expected {expected}")
@@ -172,7 +199,8 @@ class _Checks:
     def model(self, document: ConfigDocument) -> None:
         """How the parts are put together."""
         self.equal("use_expert", document.use_expert, expected=True, why="a policy without action expert has no graphs")
-        self.equal("use_flow_matching", document.use_flow_matching, expected=True, why="the sampler is a flow")
+        why = "the sampler is a flow (without the field, the published code has none)"
+        self.equal("use_flow_matching", document.use_flow_matching, expected=True, why=why)
         self.equal("attn_mode", document.attn_mode, "causal")
         self.equal("connector_arch", document.connector_arch, "internvl_connector")
         self.equal("downsample_ratio", document.downsample_ratio, 0.5)
@@ -188,21 +216,23 @@ class _Checks:
         self.equal(f"{field}.hidden_act", decoder.hidden_act, "silu")
         for layer, kind in enumerate(decoder.layer_types or ()):
             self.equal(f"{field}.layer_types[{layer}]", kind, "full_attention")
-        self._rotary(field, decoder)
+        self.positive(f"{field}.rms_norm_eps", decoder.rms_norm_eps)
+        self.at_most(f"{field}.num_hidden_layers", decoder.num_hidden_layers, MOST_LAYERS)
         if decoder.head_dim % 2:
             self.fail(f"{field}.head_dim", decoder.head_dim, "an even number, for the rotary embedding")
         if decoder.num_attention_heads % decoder.num_key_value_heads:
             heads = decoder.num_attention_heads
             self.fail(f"{field}.num_key_value_heads", decoder.num_key_value_heads, f"a divisor of {heads} heads")
 
-    def _rotary(self, field: str, decoder: DecoderDocument) -> None:
+    def rotary(self, field: str, decoder: LanguageDocument) -> None:
+        """Positions of language model and expert."""
         for name, scaling in (("rope_scaling", decoder.rope_scaling), ("rope_parameters", decoder.rope_parameters)):
             kind = (scaling or {}).get("rope_type", (scaling or {}).get("type", "default"))
             if kind != "default" or (name == "rope_scaling" and (scaling or {}).get("factor", 1.0) != 1.0):
                 self.fail(f"{field}.{name}", scaling, "null; scaled rotary embeddings are not supported")
-        theta = (decoder.rope_parameters or {}).get("rope_theta", 1.0)
-        if not isinstance(theta, int | float) or theta <= 0:
-            self.fail(f"{field}.rope_parameters.rope_theta", theta, "a positive number")
+        if decoder.rope_theta is not None:
+            self.positive(f"{field}.rope_theta", decoder.rope_theta)
+        self.positive(f"{field}.rope_parameters.rope_theta", (decoder.rope_parameters or {}).get("rope_theta", 1e4))
 
     def expert(self, language: LanguageDocument) -> None:
         """The expert shares the language model's attention."""
@@ -222,6 +252,8 @@ class _Checks:
         self.equal("vit_config.num_channels", vision.num_channels, 3)
         self.equal("vit_config.hidden_act", vision.hidden_act, "gelu")
         self.one_of("vit_config.norm_type", vision.norm_type, ("layer_norm", "rms_norm"))
+        self.positive("vit_config.layer_norm_eps", vision.layer_norm_eps)
+        self.at_most("vit_config.num_hidden_layers", vision.num_hidden_layers, MOST_LAYERS)
         if vision.hidden_size % vision.num_attention_heads:
             heads = vision.num_attention_heads
             self.fail("vit_config.hidden_size", vision.hidden_size, f"a multiple of num_attention_heads ({heads})")
@@ -230,6 +262,7 @@ class _Checks:
         size = document.force_image_size or vision.image_size
         if size % (2 * vision.patch_size):
             self.fail("force_image_size", size, f"a multiple of two patches ({2 * vision.patch_size})")
+        self.at_most("force_image_size", size, MOST_PIXELS)
         layers = vision.num_hidden_layers
         if not -layers - 1 <= document.select_layer <= layers:
             expected = f"{-layers - 1} to {layers}: the embeddings, then one hidden state a layer"
@@ -237,14 +270,20 @@ class _Checks:
 
     def sampling(self, document: ConfigDocument) -> None:
         """Delays and gating."""
-        delay, rows = document.simulated_delay, document.action_chunk_length
-        if delay is not None and delay > rows:
-            self.fail("simulated_delay", delay, f"at most action_chunk_length ({rows})")
-        names = ("mpg_num_projections", "mpg_lambda", "mpg_refinement_iters", "mpg_gate_temperature")
-        for name in names if document.use_mpg else ():
+        self.at_most("action_chunk_length", document.action_chunk_length, MOST_ROWS)
+        delay = document.simulated_delay
+        if document.use_training_time_rtc and delay is not None and delay < 0:
+            self.fail("simulated_delay", delay, "0 or more, since use_training_time_rtc is true")
+        if not document.use_mpg:
+            return
+        for name in ("mpg_num_projections", "mpg_lambda", "mpg_refinement_iters", "mpg_gate_temperature"):
             if getattr(document, name) is None:
                 self.fail(name, None, "a number, since use_mpg is true")
+        if not math.isfinite(document.mpg_lambda or 0.0):
+            self.fail("mpg_lambda", document.mpg_lambda, "a finite number")
+        if document.gating:
+            self.positive("mpg_gate_temperature", document.mpg_gate_temperature)
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return json.dumps(value, ensure_ascii=False)

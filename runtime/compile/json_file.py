@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import json
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,22 +12,63 @@ from unichunk.runtime.errors import CheckpointError
 T = TypeVar("T")
 
 
-def decode_json(content: bytes | msgspec.Raw, kind: type[T], where: object) -> T:
+def decode_json(content: bytes, kind: type[T], where: object) -> T:
     """Decodes JSON of a shape.
 
     Args:
-        content: The file's content.
+        content: The file's content; NaN and Infinity are numbers, as Python writes them.
         kind: What it must be.
         where: The file's name, for messages.
 
     Raises:
         CheckpointError: Not JSON, or not of this shape.
     """
+    return convert_json(parse_json(content, where), kind, where)
+
+
+def parse_json(content: bytes, where: object) -> Any:
+    """Parses JSON of any shape, with NaN and Infinity, which Python's json module writes.
+
+    Args:
+        content: The file's content.
+        where: The file's name, for messages.
+
+    Raises:
+        CheckpointError: Not JSON.
+    """
     try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.ValidationError as error:
-        raise CheckpointError(f"{where}: {error}") from error
+        try:
+            return msgspec.json.decode(content)
+        except msgspec.DecodeError as error:
+            return _with_constants(content, error)
     except RecursionError as error:
         raise CheckpointError(f"{where} is not JSON that can be read: nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{where} is not JSON: {error}") from error
+
+
+def convert_json(value: object, kind: type[T], where: object) -> T:
+    """Makes what was parsed into what it must be.
+
+    Args:
+        value: Numbers, texts, lists and dictionaries.
+        kind: What it must be.
+        where: Where it stands, for messages.
+
+    Raises:
+        CheckpointError: Not of this shape.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{where}: {error}") from error
+
+
+def _with_constants(content: bytes, error: msgspec.DecodeError) -> Any:
+    """Python's own reading, which knows its constants; where that does not go well either, the first one's error."""
+    try:
+        value = json.loads(content.decode())
+        json.dumps(value, ensure_ascii=False).encode()  # halves of characters, which Python takes, cannot be written
+    except ValueError:
+        raise error from None
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -106,6 +107,12 @@ def _normalization(what: str, key: DataKey, statistics: KeyStatistics | None) ->
             raise CheckpointError(f"{what} has mode {key.mode!r}, but the dataset's statistics have no {name!r} of it")
         if len(found) != key.width:
             raise CheckpointError(f"{what}: its statistics {name!r} have {len(found)} values, expected {key.width}")
+        odd = next((value for value in found if not math.isfinite(value)), None)
+        if odd is not None:
+            raise CheckpointError(
+                f"{what}: its statistics {name!r} have the value {odd}, expected numbers, since its mode is "
+                f"{key.mode!r}; compute the statistics again"
+            )
         return found
 
     if key.mode == "mean_std":

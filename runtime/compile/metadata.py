@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+import math
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import Meta
 
-from unichunk.runtime.compile.json_file import decode_json
+from unichunk.runtime.compile.json_file import convert_json, decode_json
 from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class KeyModality(msgspec.Struct, frozen=True, kw_only=True):
 class VideoModality(msgspec.Struct, frozen=True, kw_only=True):
     """A view: resolution (width, height) [px] and frames a second."""
 
-    fps: Annotated[float, Meta(gt=0)] | None = None
+    fps: float | None = None
     resolution: tuple[int, ...] | None = None
     channels: int = 3
 
@@ -142,12 +142,24 @@ def _read(file: Path, directory: Path, dataset: str) -> tuple[DatasetMetadata, d
         raise CheckpointError(f"{directory}: no metadata of dataset {dataset!r}; {known}") from None
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {error.strerror}") from error
-    content = decode_json(raw, dict[str, msgspec.Raw], file)
+    content = decode_json(raw, dict[str, Any], file)
     if dataset not in content:
         raise CheckpointError(f"{file}: no dataset {dataset!r}; it has {', '.join(sorted(content)) or 'nothing'}")
-    own = decode_json(content[dataset], DatasetMetadata, f"{file}: {dataset}")
+    own = convert_json(content[dataset], DatasetMetadata, f"{file}: {dataset}")
     name = f"{dataset}{VARIANTS_SUFFIX}"
-    return own, decode_json(content.get(name, b"{}"), dict[str, DatasetMetadata], f"{file}: {name}")
+    return own, convert_json(content.get(name, {}), dict[str, DatasetMetadata], f"{file}: {name}")
+
+
+def check_views(metadata: DatasetMetadata, views: Sequence[str]) -> None:
+    """Refuses views that the dataset does not have.
+
+    Raises:
+        CheckpointError: With the views that there are.
+    """
+    known = metadata.modalities.video
+    unknown = [view for view in views if view not in known]
+    if unknown:
+        raise CheckpointError(f"view {unknown[0]!r} is not in the metadata; it has {', '.join(known) or 'none'}")
 
 
 def frame_rate(metadata: DatasetMetadata, views: Sequence[str]) -> int:
@@ -155,19 +167,19 @@ def frame_rate(metadata: DatasetMetadata, views: Sequence[str]) -> int:
 
     Args:
         metadata: The dataset.
-        views: Names of the views that are used.
+        views: Names of the views that are used; all known.
 
     Raises:
-        CheckpointError: A view is unknown, or the views have no rate, different ones, or a fractional one.
+        CheckpointError: The views have no rate, different ones, or a fractional one.
     """
     known = metadata.modalities.video
-    unknown = [view for view in views if view not in known]
-    if unknown:
-        raise CheckpointError(f"view {unknown[0]!r} is not in the metadata; it has {', '.join(known) or 'none'}")
     rates = {view: known[view].fps for view in views}
     values = set(rates.values())
     rate = next(iter(values), None)
-    if len(values) != 1 or rate is None or rate != int(rate):
+    if len(values) != 1 or rate is None or not (0 < rate < math.inf and rate == int(rate)):
         listed = ", ".join(f"{view}: {fps}" for view, fps in rates.items())
-        raise CheckpointError(f"frames a second of the views are {listed}; expected one whole number for all")
+        raise CheckpointError(
+            f"frames a second of the views are {listed}; expected one whole number for all: give the rate of the "
+            f"actions with --action-hz"
+        )
     return int(rate)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tokenizers import Tokenizer
 
-from unichunk.runtime.compile.templates import INSTRUCTIONS, SYSTEM_MESSAGES
+from unichunk.runtime.compile.templates import INSTRUCTIONS
 from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Prompt:
         """The prompt of a model.
 
         Args:
-            config: Its templates, chunk length and vocabulary.
+            config: Its system message, prompt template, chunk length and vocabulary.
             tokenizer: Content of its `tokenizer.json`.
             where: The file's name, for messages.
 
@@ -106,7 +106,7 @@ class Prompt:
         text, special = made.text, made.special
         start, end = special("<|im_start|>"), special("<|im_end|>")
         newline = text("\n")
-        system = text(f"system\n{SYSTEM_MESSAGES[config.template]}")
+        system = text(f"system\n{config.system_message}")
         return cls(
             head=(start, *system, end, *newline, start, *text("user\n"), special("<img>")),
             between=(special("</img>"), special("<|state_start|>")),

@@ -28,17 +28,22 @@ def shard_name(number: int, total: int) -> str:
 def find_shards(directory: Path) -> list[Path]:
     """The weight files, all of which exist.
 
+    Those that the index names; without an index, all `model*.safetensors`. Numbered ones must be a whole set, and are
+    left alone beside a single file.
+
     Raises:
         CheckpointError: None at all, or a shard is missing.
     """
     if (directory / INDEX_FILE).is_file():
         return _present(directory, sorted(set(_read_index(directory / INDEX_FILE).values())), INDEX_FILE)
-    shards = sorted(path.name for path in directory.glob("model-*.safetensors") if SHARD_NAME.fullmatch(path.name))
-    if (directory / SINGLE_FILE).is_file():
-        return [directory / SINGLE_FILE]
-    if not shards:
+    names = sorted(path.name for path in directory.glob("model*.safetensors") if path.is_file())
+    shards = [name for name in names if SHARD_NAME.fullmatch(name)]
+    others = [name for name in names if name not in shards]
+    if not names:
         raise CheckpointError(f"{directory}: no weights; expected {SINGLE_FILE} or {shard_name(1, 2)} and so on")
-    return _present(directory, _all_names(directory, shards), "the names of the others")
+    if shards and SINGLE_FILE not in others:
+        others += _all_names(directory, shards)
+    return _present(directory, others, "the names of the others")
 
 
 def _all_names(directory: Path, shards: list[str]) -> list[str]:
@@ -82,8 +87,14 @@ def open_shard(path: Path) -> Any:
     """Opens a safetensors file for numpy; to be used as a context.
 
     Raises:
-        CheckpointError: Not a safetensors file, or not all of it.
+        CheckpointError: It cannot be read, is not a safetensors file, or not all of it.
     """
+    try:
+        # The library does not say why a file cannot be opened.
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
         return safe_open(path, framework="numpy")
     except (SafetensorError, OSError, ValueError) as error:

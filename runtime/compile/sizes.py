@@ -21,7 +21,7 @@ class Sizes:
         steps: K, Euler steps.
         use_mpg: Whether there is gating; then M directions, lambda, refinement rounds, tau.
         prompt_template: `long` or `short`.
-        simulated_delay: Longest locked prefix of training, in rows.
+        simulated_delay: Training locks prefixes of fewer rows than this; None or 0 for none.
     """
 
     vision_width: int = 32
@@ -120,7 +120,7 @@ def config_document(sizes: Sizes) -> dict[str, Any]:
         "mpg_num_projections": sizes.mpg_projections,
         "mpg_refinement_iters": sizes.mpg_rounds,
         "mpg_gate_temperature": sizes.mpg_temperature,
-        "use_training_time_rtc": sizes.simulated_delay is not None,
+        "use_training_time_rtc": bool(sizes.simulated_delay),
         "use_inference_prefix_overwrite": True,
         "simulated_delay": sizes.simulated_delay,
     }

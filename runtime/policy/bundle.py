@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME: Final = MANIFEST_FILE
 REMEDY: Final = "fetch or build the bundle again"
+_SHOWN: Final = 4
 
 
 @contextmanager
@@ -37,8 +38,8 @@ def staged_bundle(directory: Path) -> Iterator[StagedBundle]:
         The bundle in the making.
 
     Raises:
-        BundleError: At once where something that is not a bundle is in the way; later where a file cannot be read or
-            written.
+        BundleError: At once where something that is not a bundle is in the way, or a bundle that holds more than its
+            manifest lists; later where a file cannot be read or written.
     """
     try:
         with _folder_beside(directory) as folder:
@@ -81,7 +82,7 @@ class StagedBundle:
         manifest = msgspec.structs.replace(manifest, files={name: file_hash(path) for name, path in paths.items()})
         (self.folder / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         self.folder.chmod(0o755)
-        _refuse_what_is_no_bundle(self._directory)
+        _refuse_what_would_be_lost(self._directory)
         _swap(self.folder, self._directory.resolve())
         return manifest
 
@@ -112,7 +113,7 @@ def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, Path])
 @contextmanager
 def _folder_beside(directory: Path) -> Iterator[Path]:
     """A new folder next to a bundle's place; what is left of it and of the way there is removed afterwards."""
-    _refuse_what_is_no_bundle(directory)
+    _refuse_what_would_be_lost(directory)
     target = directory.resolve()
     made = [parent for parent in target.parents if not parent.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +129,30 @@ def _folder_beside(directory: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def _refuse_what_is_no_bundle(directory: Path) -> None:
-    if directory.exists() and not (directory / MANIFEST_NAME).is_file():
+def _refuse_what_would_be_lost(directory: Path) -> None:
+    if not directory.exists():
+        return
+    if not (directory / MANIFEST_NAME).is_file():
         raise BundleError(f"{directory}: exists and is not a bundle; remove it or choose another folder")
+    names = {path.name for path in directory.iterdir()} - {MANIFEST_NAME}
+    others = sorted(names - _listed_files(directory / MANIFEST_NAME))
+    if others:
+        shown = ", ".join(map(repr, others[:_SHOWN]))
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        raise BundleError(
+            f"{directory}: holds {shown}{more}, not listed in its {MANIFEST_NAME}, which a new bundle would replace; "
+            "move or remove what is yours, or choose another folder"
+        )
+
+
+def _listed_files(manifest: Path) -> set[str]:
+    """Names of a bundle's files, in any version of the format; none where its manifest is damaged."""
+    try:
+        document = msgspec.json.decode(manifest.read_bytes())
+    except (ValueError, RecursionError):
+        return set()
+    files = document.get("files") if isinstance(document, dict) else None
+    return set(files) if isinstance(files, dict) else set()
 
 
 def _swap(staging: Path, target: Path) -> None:
@@ -138,13 +160,15 @@ def _swap(staging: Path, target: Path) -> None:
         staging.rename(target)
         return
     retired = staging.with_name(f"{staging.name}-old")
-    target.rename(retired)
     try:
+        target.rename(retired)
         staging.rename(target)
-    except BaseException:
-        retired.rename(target)
-        raise
-    shutil.rmtree(retired, ignore_errors=True)
+    finally:
+        # However far it came: the new bundle is in place, or the older one is put back.
+        if not staging.exists():
+            shutil.rmtree(retired, ignore_errors=True)
+        elif retired.exists():
+            retired.rename(target)
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -124,6 +124,10 @@ class SlotMap:
             unified[:, place.slots] = place.normalizer.normalize(given)
         return unified
 
+    def key_at(self, slot: int) -> str:
+        """The `<section>.<key>` that fills a slot."""
+        return next(name for name, place in self._keys.items() if place.slots.start <= slot < place.slots.stop)
+
     def decode(self, unified: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Unified rows (rows, 200) to physical values per key, each (rows, number of slots)."""
         return {name: place.normalizer.denormalize(unified[:, place.slots]) for name, place in self._keys.items()}

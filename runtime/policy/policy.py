@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unichunk.runtime.errors import BundleError, ObservationError
+from unichunk.runtime.policy.arrays import in_words, numbers, require_finite
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.engine import Engine, OnnxRuntimeEngine
 from unichunk.runtime.policy.normalization import SlotMap
@@ -18,6 +20,7 @@ from unichunk.runtime.policy.tokens import InstructionTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import SupportsIndex
 
     from numpy.typing import NDArray
 
@@ -55,7 +58,7 @@ class Policy:
         self._chunk = chunk
         self._preprocess = Preprocessor(manifest, tokenizer)
         self._action = SlotMap("action", manifest.action, manifest.unified_width)
-        self._random = np.random.default_rng(seed)
+        self._random = _generator(seed)
         self._noise_shape = (1 + refinement_rounds, manifest.chunk_length, manifest.unified_width)
 
     @classmethod
@@ -66,13 +69,15 @@ class Policy:
             path: The bundle's folder.
             refinement_rounds: N, how many times each chunk is refined by MPG; the bundle has a graph for some of them,
                 and no other graph is loaded.
-            seed: Seed of the noise.
+            seed: Seed of the noise, 0 or more.
             threads: Threads inside one operator.
 
         Raises:
             BundleError: One line: a missing file, a wrong hash, an unknown format version, graphs that do not fit, no
-                graph with that many rounds.
+                graph with that many rounds, a seed that is none.
         """
+        # Refused before gigabytes are read.
+        _generator(seed)
         directory = Path(path)
         manifest = read_manifest(directory)
         graph = _chunk_graph(directory, manifest, refinement_rounds)
@@ -99,16 +104,19 @@ class Policy:
         self,
         observation: Mapping[str, Any],
         previous_chunk: NDArray[np.float32] | None = None,
-        delay: int = 0,
+        delay: SupportsIndex = 0,
         noise: NDArray[np.float32] | None = None,
     ) -> PolicyResult:
         """Predict one chunk.
 
+        Arrays may have a further leading axis of one, the batch of published clients; an instruction may be a list
+        of one text. What the graphs compute from must be finite as float32.
+
         Args:
             observation: `video.<camera>` (H, W, 3) uint8, `state.<key>` (width,), `language.instruction` text.
             previous_chunk: Unified, normalized rows from the observation's tick on, shape (m, 200), m >= 1; fewer than
-                T rows are continued with the last one.
-            delay: d, how many of them are locked; 0 locks nothing.
+                T rows are continued with the last one. Rows that are not locked may hold anything.
+            delay: d, how many of them are locked, a whole number of any type; 0 locks nothing.
             noise: Gaussian noise, shape (1 + N, T, 200) for N refinement rounds (or (T, 200) without any); drawn from
                 the policy's own seed where not given.
 
@@ -119,15 +127,16 @@ class Policy:
             ObservationError: Where an argument does not fit the bundle.
         """
         inputs: dict[str, Any] = dict(self._preprocess(observation))
-        inputs["previous_chunk"] = self._previous(previous_chunk, delay)
-        inputs["delay"] = np.asarray(delay, np.int64)
+        rows = self._delay(delay)
+        inputs["previous_chunk"] = self._previous(previous_chunk, rows)
+        inputs["delay"] = np.asarray(rows, np.int64)
         inputs["noise"] = self._noise(noise)
         # Keys and values of the whole observation are large: they never leave the engine.
         inputs.update(self._prefix.run(inputs))
         outputs = self._chunk.run(inputs)
         unified = _own(outputs["actions"])
         # ONNX Runtime's `Where` turns -0.0 into 0.0. Rows that differ in value are left to be seen.
-        previous, locked = inputs["previous_chunk"][:delay], unified[:delay]
+        previous, locked = inputs["previous_chunk"][:rows], unified[:rows]
         np.copyto(locked, previous, where=locked == previous)
         return PolicyResult(
             unified=unified,
@@ -161,29 +170,40 @@ class Policy:
         example["language.instruction"] = ""
         return example
 
+    def _delay(self, given: SupportsIndex) -> int:
+        rows = self.chunk_length
+        try:
+            # A truth value would pass for a number of rows.
+            delay = -1 if isinstance(given, bool) else operator.index(given)
+        except TypeError:
+            delay = -1
+        if not 0 <= delay <= rows:
+            raise ObservationError(f"delay: expected 0 to {rows} rows, a whole number, got {in_words(given)}")
+        return delay
+
     def _previous(self, previous: NDArray[np.float32] | None, delay: int) -> NDArray[np.float32]:
         rows, width = self.chunk_length, self.manifest.unified_width
-        if not isinstance(delay, (int, np.integer)) or not 0 <= delay <= rows:
-            raise ObservationError(f"delay: expected 0 to {rows} rows, a whole number, got {delay!r}")
         if previous is None:
             if delay:
                 raise ObservationError(f"previous_chunk: missing, but delay = {delay} rows of it shall be locked")
             return np.zeros((rows, width), np.float32)
-        previous = _numbers("previous_chunk", previous)
+        previous = _without_batch(numbers("previous_chunk", previous, np.float32), 2)
         if previous.ndim != 2 or previous.shape[1] != width or not 1 <= len(previous) <= rows:
             raise ObservationError(f"previous_chunk: expected shape (1 to {rows}, {width}), got {previous.shape}")
         if len(previous) < rows:
             previous = np.concatenate([previous, np.repeat(previous[-1:], rows - len(previous), axis=0)])
+        require_finite(f"previous_chunk, rows to lock (delay = {delay})", previous[:delay])
         return np.ascontiguousarray(previous)
 
     def _noise(self, noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if noise is None:
             return self._random.standard_normal(self._noise_shape, np.float32)
-        noise = _numbers("noise", noise)
+        noise = _without_batch(numbers("noise", noise, np.float32), 3)
         if noise.ndim == len(self._noise_shape) - 1:
             noise = noise[None]
         if noise.shape != self._noise_shape:
             raise ObservationError(f"noise: expected shape {self._noise_shape}, got {noise.shape}")
+        require_finite("noise", noise)
         return np.ascontiguousarray(noise)
 
 
@@ -203,8 +223,13 @@ def _own(value: Value) -> NDArray[np.float32]:
     return np.array(value.numpy(), np.float32)
 
 
-def _numbers(label: str, values: Any) -> NDArray[np.float32]:
+def _without_batch(values: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Values without a leading axis of one that they have beyond their dimensions."""
+    return values[0] if values.ndim == dimensions + 1 and len(values) == 1 else values
+
+
+def _generator(seed: int) -> np.random.Generator:
     try:
-        return np.asarray(values, np.float32)
+        return np.random.default_rng(seed)
     except (TypeError, ValueError):
-        raise ObservationError(f"{label}: expected an array of numbers, got {type(values).__name__}") from None
+        raise BundleError(f"seed: expected a whole number, 0 or more, got {in_words(seed)}") from None

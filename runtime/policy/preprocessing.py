@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from unichunk.runtime.errors import ObservationError
+from unichunk.runtime.policy.arrays import in_words, numbers
 from unichunk.runtime.policy.normalization import SlotMap
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ class Preprocessor:
         self._tokenizer = tokenizer
         self._state = SlotMap("state", manifest.state, manifest.unified_width)
         # Resizing leaves the interpreter to others. Views beyond the first go to other cores where there are some.
-        helpers = min(len(self._cameras), len(os.sched_getaffinity(0))) - 1
-        self._helpers = ThreadPoolExecutor(helpers, "unichunk-views") if helpers else None
+        self._threads = min(len(self._cameras), len(os.sched_getaffinity(0))) - 1
+        self._helpers: ThreadPoolExecutor | None = None
+        self._process = 0
 
     def __call__(self, observation: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Inputs of the prefix graph by name.
 
         Args:
-            observation: `video.<camera>` (H, W, 3) uint8 RGB, `state.<key>` (width,), `language.instruction` text.
+            observation: `video.<camera>` (H, W, 3) uint8 RGB, `state.<key>` (width,), `language.instruction` text;
+                images and states may have a leading axis of one.
 
         Raises:
             ObservationError: With the key, what it holds and what was expected.
@@ -55,24 +58,28 @@ class Preprocessor:
 
     def _image_input(self, views: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
         images = np.empty((len(views), 3, self._images.size, self._images.size), np.float32)
-        if self._helpers is None:
+        helpers = self._pool()
+        if helpers is None:
             for view, out in zip(views, images, strict=True):
                 self._images(view, out)
             return images
-        others = [self._helpers.submit(self._images, *pair) for pair in zip(views[1:], images[1:], strict=True)]
+        others = [helpers.submit(self._images, *pair) for pair in zip(views[1:], images[1:], strict=True)]
         self._images(views[0], images[0])
         for other in others:
             other.result()
         return images
 
+    def _pool(self) -> ThreadPoolExecutor | None:
+        """This process's helpers: after a fork, those of the parent are not there, and would never answer."""
+        if self._threads and self._process != os.getpid():
+            self._helpers = ThreadPoolExecutor(self._threads, "unichunk-views")
+            self._process = os.getpid()
+        return self._helpers
+
     def _unified_state(self, observation: Mapping[str, Any]) -> NDArray[np.float32]:
         values = {}
         for name, width in self._state.widths.items():
-            given = _take(observation, name)
-            try:
-                value = np.asarray(given, np.float64)
-            except (TypeError, ValueError):
-                raise ObservationError(f"{name}: expected {width} numbers, got {given!r}") from None
+            value = numbers(name, _take(observation, name), np.float64, f"{width} numbers")
             # Nine numbers are a rotation matrix, which may come as one.
             if value.shape not in ((width,), (1, width), *(((3, 3),) if width == 9 else ())):
                 raise ObservationError(f"{name}: expected shape ({width},), got {value.shape}")
@@ -80,9 +87,15 @@ class Preprocessor:
                 raise ObservationError(f"{name}: expected finite values, got {value.tolist()}")
             values[name] = value.reshape(1, width)
         try:
-            return self._state.encode(values, 1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                unified = self._state.encode(values, 1)
         except ValueError as error:
             raise ObservationError(str(error)) from None
+        if not np.isfinite(unified).all():
+            name = self._state.key_at(int(np.argmin(np.isfinite(unified[0]))))
+            found = values[name][0].tolist()
+            raise ObservationError(f"{name}: expected values that are finite once normalized, as float32, got {found}")
+        return unified
 
 
 class ImageNormalizer:
@@ -131,16 +144,20 @@ def fit_image(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def _image(label: str, image: Any) -> NDArray[np.uint8]:
-    right = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-    if not right or image.size == 0:
+    pixels: Any = image[0] if isinstance(image, np.ndarray) and image.ndim == 4 and len(image) == 1 else image
+    right = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
+    if not right or pixels.size == 0:
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ObservationError(f"{label}: expected an RGB image, uint8 of shape (H, W, 3), got {found}")
-    pixels: NDArray[np.uint8] = image
-    return pixels
+    result: NDArray[np.uint8] = pixels
+    return result
 
 
 def _take(observation: Mapping[str, Any], key: str) -> Any:
     try:
         return observation[key]
     except KeyError:
-        raise ObservationError(f"{key}: missing from the observation, which has {sorted(observation)}") from None
+        keys = sorted(map(str, observation))
+        raise ObservationError(f"{key}: missing from the observation, which has {keys}") from None
+    except (TypeError, IndexError):
+        raise ObservationError(f"observation: expected {key} and others by name, got {in_words(observation)}") from None

@@ -119,6 +119,9 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     if (length < _SMALLEST).any():
         raise ValueError("expected rows of a rotation matrix that are not zero")
+    # Divided by an infinite length, huge rows would be zero.
+    if not np.isfinite(length).all():
+        raise ValueError("expected rows of a rotation matrix of a length that can be computed")
     result: NDArray[np.float64] = vectors / length
     return result
 

@@ -58,12 +58,9 @@ class InstructionTokenizer:
         """Token ids of an instruction, shape (1, max_tokens), padded with -1; not to be written to.
 
         Raises:
-            ObservationError: Where it is no text, or too long.
+            ObservationError: Where it is no text, nor a list, tuple or array of one, or too long.
         """
-        if isinstance(instruction, np.ndarray) and instruction.shape == ():  # as recordings hold it
-            instruction = instruction.item()
-        if not isinstance(instruction, str):
-            raise ObservationError(f"language.instruction: expected a text, got {type(instruction).__name__}")
+        instruction = _text(instruction)
         if self._last is not None and self._last[0] == instruction:
             return self._last[1]
         try:
@@ -87,3 +84,14 @@ class InstructionTokenizer:
     def _ids(self, instruction: str) -> list[int]:
         text = self._settings.prompt.replace(PLACEHOLDER, instruction)
         return [*self._model.encode(text, add_special_tokens=False).ids, *self._settings.suffix]
+
+
+def _text(instruction: Any) -> str:
+    """An instruction as recordings (array of no dimensions) and published clients (list of one) hold it."""
+    text = instruction.tolist() if isinstance(instruction, np.ndarray) else instruction
+    if isinstance(text, list | tuple) and len(text) == 1:
+        text = text[0]
+    if not isinstance(text, str):
+        found = type(text).__name__ + (f" of {len(text)}" if isinstance(text, list | tuple) else "")
+        raise ObservationError(f"language.instruction: expected a text, got {found}")
+    return text

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +21,7 @@ from unichunk.runtime.compile.shards import INDEX_FILE, SINGLE_FILE
 from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 NORM = "language_model.model.norm_mot_gen.weight"
 
@@ -47,6 +50,51 @@ def change(folder: Path, name: str, array: Any) -> None:
 def test_no_folder(tmp_path: Path) -> None:
     with refused(CheckpointError, str(tmp_path / "none"), "does not exist", "folder"):
         Checkpoint.open(tmp_path / "none")
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    with refused(CheckpointError, "x" * 300, "cannot be read", "too long"):
+        Checkpoint.open(tmp_path / ("x" * 300))
+
+
+@contextmanager
+def without_rights(folder: Path) -> Iterator[None]:
+    """The folder may not be entered within the block."""
+    user = os.geteuid()
+    folder.chmod(0)
+    try:
+        if user == 0:
+            os.seteuid(65534)  # to the administrator, everything is open
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+def test_a_folder_that_may_not_be_entered(one: Path) -> None:
+    for directory in (one, one / "below"):
+        with without_rights(one), refused(CheckpointError, str(directory), "cannot be read", "Permission denied"):
+            Checkpoint.open(directory)
+
+
+def test_a_file_that_may_not_be_read(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def opened(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == SINGLE_FILE:
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with refused(CheckpointError, f"{one / SINGLE_FILE} cannot be read: Permission denied"):
+        Checkpoint.open(one)
+
+
+def test_a_tensor_in_two_files_of_any_names(one: Path) -> None:
+    weights = load_file(one / SINGLE_FILE)
+    save_file({NORM: weights[NORM]}, one / "model.fp16.safetensors")
+    with refused(CheckpointError, NORM, SINGLE_FILE, "model.fp16.safetensors", "keep one"):
+        Checkpoint.open(one)
 
 
 def test_a_file(one: Path) -> None:
@@ -189,7 +237,7 @@ def test_a_config_of_other_sizes(one: Path) -> None:
         Checkpoint.open(one)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 12_000), st.binary(min_size=1, max_size=8))
 def test_a_damaged_header_is_refused_or_harmless(one: Path, place: int, patch: bytes) -> None:
     file = one / SINGLE_FILE

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.compile.golden_files import GOLDEN
+from tests.compile.golden_files import GOLDEN, put
 from tests.one_line import refused
-from unichunk.runtime.compile.checkpoint import Checkpoint
+from unichunk.runtime.compile.checkpoint import EMBEDDING, HEAD, Checkpoint
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
 from unichunk.runtime.compile.config import read_config
 from unichunk.runtime.compile.shards import INDEX_FILE, SINGLE_FILE
@@ -88,6 +88,63 @@ def test_shards_with_and_without_index(tmp_path: Path, indexed: bool) -> None:
     assert len(list((tmp_path / "many").glob("*.safetensors"))) > 3
     assert one.tensors == many.tensors
     assert all(bits(one.tensor(name)) == bits(many.tensor(name)) for name in one.tensors)
+
+
+def test_files_of_any_names_without_index(tmp_path: Path) -> None:
+    random_checkpoint(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "some")
+    weights = load_file(tmp_path / "one" / SINGLE_FILE)
+    (tmp_path / "some" / SINGLE_FILE).unlink()
+    names = sorted(weights)
+    for number, file in enumerate(("model-vision.safetensors", "model.1.safetensors", "model_rest.safetensors")):
+        save_file({name: weights[name] for name in names[number::3]}, tmp_path / "some" / file)
+    one, some = Checkpoint.open(tmp_path / "one"), Checkpoint.open(tmp_path / "some")
+    assert some.tensors == one.tensors
+    assert all(bits(some.tensor(name)) == bits(one.tensor(name)) for name in one.tensors)
+    (tmp_path / "some" / "model_rest.safetensors").unlink()
+    with refused(CheckpointError, "tensor", "missing"):
+        Checkpoint.open(tmp_path / "some")
+
+
+def test_numbered_files_and_others(tmp_path: Path) -> None:
+    """The numbered ones must be a whole set all the same; beside a single file they are left from another download."""
+    folder = tmp_path / "some"
+    random_checkpoint(folder, shard_bytes=60_000)
+    (folder / INDEX_FILE).unlink()
+    shards = sorted(folder.glob("*.safetensors"))
+    expected = Checkpoint.open(folder).tensors
+    first = load_file(shards[0])
+    moved = next(iter(first))
+    save_file({moved: first.pop(moved)}, folder / "model-first.safetensors")
+    save_file(first, shards[0])
+    assert Checkpoint.open(folder).tensors == expected
+    (shards[1]).rename(folder / "kept")
+    with refused(CheckpointError, shards[1].name, "missing", f"of {len(shards) + 1}"):
+        Checkpoint.open(folder)
+    shutil.copy(GOLDEN / SINGLE_FILE, folder / SINGLE_FILE)
+    (folder / "model-first.safetensors").unlink()
+    shutil.copy(GOLDEN / "config.json", folder / "config.json")
+    assert Checkpoint.open(folder).tensors == Checkpoint.open(GOLDEN).tensors
+
+
+def test_tied_embeddings_are_read_from_the_head(tmp_path: Path) -> None:
+    random_checkpoint(tmp_path / "some")
+    file, config = tmp_path / "some" / SINGLE_FILE, tmp_path / "some" / "config.json"
+    weights = load_file(file)
+    expected = weights[EMBEDDING]
+    weights[HEAD] = weights.pop(EMBEDDING)
+    save_file(weights, file)
+    document = json.loads(config.read_bytes())
+    with refused(CheckpointError, EMBEDDING, "missing"):
+        Checkpoint.open(tmp_path / "some")
+    for path in ("tie_word_embeddings", "llm_config.tie_word_embeddings"):
+        config.write_text(json.dumps(put(json.loads(json.dumps(document)), path, value=True)))
+        checkpoint = Checkpoint.open(tmp_path / "some")
+        assert bits(checkpoint.tensor(EMBEDDING)) == bits(expected)
+        assert set(checkpoint.tensors) == set(weights)
+    # Where there are both, each is read under its own name.
+    save_file({**weights, EMBEDDING: np.zeros_like(expected)}, file)
+    assert not Checkpoint.open(tmp_path / "some").tensor(EMBEDDING).astype(np.float32).any()
 
 
 def test_an_index_of_one_file(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.compile.golden_files import GOLDEN, golden_config, put
+from tests.compile.golden_files import GOLDEN, golden_config, golden_metadata, put
 from tests.compile.graph_runs import unit_directions
 from tests.one_line import refused
 from unichunk.runtime.compile import compile as compilation
 from unichunk.runtime.compile.checkpoint import Checkpoint
+from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
 from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint, plan_compilation
 from unichunk.runtime.compile.directions import drawn_directions
+from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.errors import BundleError, CheckpointError
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server import command_line, compile_command
@@ -73,8 +75,15 @@ def test_a_bundle_and_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         ({"precision": "int8"}, ["precision", "'int8'", "fp32, fp16, bf16"]),
         ({"steps": 0}, ["steps", "1 to 1000", "got 0"]),
         ({"steps": 1001}, ["steps", "1 to 1000", "got 1001"]),
-        ({"refinement_rounds": -1}, ["rounds", "got -1"]),
-        ({"instruction_tokens": 0}, ["instruction", "got 0"]),
+        ({"refinement_rounds": -1}, ["rounds", "0 to 16", "got -1"]),
+        ({"refinement_rounds": 17}, ["rounds", "0 to 16", "got 17"]),
+        ({"steps": 667, "refinement_rounds": 2}, ["667", "1 + 2", "at most 2000"]),
+        ({"instruction_tokens": 0}, ["instruction", "1 to 4096", "got 0"]),
+        ({"instruction_tokens": 4097}, ["instruction", "1 to 4096", "got 4097"]),
+        ({"instruction_tokens": 10**12}, ["instruction", "1 to 4096"]),
+        ({"action_hz": 0}, ["1 Hz", "got 0"]),
+        ({"dataset": "x" * 300}, ["xxx", "cannot be read", "too long"]),
+        ({"data_config": "x" * 300 + ".json"}, ["xxx", "cannot be read", "too long"]),
         ({"max_delay": 16}, ["delay", "0 to 15", "got 16"]),
         ({"max_delay": -1}, ["delay", "0 to 15", "got -1"]),
         ({"seed": -1}, ["seed", "got -1"]),
@@ -82,7 +91,6 @@ def test_a_bundle_and_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         ({"dataset": "robocasa"}, ["robocasa", "uni_posttrain"]),
         ({"stats": "mean"}, ["mean", "merged"]),
         ({"directions": Path("nowhere.npy")}, ["nowhere.npy", "(32, 64)"]),
-        ({"directions": Path("nowhere.npy"), "refinement_rounds": 0}, ["nowhere.npy", "rounds"]),
     ],
     ids=lambda value: ",".join(f"{name}={change}" for name, change in value.items()) if isinstance(value, dict) else "",
 )
@@ -100,11 +108,82 @@ def test_rounds_without_mpg_are_refused_and_none_are_the_default(tmp_path: Path)
     assert plan_compilation(directory, options()).rounds == 0
 
 
-@pytest.mark.parametrize(("delay", "expected"), [(None, 8), (3, 3), (16, 15)])
+@pytest.mark.parametrize(("buckets", "most"), [(50, 50), (10**6, 1000)])
+def test_no_more_steps_than_times_to_tell_apart_nor_than_a_graph_can_hold(
+    buckets: int, most: int, tmp_path: Path
+) -> None:
+    directory = checkpoint_with(tmp_path, "num_timestep_buckets", buckets)
+    assert plan_compilation(directory, options(steps=most, refinement_rounds=0)).steps == most
+    with refused(CheckpointError, "steps", f"1 to {most}", f"got {most + 1}"):
+        plan_compilation(directory, options(steps=most + 1, refinement_rounds=0))
+
+
+@pytest.mark.parametrize("strength", [0.0, -0.5])
+def test_gating_without_weight_is_one_plain_round(strength: float, tmp_path: Path) -> None:
+    directory = checkpoint_with(tmp_path, "mpg_lambda", strength)
+    with refused(CheckpointError, "MPG", "mpg_lambda", "expected 0", "got 2"):
+        plan_compilation(directory, options(refinement_rounds=2))
+    manifest = compile_checkpoint(directory, tmp_path / "bundle", options())
+    assert [graph.refinement_rounds for graph in manifest.graphs.chunks] == [0]
+
+
+@pytest.mark.parametrize(("delay", "expected"), [(None, 8), (0, 8), (1, 0), (3, 2), (16, 15), (40, 15)])
 def test_the_longest_delay_is_that_of_the_training(delay: int | None, expected: int, tmp_path: Path) -> None:
     directory = checkpoint_with(tmp_path, "simulated_delay", delay)
     assert plan_compilation(directory, options()).max_delay == expected
     assert plan_compilation(directory, options(max_delay=5)).max_delay == 5
+
+
+@pytest.mark.parametrize(("trained", "delay", "longest"), [(True, 4, 3), (True, 0, 8), (False, 4, 8)])
+def test_a_checkpoint_that_never_saw_locked_prefixes_is_said_to_be_one(
+    trained: bool, delay: int, longest: int, tmp_path: Path, capsys: Any
+) -> None:
+    directory = checkpoint_with(tmp_path, "simulated_delay", delay)
+    document = json.loads((directory / "config.json").read_bytes()) | {"use_training_time_rtc": trained}
+    (directory / "config.json").write_text(json.dumps(document))
+    assert command(tmp_path / "bundle", checkpoint=directory, steps=1, refinement_rounds=0)() == 0
+    manifest = read_manifest(tmp_path / "bundle")
+    assert manifest.max_delay == longest
+    said = capsys.readouterr().out
+    if trained and delay:
+        assert "not trained" not in said
+        assert manifest.provenance["locked_prefixes"] == "trained with 0 to 3 rows"
+    else:
+        assert "  note: not trained with locked prefixes" in said
+        assert "up to 8 of 16 rows" in said
+        assert manifest.provenance["locked_prefixes"] == "not trained with locked prefixes"
+
+
+def test_the_rate_of_the_actions_may_be_given(tmp_path: Path) -> None:
+    directory = checkpoint_with(tmp_path, "mpg_lambda", 0.1)
+    metadata = golden_metadata()
+    put(metadata, "uni_posttrain.modalities.video.top_view.fps", 29.97)
+    put(metadata, "uni_posttrain.modalities.video.wrist_view.fps", None)
+    (directory / "uni_posttrain_metadata.json").write_text(json.dumps(metadata))
+    with refused(CheckpointError, "29.97", "None", "--action-hz"):
+        plan_compilation(directory, options())
+    assert compile_checkpoint(directory, tmp_path / "bundle", options(action_hz=30, steps=1)).action_hz == 30
+    assert plan_compilation(GOLDEN, options(action_hz=7)).action_hz == 7
+
+
+@pytest.mark.parametrize("given", ["0", None])
+def test_directions_without_rounds_are_noted(given: str | None, tmp_path: Path, capsys: Any) -> None:
+    directory = checkpoint_with(tmp_path, "use_mpg", value=False) if given is None else GOLDEN
+    asked = {"refinement_rounds": int(given)} if given else {}
+    out = tmp_path / "bundle"
+    assert command(out, checkpoint=directory, mpg_directions=Path("any/some.npy"), steps=1, **asked)() == 0
+    assert "note: directions some.npy not used: no refinement rounds" in capsys.readouterr().out
+    assert "mpg" not in read_manifest(out).provenance
+
+
+def test_sentences_of_ordinary_length_fit_without_an_option(tmp_path: Path) -> None:
+    """Where a tiny vocabulary spells them letter by letter."""
+    random_checkpoint(tmp_path / "some", Sizes(vocabulary=265))
+    plan = plan_compilation(tmp_path / "some", options())
+    sentence = "put both the alphabet soup and the tomato sauce in the basket and close the top drawer"
+    tokens = len(plan.prompt.text_ids(sentence))
+    assert tokens - len(plan.prompt.text_ids("")) > 64
+    assert tokens <= plan.sequence.max_text
 
 
 def _scaled(index: int, factor: float) -> NDArray[np.float32]:
@@ -200,6 +279,18 @@ def test_a_refusal_is_one_line_and_status_3(tmp_path: Path, capsys: Any) -> None
     assert said.out == ""
     assert said.err.startswith("unichunk compile: ")
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), np._core._exceptions._ArrayMemoryError((9,), np.dtype("f4"))])  # type: ignore[attr-defined]
+def test_too_little_memory_is_one_line(
+    failing: Callable[[BaseException], None], error: MemoryError, tmp_path: Path, capsys: Any
+) -> None:
+    failing(error)
+    assert command(tmp_path / "bundle")() == 3
+    said = capsys.readouterr().err
+    assert said.startswith("unichunk compile: not enough memory")
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_extra_is_one_line_that_names_it(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from unichunk.runtime.compile.config import (
 from unichunk.runtime.compile.config_document import parse_config
 from unichunk.runtime.compile.shards import find_shards, open_shard
 from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes, config_document
+from unichunk.runtime.compile.templates import SYSTEM_MESSAGES
 from unichunk.runtime.compile.tensors import expected_tensors
 from unichunk.runtime.errors import CheckpointError
 
@@ -66,9 +68,10 @@ def test_the_golden() -> None:
         denoising_steps=4,
         time_buckets=1000,
         mpg=MpgConfig(projections=32, strength=0.1, rounds=2, temperature=2.0),
-        template="internvl2_5",
+        system_message=SYSTEM_MESSAGES["internvl2_5"],
         prompt_template="long",
         simulated_delay=None,
+        tied_embeddings=True,
     )
     assert (config.grid, config.image_tokens) == (4, 4)
     assert read_config(GOLDEN / "config.json") == config
@@ -134,6 +137,75 @@ def test_left_out_fields_have_the_defaults_of_transformers() -> None:
     assert (language.head_dim, language.norm_eps, language.rope_theta) == (128, 1e-6, 10000.0)
 
 
+def test_left_out_fields_have_the_defaults_of_the_published_class() -> None:
+    document = put(put(golden_config(), "action_chunk_length", 9), "num_inference_timesteps", 7)
+    document = put(put(document, "mpg_refinement_iters", 5), "mpg_num_projections", 3)
+    for field in ("use_expert", "action_chunk_length", "num_inference_timesteps"):
+        drop(document, field)
+    for field in ("mpg_num_projections", "mpg_refinement_iters", "mpg_gate_temperature"):
+        drop(document, field)
+    config = parsed(document)
+    assert (config.rows, config.denoising_steps) == (16, 4)
+    assert config.mpg == MpgConfig(projections=32, strength=0.1, rounds=1, temperature=2.0)
+    assert parsed(drop(document, "mpg_lambda")).mpg is None
+    with refused(CheckpointError, "use_flow_matching", "false", "without the field"):
+        parsed(drop(document, "use_flow_matching"))
+
+
+@pytest.mark.parametrize("strength", [0.0, -0.1])
+def test_gating_without_weight_is_none(strength: float) -> None:
+    document = put(put(golden_config(), "mpg_lambda", strength), "mpg_gate_temperature", 0.0)
+    config = parsed(document)
+    assert config.mpg is None
+    assert not [name for name in expected_tensors(config) if "mpg" in name or "vlm" in name]
+
+
+@pytest.mark.parametrize(
+    ("trained", "delay", "longest"),
+    [
+        *((True, 13, 12), (True, 1, 0), (True, 16, 15), (True, 17, 15), (True, 0, None), (True, None, None)),
+        *((False, 13, None), (False, -1, None), (None, 13, None)),
+    ],
+)
+def test_delays_of_the_training_are_less_than_simulated_delay(
+    trained: bool | None, delay: int | None, longest: int | None
+) -> None:
+    document = put(put(golden_config(), "simulated_delay", delay), "use_training_time_rtc", trained)
+    assert parsed(drop(document, "use_training_time_rtc") if trained is None else document).trained_delay == longest
+
+
+def test_a_system_message_of_its_own() -> None:
+    assert parsed(put(golden_config(), "system_message", "Sei kurz.")).system_message == "Sei kurz."
+    assert parsed(put(golden_config(), "system_message", "")).system_message == ""
+
+
+def test_positions_of_the_expert_are_those_of_the_language_model() -> None:
+    document = golden_config()
+    for field, value in (
+        ("rope_scaling", {"type": "linear", "factor": 2.0}),
+        ("rope_parameters", {"rope_type": "yarn", "rope_theta": "x"}),
+        ("rope_theta", -3),
+    ):
+        put(document, f"llm_config.expert_config.{field}", value)
+    assert parsed(document) == parsed(golden_config())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_of_python_where_nobody_uses_them(value: float) -> None:
+    document = put(put(golden_config(), "noise_s", value), "llm_config.initializer_range", value)
+    assert "NaN" in json.dumps(document) or "Infinity" in json.dumps(document)
+    assert parsed(document) == parsed(golden_config())
+    put(put(document, "use_mpg", False), "mpg_lambda", value)
+    assert parsed(put(document, "mpg_gate_temperature", value)).mpg is None
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(True, False), (False, True), (True, True), (False, False)])
+def test_tied_embeddings(inner: bool, outer: bool) -> None:
+    document = put(put(golden_config(), "tie_word_embeddings", outer), "llm_config.tie_word_embeddings", inner)
+    assert parsed(document).tied_embeddings == (inner or outer)
+    assert not parsed(drop(drop(document, "tie_word_embeddings"), "llm_config.tie_word_embeddings")).tied_embeddings
+
+
 def test_rope_theta_of_newer_files() -> None:
     document = drop(golden_config(), "llm_config.rope_theta")
     put(document, "llm_config.rope_parameters", {"rope_type": "default", "rope_theta": 5e6})
@@ -158,6 +230,7 @@ def test_the_published_size() -> None:
         use_mpg=st.booleans(),
         mpg_rounds=st.integers(0, 3),
         prompt_template=st.sampled_from(["long", "short"]),
+        simulated_delay=st.none() | st.integers(0, 40),
         vision_norm=st.sampled_from(["layer_norm", "rms_norm"]),
     )
 )
@@ -170,6 +243,7 @@ def test_sizes_come_back(sizes: Sizes) -> None:
     )
     assert (config.language.head_dim, config.vision.norm) == (sizes.head_dim, sizes.vision_norm)
     assert (config.mpg.rounds if config.mpg else None) == (sizes.mpg_rounds if sizes.use_mpg else None)
+    assert config.simulated_delay == (sizes.simulated_delay or None)
 
 
 REFUSED: list[tuple[str, Any, tuple[str, ...]]] = [
@@ -216,11 +290,26 @@ REFUSED: list[tuple[str, Any, tuple[str, ...]]] = [
     ("num_inference_timesteps", 0, ("num_inference_timesteps", ">= 1")),
     ("num_inference_timesteps", "4", ("num_inference_timesteps", "int")),
     ("num_timestep_buckets", 0, ("num_timestep_buckets", ">= 1")),
-    ("simulated_delay", 17, ("simulated_delay", "17", "at most action_chunk_length (16)")),
-    ("simulated_delay", -1, ("simulated_delay", ">= 0")),
+    ("simulated_delay", -1, ("simulated_delay", "-1", "0 or more", "use_training_time_rtc")),
+    ("system_message", None, ("system_message", "str")),
+    ("llm_config.rms_norm_eps", math.nan, ("llm_config.rms_norm_eps", "NaN", "positive")),
+    ("llm_config.rms_norm_eps", math.inf, ("llm_config.rms_norm_eps", "Infinity", "positive")),
+    ("llm_config.rope_theta", math.nan, ("llm_config.rope_theta", "NaN", "positive")),
+    ("llm_config.rope_theta", math.inf, ("llm_config.rope_theta", "Infinity", "positive")),
+    ("llm_config.expert_config.rms_norm_eps", 0.0, ("expert_config.rms_norm_eps", "0.0", "positive")),
+    ("vit_config.layer_norm_eps", math.nan, ("vit_config.layer_norm_eps", "NaN", "positive")),
+    ("downsample_ratio", math.nan, ("downsample_ratio", "NaN", "0.5")),
+    ("mpg_lambda", math.nan, ("mpg_lambda", "NaN", "finite")),
+    ("mpg_lambda", math.inf, ("mpg_lambda", "Infinity", "finite")),
+    ("mpg_gate_temperature", math.nan, ("mpg_gate_temperature", "NaN", "positive")),
+    ("action_chunk_length", 4097, ("action_chunk_length", "4097", "at most 4096")),
+    ("action_chunk_length", 10**12, ("action_chunk_length", "at most 4096")),
+    ("llm_config.num_hidden_layers", 10**9, ("llm_config.num_hidden_layers", "at most 1000")),
+    ("vit_config.num_hidden_layers", 10**9, ("vit_config.num_hidden_layers", "at most 1000")),
+    ("force_image_size", 28 * 10**6, ("force_image_size", "at most 4096")),
     ("mpg_num_projections", None, ("mpg_num_projections", "null", "use_mpg")),
     ("mpg_refinement_iters", -1, ("mpg_refinement_iters", ">= 0")),
-    ("mpg_gate_temperature", 0.0, ("mpg_gate_temperature", "> 0")),
+    ("mpg_gate_temperature", 0.0, ("mpg_gate_temperature", "0.0", "positive")),
 ]
 
 
@@ -240,7 +329,14 @@ def test_a_missing_field_is_named(field: str) -> None:
         parsed(drop(golden_config(), field))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"model_type": "\xff"}', b'{"x": ' + b"[" * 9000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"\xff\xfe", b'{"model_type": "\xff"}', b'{"x": ' + b"[" * 9000, b'{"x": NaN, ' + b"[" * 9000),
+        *(b'{"x": NaN', b"{'x': NaN}", b'{"x": NaN, "y": "\\ud800"}', b'{"x": NaN, "y": ' + b"1" * 5000 + b"}"),
+        *(b'{"x": nan}', b'\xff{"x": NaN}'),
+    ],
+)
 def test_not_json(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
     with refused(CheckpointError, "config.json", "JSON"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.compile.golden_files import GOLDEN, drop, golden_metadata, put
 from tests.one_line import refused
-from unichunk.runtime.compile.metadata import DatasetMetadata, frame_rate, read_metadata
+from unichunk.runtime.compile.data_config import parse_data_config
+from unichunk.runtime.compile.keys import build_keys
+from unichunk.runtime.compile.metadata import DatasetMetadata, check_views, frame_rate, read_metadata
 from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -123,25 +126,53 @@ def test_a_missing_field_is_named(tmp_path: Path, field: str) -> None:
         read_metadata(write(tmp_path, drop(golden_metadata(), f"{DATASET}.{field}")), DATASET)
 
 
-def test_statistics_that_are_no_numbers(tmp_path: Path) -> None:
-    content = json.dumps(golden_metadata()).replace("[", "[NaN, ", 1)
-    (tmp_path / f"{DATASET}_metadata.json").write_text(content)
-    with refused(CheckpointError, f"{DATASET}_metadata.json"):
-        read_metadata(tmp_path, DATASET)
+def test_statistics_that_are_no_numbers_may_stand_where_nobody_uses_them(tmp_path: Path) -> None:
+    write(tmp_path, put(golden_metadata(), f"{DATASET}.statistics.state.eef_position.std", [math.nan, math.inf, 1.0]))
+    assert "NaN" in (tmp_path / f"{DATASET}_metadata.json").read_text()
+    meta = read_metadata(tmp_path, DATASET)
+    mode_none, mean_std = (
+        parse_data_config(json.dumps(data_config(mode)).encode(), "mine.json") for mode in ("none", "mean_std")
+    )
+    build_keys(mode_none, meta)
+    with refused(CheckpointError, "state key 'eef_position'", "'std'", "nan", "'mean_std'"):
+        build_keys(mean_std, meta)
+    meta = read_metadata(
+        write(tmp_path, put(golden_metadata(), f"{DATASET}.statistics.state.eef_position.mean", [0.0, 0.0, math.inf])),
+        DATASET,
+    )
+    with refused(CheckpointError, "state key 'eef_position'", "'mean'", "inf"):
+        build_keys(mean_std, meta)
+
+
+def data_config(mode: str) -> dict[str, Any]:
+    state = {"eef_position": {"slots": [0, 3], "mode": mode}}
+    return {"name": "mine", "views": ["top_view"], "state": state, "action": {"eef_position": {"slots": [0, 3]}}}
 
 
 def test_frame_rate() -> None:
     meta = read_metadata(GOLDEN, DATASET)
     assert frame_rate(meta, ("top_view", "wrist_view")) == 20
+    check_views(meta, ("top_view", "wrist_view"))
     with refused(CheckpointError, "'side_view'", "top_view, wrist_view"):
-        frame_rate(meta, ("top_view", "side_view"))
+        check_views(meta, ("top_view", "side_view"))
 
 
-@pytest.mark.parametrize(("fps", "words"), [(10.0, "10.0"), (None, "None"), (12.5, "12.5")])
+@pytest.mark.parametrize(
+    ("fps", "words"),
+    [
+        (10.0, "10.0"),
+        (None, "None"),
+        (29.97, "29.97"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (0.0, "0.0"),
+        (-20, "-20"),
+    ],
+)
 def test_frame_rates_that_are_none(tmp_path: Path, fps: float | None, words: str) -> None:
     document = put(golden_metadata(), f"{DATASET}.modalities.video.wrist_view.fps", fps)
     meta = read_metadata(write(tmp_path, document), DATASET)
-    with refused(CheckpointError, words, "one whole number"):
+    with refused(CheckpointError, words, "one whole number", "--action-hz"):
         frame_rate(meta, ("top_view", "wrist_view"))
     assert frame_rate(meta, ("top_view",)) == 20
     if fps != 10.0:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.compile.golden_files import CASES, GOLDEN, golden_case
+from tests.compile.golden_files import CASES, GOLDEN, golden_case, golden_config, put
 from tests.one_line import refused
-from unichunk.runtime.compile.config import read_config
+from unichunk.runtime.compile.config import config_of, read_config
+from unichunk.runtime.compile.config_document import parse_config
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.compile.tokenizer_training import train_tokenizer
 from unichunk.runtime.errors import CheckpointError
@@ -66,6 +67,15 @@ def test_the_instructions_text(prompt: Prompt) -> None:
     short = Prompt.read(replace(config, prompt_template="short"), GOLDEN / "tokenizer.json")
     assert short.text == "{task_description}"
     assert short.text_ids("") == short.suffix
+
+
+def test_the_system_message_is_the_checkpoints(prompt: Prompt) -> None:
+    config = config_of(parse_config(json.dumps(put(golden_config(), "system_message", "Be brief.")).encode(), "here"))
+    own = Prompt.read(config, GOLDEN / "tokenizer.json")
+    start, end = prompt.head[0], prompt.suffix[0]
+    assert own.head[: own.head.index(end)] == (start, *prompt.tokenizer.text("system\nBe brief."))
+    assert own.head[own.head.index(end) :] == prompt.head[prompt.head.index(end) :]
+    assert own != prompt
 
 
 def test_special_tokens_spelled_in_an_instruction_are_text(prompt: Prompt) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -92,6 +92,7 @@ def decoded(normalization: Normalization, values: Any) -> NDArray[np.float32]:
     return only(normalization).decode(unified)["action.arm"]
 
 
+@settings(deadline=None)
 @given(normalization=NORMALIZATIONS, values=ROWS)
 def test_decoding_undoes_encoding(normalization: Normalization, values: NDArray[np.float64]) -> None:
     slots = only(normalization)
@@ -104,6 +105,7 @@ def test_decoding_undoes_encoding(normalization: Normalization, values: NDArray[
     np.testing.assert_allclose(slots.decode(unified)["action.arm"], values, rtol=0, atol=tolerance)
 
 
+@settings(deadline=None)
 @given(normalization=ranges(Quantiles, "q01", "q99"), values=ROWS)
 def test_quantiles_clip_on_the_way_in(normalization: Quantiles, values: NDArray[np.float64]) -> None:
     inside = encoded(normalization, values)
@@ -112,12 +114,14 @@ def test_quantiles_clip_on_the_way_in(normalization: Quantiles, values: NDArray[
     np.testing.assert_allclose(decoded(normalization, inside), expected, rtol=0, atol=1e-3 * 1e-1)
 
 
+@settings(deadline=None)
 @given(values=ROWS)
 def test_quantiles_do_not_clip_on_the_way_out(values: NDArray[np.float64]) -> None:
     normalization = Quantiles(q01=(0.0,) * WIDTH, q99=(4.0,) * WIDTH)
     np.testing.assert_allclose(decoded(normalization, values), 2 * values + 2, rtol=1e-5, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(values=ROWS)
 def test_binary_values(values: NDArray[np.float64]) -> None:
     ones = encoded(Binary(), values)
@@ -155,6 +159,7 @@ def test_the_formulas() -> None:
         assert encoded(normalization, values)[0].tolist() == expected
 
 
+@settings(deadline=None)
 @given(values=ROWS, constant=PHYSICAL)
 def test_slots_that_never_varied_are_what_they_were_in_training(values: NDArray[np.float64], constant: float) -> None:
     same, zero = (constant,) * WIDTH, (0.0,) * WIDTH
@@ -178,6 +183,7 @@ def test_equal_means_equal_in_single_precision() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+@settings(deadline=None)
 @given(data=st.data())
 def test_round_trips_of_the_published_actions(name: str, data: Any) -> None:
     keys = {key: Key(slots=slots, normalization=mode) for key, (slots, mode) in PUBLISHED[name].items()}
@@ -199,6 +205,7 @@ def test_round_trips_of_the_published_actions(name: str, data: Any) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED_STATES)
+@settings(deadline=None)
 @given(data=st.data())
 def test_published_states_in_their_slots(name: str, data: Any) -> None:
     keys = {

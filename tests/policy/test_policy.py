@@ -310,7 +310,9 @@ def test_a_policy_gone_wrong_says_so_in_its_rows_only(tmp_path: Path) -> None:
         (np.zeros((24, 32), np.uint8), "got uint8 of shape (24, 32)"),
         (np.zeros((24, 32, 4), np.uint8), "got uint8 of shape (24, 32, 4)"),
         (np.zeros((3, 24, 32), np.uint8), "got uint8 of shape (3, 24, 32)"),
-        (np.zeros((1, 24, 32, 3), np.uint8), "got uint8 of shape (1, 24, 32, 3)"),
+        (np.zeros((2, 24, 32, 3), np.uint8), "got uint8 of shape (2, 24, 32, 3)"),
+        (np.zeros((0, 24, 32, 3), np.uint8), "got uint8 of shape (0, 24, 32, 3)"),
+        (np.zeros((1, 1, 24, 32, 3), np.uint8), "got uint8 of shape (1, 1, 24, 32, 3)"),
         (np.zeros((0, 32, 3), np.uint8), "got uint8 of shape (0, 32, 3)"),
     ],
 )
@@ -353,8 +355,11 @@ def test_wrong_state(policy: Policy, observation: dict[str, Any], state: Any, wo
         ("é" * 32, ("66 tokens with its prompt, expected at most 64",)),
         (b"follow", ("expected a text, got bytes",)),
         (None, ("expected a text, got NoneType",)),
-        (["follow"], ("expected a text, got list",)),
-        (np.array(["follow"]), ("expected a text, got ndarray",)),
+        (["follow", "wave"], ("expected a text, got list of 2",)),
+        (np.array(["follow", "wave"]), ("expected a text, got list of 2",)),
+        ((), ("expected a text, got tuple of 0",)),
+        ([["follow"]], ("expected a text, got list of 1",)),
+        ([3], ("expected a text, got int",)),
         (np.array(3), ("expected a text, got int",)),
         ("follow \ud800", ("expected a text that UTF-8 can hold",)),
     ],
@@ -367,7 +372,7 @@ def test_wrong_instruction(
         policy.infer(observation)
 
 
-@pytest.mark.parametrize("delay", [-1, T + 1, 1000, 1.5, float("nan"), "2", None])
+@pytest.mark.parametrize("delay", [-1, T + 1, 1000, 1.5, 2.0, float("nan"), "2", None, True, np.True_])
 def test_wrong_delay(policy: Policy, observation: dict[str, Any], delay: Any) -> None:
     with refused(ObservationError, "delay: expected 0 to 8 rows, a whole number", f"got {delay!r}"):
         policy.infer(observation, some_chunk(), delay)
@@ -378,13 +383,13 @@ def test_a_delay_without_rows_to_lock(policy: Policy, observation: dict[str, Any
         policy.infer(observation, delay=2)
 
 
-@pytest.mark.parametrize("shape", [(200,), (T, 199), (T + 1, 200), (0, 200), (1, T, 200)])
+@pytest.mark.parametrize("shape", [(200,), (T, 199), (T + 1, 200), (0, 200), (2, T, 200), (1, 1, T, 200)])
 def test_wrong_previous_chunk(policy: Policy, observation: dict[str, Any], shape: tuple[int, ...]) -> None:
     with refused(ObservationError, "previous_chunk: expected shape (1 to 8, 200)", f"got {shape}"):
         policy.infer(observation, np.zeros(shape, np.float32), 1)
 
 
-@pytest.mark.parametrize("shape", [(2, T, 200), (T - 1, 200), (T, 6), (200,), (1, 1, T, 200), ()])
+@pytest.mark.parametrize("shape", [(2, T, 200), (T - 1, 200), (T, 6), (200,), (2, 1, T, 200), (1, 1, 1, T, 200), ()])
 def test_wrong_noise(policy: Policy, observation: dict[str, Any], shape: tuple[int, ...]) -> None:
     with refused(ObservationError, "noise: expected shape (1, 8, 200)", "got"):
         policy.infer(observation, noise=np.zeros(shape, np.float32))
@@ -392,9 +397,9 @@ def test_wrong_noise(policy: Policy, observation: dict[str, Any], shape: tuple[i
 
 def test_arrays_that_are_none(policy: Policy, observation: dict[str, Any]) -> None:
     anything: Any = "rows"
-    with refused(ObservationError, "previous_chunk: expected an array of numbers, got str"):
+    with refused(ObservationError, "previous_chunk: expected an array of numbers, got 'rows'"):
         policy.infer(observation, anything, 1)
-    with refused(ObservationError, "noise: expected an array of numbers, got str"):
+    with refused(ObservationError, "noise: expected an array of numbers, got 'rows'"):
         policy.infer(observation, noise=anything)
 
 

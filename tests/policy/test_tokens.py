@@ -93,7 +93,7 @@ def test_nothing_in_an_instruction_is_a_command(tokenizer: InstructionTokenizer,
     assert (tokenizer(text)[0] >= 0).sum() == len("do !") + length + 2
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(text=st.text(max_size=12))
 def test_the_last_instruction_is_remembered_and_no_other(text: str) -> None:
     first = published(200)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.one_line import refused
+from tests.policy.damage import manifest_of, put_file, put_manifest
 from tests.policy.tiny_bundle import write_tiny_bundle
 from unichunk.runtime.errors import BundleError
 from unichunk.runtime.policy.bundle import read_manifest, staged_bundle, write_bundle
@@ -39,7 +40,8 @@ def test_what_is_written_is_read(bundle: Path, tmp_path: Path) -> None:
 
 def test_an_older_bundle_is_replaced(bundle: Path, tmp_path: Path) -> None:
     newer = write_tiny_bundle(tmp_path / "newer", chunk_length=10)
-    (bundle / "stale.txt").write_text("left from before")
+    # A file of the older bundle that the newer one does not have.
+    put_file(bundle, "stale.txt", b"left from before")
     write_bundle(bundle, read_manifest(newer), files_of(newer))
     assert everything_in(bundle) == everything_in(newer)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["newer", "tiny"]
@@ -264,6 +266,86 @@ def test_an_interrupt_between_the_two_renames_keeps_the_older_bundle(
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_bundle(bundle, manifest, files)
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_an_interrupt_right_behind_a_rename_leaves_one_whole_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    older, calls, original = everything_in(tmp_path), 0, Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        moved = original(self, target)
+        if calls == call:
+            raise KeyboardInterrupt
+        return moved
+
+    newer, files = msgspec.structs.replace(read_manifest(bundle), name="newer"), files_of(bundle)
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(bundle, newer, files)
+    assert everything_in(tmp_path).keys() == older.keys()
+    assert read_manifest(bundle).name == ("tiny" if call == 1 else "newer")
+
+
+def test_a_folder_that_takes_the_place_costs_no_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, files, original = read_manifest(bundle), files_of(bundle), Path.rename
+    content = files["chunk.onnx"].read_bytes()
+
+    def overtaken(self: Path, target: Path) -> Path:
+        moved = original(self, target)
+        if self == bundle:
+            bundle.mkdir()
+            (bundle / "holiday.png").write_bytes(b"sun")
+        return moved
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    with refused(BundleError, str(bundle), "was not written"):
+        write_bundle(bundle, manifest, files)
+    assert everything_in(bundle) == {"holiday.png": b"sun"}
+    assert [path.read_bytes() for path in tmp_path.glob(".tiny-*-old/chunk.onnx")] == [content]
+
+
+@pytest.mark.parametrize("version", [1, 2, 7])
+def test_what_the_older_bundle_does_not_list_is_not_deleted(bundle: Path, tmp_path: Path, version: int) -> None:
+    put_manifest(bundle, {**manifest_of(bundle), "format_version": version})
+    (bundle / "notes.txt").write_text("works best with the lamp on")
+    (bundle / "pictures").mkdir()
+    before, begun = everything_in(tmp_path), False
+    words = ("holds 'notes.txt', 'pictures', not listed in its bundle.json", "move or remove")
+    with refused(BundleError, str(bundle), *words), staged_bundle(bundle):
+        begun = True
+    assert not begun
+    assert everything_in(tmp_path) == before
+
+
+def test_notes_that_come_while_the_new_bundle_is_made_are_not_deleted(bundle: Path) -> None:
+    manifest, files = read_manifest(bundle), files_of(bundle)
+    with refused(BundleError, str(bundle), "holds 'notes.txt'"), staged_bundle(bundle) as staged:
+        for name, path in files.items():
+            shutil.copyfile(path, staged.folder / name)
+        (bundle / "notes.txt").write_text("works best with the lamp on")
+        staged.finish(manifest)
+    assert (bundle / "notes.txt").exists()
+    assert read_manifest(bundle) == manifest
+
+
+@pytest.mark.parametrize("content", ["", "[" * 9000, "[]", "{}", '{"files": 3}'])
+def test_where_the_older_manifest_says_nothing_no_file_is_deleted(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "bundle.json").write_text(content)
+    for i in range(6):
+        (folder / f"{i}\n.js").touch()
+    before = everything_in(tmp_path)
+    words = r"holds '0\n.js', '1\n.js', '2\n.js', '3\n.js' and 2 more, not listed"
+    with refused(BundleError, words), staged_bundle(folder):
+        pytest.fail("begun")
     assert everything_in(tmp_path) == before
 
 
