@@ -120,9 +120,9 @@ def test_nobody_listens_any_more(folder: Path, stream: str) -> None:
     assert nothing_left(folder)
 
 
-@pytest.mark.parametrize(("fault", "expected"), [((), 8), (("--fault", "die@0.5"), 4)])
+@pytest.mark.parametrize(("fault", "expected"), [((), 8), (("--fault", "die@1.5"), 4)])
 def test_a_report_whose_folder_goes_is_rescued(folder: Path, fault: tuple[str, ...], expected: int) -> None:
-    arguments = ("run", "--embodiment", "so101", "--sim", "--duration", "2", "--report", "reports/report.json", *fault)
+    arguments = ("run", "--embodiment", "so101", "--sim", "--duration", "3", "--report", "reports/report.json", *fault)
     with start(*arguments, folder=folder) as process:
         wait_until_running(process)
         shutil.rmtree(folder / "reports")
