@@ -174,7 +174,7 @@ class Policy:
         rows = self.chunk_length
         try:
             # A truth value would pass for a number of rows.
-            delay = -1 if isinstance(given, bool) else operator.index(given)
+            delay = -1 if isinstance(given, (bool, np.bool_)) else operator.index(given)
         except TypeError:
             delay = -1
         if not 0 <= delay <= rows:
