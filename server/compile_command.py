@@ -74,7 +74,7 @@ class Compile:
             with raised_signals():
                 manifest = self._compiled()
         except StoppedBySignal as stop:
-            say(f"unichunk compile: stopped by {stop.signal.name}; nothing is left behind\n", sys.stderr)
+            say(f"unichunk compile: stopped by {stop.signal.name}; nothing half-written is left\n", sys.stderr)
             return stop.exit_status
         except UnichunkError as error:
             say(f"unichunk compile: {error}\n", sys.stderr)

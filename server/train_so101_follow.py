@@ -22,6 +22,7 @@ from unichunk.embodiments.sim.policy_values import PolicyValues
 from unichunk.embodiments.sim.recording import record_demonstrations
 from unichunk.embodiments.spec import EmbodimentSpec, load_spec
 from unichunk.runtime.compile.checkpoint_writer import write_checkpoint
+from unichunk.runtime.compile.compile import IMAGE_MEAN, IMAGE_STD
 from unichunk.runtime.compile.config import config_of
 from unichunk.runtime.compile.config_document import parse_config
 from unichunk.runtime.compile.prompt import Prompt
@@ -79,8 +80,6 @@ INSTRUCTIONS: Final = (
     "hover over the {} cube",
     "go to the {} block and stay with it",
 )
-IMAGE_MEAN: Final = (0.485, 0.456, 0.406)
-IMAGE_STD: Final = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -107,14 +106,14 @@ class Recipe:
 def main() -> None:
     """Run the recipe from the command line."""
     recipe = tyro.cli(Recipe, description=__doc__)
+    _check_destination(recipe.out)
     spec = load_spec(EMBODIMENT)
     build(recipe, spec, _demonstrations(recipe))
 
 
 def build(recipe: Recipe, spec: EmbodimentSpec, demonstrations: Demonstrations) -> None:
     """Train on demonstrations and write the checkpoint."""
-    if recipe.out.exists():
-        raise SystemExit(f"{recipe.out} exists already; remove it or write elsewhere")
+    _check_destination(recipe.out)
     torch.set_num_threads(recipe.workers)
     torch.manual_seed(recipe.seed)
     document = config_document(SIZES)
@@ -186,6 +185,12 @@ def metadata(spec: EmbodimentSpec, values: PolicyValues, demonstrations: Demonst
         "embodiment_tag": spec.name,
         "stats_level": "merged",
     }
+
+
+def _check_destination(out: Path) -> None:
+    """What `write_checkpoint` would say after an hour, said before."""
+    if out.exists():
+        raise SystemExit(f"{out} exists already; remove it or write elsewhere")
 
 
 def _texts() -> list[str]:

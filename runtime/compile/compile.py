@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from unichunk.runtime.compile.checkpoint import Checkpoint
+from unichunk.runtime.compile.checkpoint import TOKENIZER_FILE, Checkpoint
 from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
 from unichunk.runtime.compile.chunk import build_chunk
 from unichunk.runtime.compile.data_config import read_data_config
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
     from unichunk.runtime.compile.config import BeingHConfig
     from unichunk.runtime.compile.data_config import DataConfig
+    from unichunk.runtime.compile.keys import Keys
     from unichunk.runtime.compile.metadata import DatasetMetadata
     from unichunk.runtime.compile.precision import Precision
 
 IMAGE_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGE_STD: Final = (0.229, 0.224, 0.225)
-TOKENIZER_NAME: Final = "tokenizer.json"
 INSTRUCTION_TOKENS: Final = 96
 MOST_INSTRUCTION_TOKENS: Final = 4096
 MOST_STEPS: Final = 1000
@@ -115,7 +115,7 @@ def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions)
     plan = plan_compilation(checkpoint_dir, options)
     with staged_bundle(out) as staged:
         graphs = _write_graphs(plan, staged.folder)
-        shutil.copyfile(plan.checkpoint.tokenizer_file, staged.folder / TOKENIZER_NAME)
+        shutil.copyfile(plan.checkpoint.tokenizer_file, staged.folder / TOKENIZER_FILE)
         return staged.finish(plan.manifest(graphs))
 
 
@@ -128,6 +128,7 @@ class CompilePlan:
         checkpoint: Opened.
         data: Views and keys.
         metadata: Of the dataset.
+        keys: Of state and action.
         prompt: Token ids around the observation.
         sequence: The tokens.
         precision: Of weights and products.
@@ -140,6 +141,7 @@ class CompilePlan:
     checkpoint: Checkpoint
     data: DataConfig
     metadata: DatasetMetadata
+    keys: Keys
     prompt: Prompt
     sequence: TokenSequence
     precision: Precision
@@ -151,7 +153,6 @@ class CompilePlan:
 
     def manifest(self, graphs: Graphs) -> Manifest:
         """The bundle's description."""
-        keys = build_keys(self.data, self.metadata)
         name, options = self.checkpoint.directory.resolve().name, self.options
         return Manifest(
             format_version=FORMAT_VERSION,
@@ -166,13 +167,13 @@ class CompilePlan:
             cameras=self.data.views,
             image=ImageInput(size=self.checkpoint.config.image_size, mean=IMAGE_MEAN, std=IMAGE_STD),
             language=LanguageInput(
-                tokenizer=TOKENIZER_NAME,
+                tokenizer=TOKENIZER_FILE,
                 prompt=self.prompt.text,
                 suffix=self.prompt.suffix,
                 max_tokens=self.sequence.max_text,
             ),
-            state=keys.state,
-            action=keys.action,
+            state=self.keys.state,
+            action=self.keys.action,
             graphs=graphs,
             precision=self.precision.name,
             provenance=self._provenance(name),
@@ -218,7 +219,7 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
     config = checkpoint.config
     data = read_data_config(options.data_config)
     metadata = checkpoint.metadata(options.dataset, options.stats)
-    build_keys(data, metadata)
+    keys = build_keys(data, metadata)
     check_views(metadata, data.views)
     action_hz = frame_rate(metadata, data.views) if options.action_hz is None else options.action_hz
     if action_hz < 1:
@@ -235,6 +236,7 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
         checkpoint=checkpoint,
         data=data,
         metadata=metadata,
+        keys=keys,
         prompt=prompt,
         sequence=token_sequence(config, prompt, len(data.views), options.instruction_tokens),
         precision=PRECISIONS[options.precision],

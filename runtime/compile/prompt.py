@@ -10,19 +10,18 @@ Each piece of text is tokenized on its own; the special tokens are put between t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
 from unichunk.runtime.compile.templates import INSTRUCTIONS
 from unichunk.runtime.errors import CheckpointError
+from unichunk.runtime.policy.manifest import PLACEHOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from unichunk.runtime.compile.config import BeingHConfig
-
-PLACEHOLDER: Final = "{task_description}"
 
 
 class PromptTokenizer:

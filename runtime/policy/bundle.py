@@ -13,13 +13,12 @@ import msgspec
 
 from unichunk.runtime.errors import BundleError
 from unichunk.runtime.key_path import with_key_path
-from unichunk.runtime.policy.contradictions import MANIFEST_FILE, contradictions, name_complaints
-from unichunk.runtime.policy.manifest import FORMAT_VERSION, Manifest
+from unichunk.runtime.policy.contradictions import contradictions, name_complaints
+from unichunk.runtime.policy.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MANIFEST_NAME: Final = MANIFEST_FILE
 REMEDY: Final = "fetch or build the bundle again"
 _SHOWN: Final = 4
 

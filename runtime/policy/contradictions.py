@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from unichunk.runtime.policy.manifest import FORMAT_VERSION
+from unichunk.runtime.policy.manifest import FORMAT_VERSION, MANIFEST_NAME, PLACEHOLDER
 from unichunk.runtime.policy.rotation import AXIS_ANGLE_WIDTH
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from unichunk.runtime.policy.manifest import ChunkGraph, Graph, Key, LanguageInput, Manifest, Tensor
-
-MANIFEST_FILE: Final = "bundle.json"
-PLACEHOLDER: Final = "{task_description}"
-"""Stands for the instruction in the prompt."""
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
@@ -46,7 +42,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
 def name_complaints(names: Iterable[str]) -> Iterator[str]:
     """Names that no file of a bundle may have: with folders in them, or the manifest's own."""
     for name in names:
-        if Path(name).name != name or name in {"", "..", MANIFEST_FILE}:
+        if Path(name).name != name or name in {"", "..", MANIFEST_NAME}:
             yield f"files: expected plain file names, got {name!r}"
 
 

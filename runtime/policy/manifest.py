@@ -9,6 +9,11 @@ from msgspec import Meta
 
 FORMAT_VERSION: Final = 2
 
+MANIFEST_NAME: Final = "bundle.json"
+
+PLACEHOLDER: Final = "{task_description}"
+"""Stands for the instruction in the prompt."""
+
 PositiveInt = Annotated[int, Meta(gt=0)]
 Slot = Annotated[int, Meta(ge=0)]
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as TokenizerModel
 
 from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy.bundle import REMEDY
-from unichunk.runtime.policy.contradictions import PLACEHOLDER
+from unichunk.runtime.policy.manifest import PLACEHOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path

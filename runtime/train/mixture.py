@@ -114,7 +114,10 @@ class Layer(nn.Module):
             actions: Shape (B R, T, e).
             cache: The layer's keys and values of B observations.
             angles: Rotary angles of the action positions, shape (B R, T, head_dim / 2).
-            mask: What is added to the scores, shape (B, 1, 1, 1, P + T) or broadcast to (B, R, heads, T, P + T).
+            mask: Which keys each row attends to, prefix first, shape (B, 1, 1, T, P + T), bool.
+
+        Returns:
+            The tokens after the layer, shape (B R, T, e).
         """
         query, key, value = self.self_attn.project(self.input_layernorm_mot_gen(actions), "_mot_gen", angles)
         batch, repeats = len(cache.keys), query.shape[1] // key.shape[1]

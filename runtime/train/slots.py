@@ -1,7 +1,5 @@
 """Between the values in use and the 200 wide unified vectors, in PyTorch."""
 
-# mypy: disallow-subclassing-any=False
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -62,7 +62,7 @@ def test_nothing_is_left_behind(number: signal.Signals, status: int, tmp_path: P
     process.send_signal(number)
     said = process.communicate(timeout=20)
     assert process.returncode == status
-    assert said == ("", f"unichunk compile: stopped by {number.name}; nothing is left behind\n")
+    assert said == ("", f"unichunk compile: stopped by {number.name}; nothing half-written is left\n")
     assert not list(tmp_path.iterdir())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from unichunk.runtime.policy.bundle import MANIFEST_NAME, file_hash
+from unichunk.runtime.policy.bundle import file_hash
+from unichunk.runtime.policy.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path

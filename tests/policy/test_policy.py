@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 T = 8
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("policy") / "tiny")
-
-
-@pytest.fixture
-def policy(folder: Path) -> Policy:
-    return Policy.load(folder)
-
-
 @pytest.fixture
 def observation(policy: Policy) -> dict[str, Any]:
     return policy.example_observation()

@@ -30,16 +30,6 @@ T = 8
 CAMERA = "video.third_person"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_bundle(tmp_path_factory.mktemp("policy") / "tiny")
-
-
-@pytest.fixture
-def policy(folder: Path) -> Policy:
-    return Policy.load(folder)
-
-
 @pytest.fixture
 def observation(policy: Policy) -> dict[str, Any]:
     picture = np.random.default_rng(3).integers(0, 256, (24, 32, 3), np.uint8)
