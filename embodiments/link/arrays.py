@@ -27,6 +27,7 @@ _CODES: Final = ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", 
 _DTYPES: Final = {code.encode(): np.dtype(code) for code in _CODES}
 _CODE_OF: Final = {code: code.encode() for code in _CODES}
 _SMALL_BYTES: Final = 4096
+_LARGEST: Final = int(np.iinfo(np.intp).max)
 _PREFIX: Final = struct.Struct("<3sB")
 _HEADERS: Final = tuple(struct.Struct(f"<3sB{count}I") for count in range(MAX_DIMENSIONS + 1))
 _DIMENSIONS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MAX_DIMENSIONS + 1))
@@ -90,6 +91,9 @@ def unpack_array(code: int, data: memoryview) -> NDArray[Any]:
             f"array of shape {shape} and type {dtype}: expected {expected} bytes "
             f"(at most {MAX_ARRAY_BYTES}), got {len(data) - start}"
         )
+    # Of an array without elements, numpy still wants the other dimensions to be possible.
+    if math.prod(filter(None, shape)) * dtype.itemsize > _LARGEST:
+        raise MessageError(f"array of shape {shape} and type {dtype}: expected dimensions that memory can hold")
     return _view(shape, dtype, data, start)
 
 

@@ -104,6 +104,13 @@ def test_booleans_are_0_or_1_whatever_arrives() -> None:
     assert flags.view(np.uint8).tolist() == [0, 1, 1]
 
 
+@pytest.mark.parametrize("code", [b"|b1", b"|i1", b"<f8"])
+def test_an_array_without_elements_has_possible_dimensions_too(code: bytes) -> None:
+    with refused(MessageError, "expected dimensions that memory can hold"):
+        unpack_array(ARRAY_CODE, memoryview(packed(code, (0, 2**31, 2**31, 2**31), b"")))
+    assert unpack_array(ARRAY_CODE, memoryview(packed(code, (0, 2**20), b""))).shape == (0, 2**20)
+
+
 @given(st.binary(max_size=200))
 def test_bytes_are_an_array_or_refused(data: bytes) -> None:
     try:
