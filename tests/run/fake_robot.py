@@ -143,7 +143,12 @@ class FakeRobot:
     # What is behind both.
 
     def _look_at_watchdog(self) -> None:
-        """As a driver's: once commanded, silence brings it to rest until somebody says hello again."""
+        """As a driver's: once commanded, silence brings it to rest until somebody says hello again.
+
+        A dead driver reports nothing new, its watchdog least of all.
+        """
+        if self.dead:
+            return
         if self.sent and time.monotonic_ns() - max(self.sent[-1][0], self._greeted_ns) > WATCHDOG_NS:
             self.watchdog = self.watchdog or self._followed
             self._followed = False
