@@ -9,3 +9,15 @@ class KinematicsError(Exception):
 
 class UnknownModel(KinematicsError, LookupError):
     """A model, frame or joint that does not exist; the message lists those that do."""
+
+
+class WrongShape(KinematicsError, ValueError):
+    """An array of a shape that the function has no use for; the message has both shapes."""
+
+
+class DescriptionError(KinematicsError, ValueError):
+    """A robot's description that does not parse, or does not fit its parts; the message has the path of the key."""
+
+
+class UrdfError(KinematicsError, ValueError):
+    """A URDF that cannot be used; the message has the file, the joint or link, and what was expected."""

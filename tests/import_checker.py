@@ -24,9 +24,11 @@ MAY_IMPORT: Final = {
 
 BASE: Final = {
     "PIL": "pillow",
+    "eigenpy": "eigenpy",
     "msgspec": "msgspec",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
+    "pinocchio": "pin",
     "rich": "rich",
     "tokenizers": "tokenizers",
     "tyro": "tyro",
@@ -41,6 +43,8 @@ AT_HOME: Final = {
     "ml_dtypes": ("runtime/compile/", "benchmarks/"),
     "safetensors": ("runtime/train/", "runtime/compile/", "benchmarks/"),
     "mujoco": ("embodiments/sim/", "benchmarks/"),
+    "mink": ("benchmarks/",),
+    "pink": ("benchmarks/",),
     "fastapi": ("server/",),
     "uvicorn": ("server/",),
     "tensorrt": ("runtime/policy/",),

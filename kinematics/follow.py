@@ -1,0 +1,129 @@
+"""Following targets within velocity limits: every row near the one before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from unichunk.kinematics.descent import TO_THE_END, Preference, descend
+from unichunk.kinematics.foresight import plan_ahead
+from unichunk.kinematics.limb_rows import LimbRows, RowResult, solve_rows
+from unichunk.kinematics.solution import RowStatus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unichunk.kinematics.limb_task import LimbTask
+
+INSIDE: Final = 1.0 - 1e-9
+"""Rounding must not carry a joint across its velocity limit."""
+
+NUDGE: Final = 0.1
+"""How far towards the middle of their ranges joints are moved to start anew where the slope leads nowhere, [rad]."""
+
+
+class Follower:
+    """Solves a limb's rows in the box of its position limits and of what its velocity limits allow per row.
+
+    Args:
+        task: The limb's goals.
+        limits: Lower and upper position limits of the limb's joints, each shape (n,).
+        posture_gain: Part of the way to the posture that a row goes, as far as the targets leave it open.
+    """
+
+    def __init__(
+        self, task: LimbTask, limits: tuple[NDArray[np.float64], NDArray[np.float64]], posture_gain: float
+    ) -> None:
+        self._task, self._posture_gain = task, posture_gain
+        self._lower, self._upper = limits
+        self._middle = 0.5 * (self._lower + self._upper)
+
+    def solve(
+        self,
+        targets: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        q: NDArray[np.float64],
+        max_step: NDArray[np.float64],
+        posture: NDArray[np.float64] | None,
+    ) -> LimbRows:
+        """Joints for every row of targets.
+
+        Args:
+            targets: Poses in the model's base, shape (T, F, 4, 4), [m].
+            valid: Rows that can be aimed at, shape (T,).
+            q: All joints at the start, shape (nq,), within the limits.
+            max_step: Largest change of the limb's joints from row to row, shape (n,).
+            posture: Configuration that the limb is drawn to, shape (n,); None: as little motion as possible.
+        """
+        gain = self._posture_gain
+
+        def follow(q: NDArray[np.float64], x: NDArray[np.float64], _: int, last_step: NDArray[np.float64]) -> RowResult:
+            anchor = x if posture is None else x + gain * (posture - x)
+            return self._follow(q, x, last_step, max_step, anchor)
+
+        rows = solve_rows(self._task, targets, valid, q, follow)
+        if rows.status[valid].any():
+            rows = min(rows, self._with_foresight(targets, valid, q, max_step), key=LimbRows.badness)
+        return rows
+
+    def _with_foresight(
+        self,
+        targets: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        q: NDArray[np.float64],
+        max_step: NDArray[np.float64],
+    ) -> LimbRows:
+        """Rows that set out in time for what later rows need, as far as their own targets leave it open.
+
+        Where a limb runs into a velocity limit it is often a motion in the null space that comes all at once, as near
+        singularities. A first pass ignores velocities; from it a plan is made that spreads the motion over the chunk;
+        a last pass follows the targets and prefers, row by row, to be where the plan is.
+        """
+        unhurried = np.full_like(max_step, np.inf)
+        wanted = solve_rows(self._task, targets, valid, q, lambda q, x, _, step: self._follow(q, x, step, unhurried, x))
+        limits = self._lower, self._upper
+        plan = _in_time(plan_ahead(self._task, targets, valid, q, limits, wanted.x, max_step), max_step)
+        return solve_rows(
+            self._task, targets, valid, q, lambda q, x, row, step: self._follow(q, x, step, max_step, plan[row])
+        )
+
+    def _follow(
+        self,
+        q: NDArray[np.float64],
+        x: NDArray[np.float64],
+        last_step: NDArray[np.float64],
+        max_step: NDArray[np.float64],
+        anchor: NDArray[np.float64],
+    ) -> RowResult:
+        """The configuration within one row's reach that is nearest to the targets."""
+        reach = INSIDE * max_step
+        box = np.maximum(self._lower, x - reach), np.minimum(self._upper, x + reach)
+        # The targets are where the motion so far leads, as a rule: linearized there, one step does. Its preference
+        # takes back whatever part of the motion the task does not ask for, lest the null space drift on for ever.
+        q[self._task.columns] = np.minimum(np.maximum(x + last_step, box[0]), box[1])
+        found = descend(self._task, q, box, TO_THE_END, Preference(anchor, first=1.0, later=0.0))
+        iterations, attempts = found.steps, 1
+        if not found.reached:
+            # Where the limb is stretched out exactly, no slope says that it could bend.
+            for start in (x, x + np.clip(self._middle - x, -NUDGE, NUDGE)):
+                q[self._task.columns] = np.minimum(np.maximum(start, box[0]), box[1])
+                other = descend(self._task, q, box, TO_THE_END)
+                iterations, attempts = iterations + other.steps, attempts + 1
+                found = min(found, other, key=lambda descent: descent.badness)
+                if found.reached:
+                    break
+        if found.reached:
+            return RowResult(found, RowStatus.CONVERGED, iterations, attempts)
+        at_end = (found.x <= self._lower) | (found.x >= self._upper)
+        hurried = (np.abs(found.x - x) >= INSIDE * reach) & ~at_end
+        status = RowStatus.VELOCITY_LIMITED if hurried.any() else RowStatus.UNREACHABLE
+        return RowResult(found, status, iterations, attempts)
+
+
+def _in_time(wanted: NDArray[np.float64], max_step: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Wanted rows, shape (T, n), moved so that from each one the next can be got to; the last one stays."""
+    rows = wanted.copy()
+    for row in range(len(rows) - 2, -1, -1):
+        rows[row] = np.clip(rows[row], rows[row + 1] - max_step, rows[row + 1] + max_step)
+    return rows

@@ -1,0 +1,82 @@
+"""Inverse kinematics of one limb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unichunk.kinematics.follow import Follower
+from unichunk.kinematics.limb_task import LimbTask
+from unichunk.kinematics.search import Searcher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pinocchio as pin
+    from numpy.typing import NDArray
+
+    from unichunk.kinematics.chains import LimbChain
+    from unichunk.kinematics.goals import FrameGoal
+    from unichunk.kinematics.limb_rows import LimbRows
+    from unichunk.kinematics.limb_task import Tolerance
+
+
+@dataclass(frozen=True)
+class LimbSettings:
+    """What all limbs of a solver share.
+
+    Attributes:
+        tolerance: What counts as reached.
+        rotation_length: What a radian counts for, [m].
+        attempts: Starting configurations tried at most where a row is not reached from the one before.
+        posture_gain: Part of the way to the posture that a row goes, as far as the targets leave it open.
+    """
+
+    tolerance: Tolerance
+    rotation_length: float
+    attempts: int
+    posture_gain: float
+
+
+class Limb:
+    """Goals that share joints, and the joints.
+
+    Args:
+        model: The robot.
+        goals: All goals; the chain tells which are the limb's.
+        chain: The limb's goals and joints.
+        settings: What all limbs share.
+    """
+
+    def __init__(self, model: pin.Model, goals: Sequence[FrameGoal], chain: LimbChain, settings: LimbSettings) -> None:
+        self.chain = chain
+        goals = [goals[place] for place in chain.places]
+        task = LimbTask(model, goals, chain.columns, settings.rotation_length, settings.tolerance)
+        limits = model.lowerPositionLimit[chain.columns], model.upperPositionLimit[chain.columns]
+        self._follower = Follower(task, limits, settings.posture_gain)
+        self._searcher = Searcher(
+            model, goals, chain, task, settings.rotation_length, settings.attempts, settings.posture_gain
+        )
+
+    def solve(
+        self,
+        targets: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        q: NDArray[np.float64],
+        max_step: NDArray[np.float64] | None,
+        posture: NDArray[np.float64] | None,
+    ) -> LimbRows:
+        """Joints for every row of targets.
+
+        Args:
+            targets: Poses in the model's base, shape (T, F, 4, 4), [m].
+            valid: Rows that can be aimed at, shape (T,).
+            q: All joints at the start, shape (nq,), within the limits.
+            max_step: Largest change of the limb's joints from row to row, shape (n,); None: any, and rows that are not
+                reached from the one before are sought from elsewhere.
+            posture: Configuration that the limb is drawn to, shape (n,); None: as little motion as possible.
+        """
+        if max_step is None:
+            return self._searcher.solve(targets, valid, q, posture)
+        return self._follower.solve(targets, valid, q, max_step, posture)

@@ -1,0 +1,94 @@
+"""The rows of one limb, each from the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from unichunk.kinematics.solution import RowStatus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from unichunk.kinematics.descent import Descent
+    from unichunk.kinematics.limb_task import LimbTask
+
+
+class RowResult(NamedTuple):
+    """What became of one row: where it ended, and the steps and starts that it took."""
+
+    descent: Descent
+    status: RowStatus
+    iterations: int
+    attempts: int
+
+
+class RowSolver(Protocol):
+    """Finds the joints of one row; the task is aimed already."""
+
+    def __call__(
+        self, q: NDArray[np.float64], x: NDArray[np.float64], row: int, last_step: NDArray[np.float64], /
+    ) -> RowResult:
+        """Solve.
+
+        Args:
+            q: All joints, shape (nq,); the limb's own may be overwritten.
+            x: The limb's joints in the row before, shape (n,).
+            row: Index of the row.
+            last_step: What brought the limb from the row before that one to x, shape (n,).
+        """
+
+
+@dataclass(frozen=True)
+class LimbRows:
+    """A limb's part of a solution; shapes as in `Solution`, for the limb's n joints and F goals."""
+
+    x: NDArray[np.float64]
+    status: NDArray[np.int8]
+    position_error: NDArray[np.float64]
+    rotation_error: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    iterations: NDArray[np.int64]
+    attempts: NDArray[np.int64]
+
+    def badness(self) -> tuple[int, float]:
+        """Order of results: rows that did not converge, then the squared errors of all that could be aimed at."""
+        return int(np.count_nonzero(self.status)), float(self.cost[np.isfinite(self.cost)].sum())
+
+
+def solve_rows(
+    task: LimbTask,
+    targets: NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    q: NDArray[np.float64],
+    solver: RowSolver,
+) -> LimbRows:
+    """Solve row after row; rows that cannot be aimed at stay where the one before was.
+
+    Args:
+        task: The limb's goals.
+        targets: Poses in the model's base, shape (T, F, 4, 4), [m].
+        valid: Rows that can be aimed at, shape (T,).
+        q: All joints at the start, shape (nq,).
+        solver: Solves one row.
+    """
+    count = len(targets)
+    q = q.copy()
+    x = q[task.columns]
+    last_step = np.zeros_like(x)
+    joints = np.empty((count, len(x)))
+    status = np.full(count, RowStatus.INVALID_INPUT, dtype=np.int8)
+    errors = np.full((count, task.size), np.inf)
+    iterations, attempts = np.zeros((2, count), dtype=np.int64)
+    for row in range(count):
+        previous = x
+        if valid[row]:
+            task.aim(targets[row])
+            descent, status[row], iterations[row], attempts[row] = solver(q, x, row, last_step)
+            x, errors[row] = descent.x, descent.error
+        q[task.columns] = joints[row] = x
+        last_step = x - previous
+    distances, angles = task.unweighted(errors)
+    return LimbRows(joints, status, distances, angles, np.square(errors).sum(axis=1), iterations, attempts)
