@@ -10,16 +10,16 @@ thread computed: on a busy machine the second tells more.
 
 Sections: `reach`, one target from the middle of the range, at two tolerances; `follow`, chunks of 16 rows at 20 and
 50 Hz that can be followed at 80 % of the velocity limits; `long`, ten such chunks on end; `singular`, through singular
-configurations; `fingertips`, positions of five fingertips; `self_collision`, distances. The peers are in the extra
-`bench`.
+configurations; `fingertips`, positions of five fingertips. The peers are in the extra `bench`.
 """
 
 from __future__ import annotations
 
 import datetime
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
-from typing import Any, Final
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 import tyro
@@ -27,11 +27,11 @@ import tyro
 from unichunk.benchmarks.ik_peers import PEERS, PLAIN_SETTINGS, QP_SETTINGS, missing_peers, versions
 from unichunk.benchmarks.ik_report import print_measurements
 from unichunk.benchmarks.ik_sections import SECTIONS, Plan, Section
-from unichunk.benchmarks.ik_self_collision import measure_self_collision, print_self_collision
 from unichunk.benchmarks.machine import describe_machine
 from unichunk.benchmarks.single_thread import restart_with_one_thread
+from unichunk.kinematics.description import robot_names
 
-SELF_COLLISION: Final = "self_collision"
+SectionName: TypeAlias = Literal["reach", "follow", "long", "singular", "fingertips"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Options:
 
     robots: tuple[str, ...] = ()
     """Robots and hands to measure; without it, all."""
-    sections: tuple[str, ...] = (*SECTIONS, SELF_COLLISION)
+    sections: tuple[SectionName, ...] = get_args(SectionName)
     """What to measure."""
     targets: int = 10_000
     """Targets of an arm for us."""
@@ -59,10 +59,29 @@ class Options:
 def main() -> None:
     """Entry point."""
     options = tyro.cli(Options, prog="unichunk bench ik", description=__doc__)
+    for complaint in complaints(options):
+        sys.exit(f"unichunk bench ik: {complaint}")
     restart_with_one_thread("unichunk.benchmarks.ik")
     result = measure(options)
     if options.output is not None:
         options.output.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+
+
+def complaints(options: Options) -> list[str]:
+    """What is wrong with the options, a line each; found before anything is measured."""
+    known = robot_names()
+    found = [
+        f"unknown robot {name!r}: expected some of {', '.join(known)}" for name in options.robots if name not in known
+    ]
+    counts = {"targets": options.targets, "paths": options.paths}
+    found += [f"--{name} {count}: expected at least 1" for name, count in counts.items() if count < 1]
+    counts = {"peer-targets": options.peer_targets, "peer-paths": options.peer_paths}
+    found += [f"--{name} {count}: expected at least 0" for name, count in counts.items() if count < 0]
+    if not options.seconds_per_target > 0.0:
+        found.append(f"--seconds-per-target {options.seconds_per_target}: expected a positive number")
+    if options.output is not None and not options.output.absolute().parent.is_dir():
+        found.append(f"--output {options.output}: expected a file in a folder that exists")
+    return found
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -92,11 +111,7 @@ def measure(options: Options) -> dict[str, Any]:
     return result
 
 
-def _measure_section(name: str, plan: Plan) -> Any:
-    if name == SELF_COLLISION:
-        distances = measure_self_collision(plan.robots)
-        print_self_collision(distances)
-        return distances
+def _measure_section(name: SectionName, plan: Plan) -> list[dict[str, Any]]:
     section: Section = SECTIONS[name]
     measurements = section.measure(plan)
     if measurements:

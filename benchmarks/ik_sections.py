@@ -37,8 +37,8 @@ ATTEMPTS: Final = 64
 RETARGETING_ATTEMPTS: Final = 4
 """Starts of ours where targets are out of reach on purpose, as in hand retargeting."""
 
-THOROUGH_ATTEMPTS: Final = 256
-"""Starts that decide whether a row of a line can be reached at all."""
+FEWER_PATHS: Final = 4
+"""Paths that take long to measure, of many chunks or with rows out of reach, are so many times fewer."""
 
 FEWER: Final = 10
 """Hands get a tenth of the targets that arms get."""
@@ -67,6 +67,10 @@ class Plan:
     def problems(self, cases: Sequence[Case]) -> Iterator[Problem]:
         """Those of the cases that are asked for, made one by one."""
         return (Problem(case) for case in cases if not self.robots or case.robot in self.robots)
+
+    def with_fewer_paths(self) -> Plan:
+        """The same with a part of the paths."""
+        return replace(self, paths=-(-self.paths // FEWER_PATHS), peer_paths=-(-self.peer_paths // FEWER_PATHS))
 
     def reach(
         self, problem: Problem, targets: NDArray[np.float64], tolerance: Tolerance, attempts: int = ATTEMPTS
@@ -120,25 +124,25 @@ def measure_follow(plan: Plan) -> list[dict[str, Any]]:
 
 def measure_long(plan: Plan) -> list[dict[str, Any]]:
     """Chunks on end: can be followed to the end by who is not led astray."""
-    found = []
+    found, fewer = [], plan.with_fewer_paths()
     for problem in plan.problems((*ARMS, *PAIRS)):
         hz = RATES_HZ[0]
-        paths = plan.draw(problem, "long", partial(wavy_path, chunks=LONG_CHUNKS, band_hz=SMOOTH_HZ), hz)
-        found.append(_measurement(problem, f"{LONG_CHUNKS} chunks, {hz} Hz", plan.follow(problem, paths)))
+        paths = fewer.draw(problem, "long", partial(wavy_path, chunks=LONG_CHUNKS, band_hz=SMOOTH_HZ), hz)
+        found.append(_measurement(problem, f"{LONG_CHUNKS} chunks, {hz} Hz", fewer.follow(problem, paths)))
     return found
 
 
 def measure_singular(plan: Plan) -> list[dict[str, Any]]:
     """Through singular configurations: on paths of the joints, and on lines of arms with six joints or more."""
-    found = []
+    found, fewer = [], plan.with_fewer_paths()
     hz = RATES_HZ[0]
     for problem in plan.problems(ARMS):
         paths = plan.draw(problem, "singular", through_singularity, hz)
         found.append(_measurement(problem, f"joint path, {hz} Hz", plan.follow(problem, paths)))
         if len(problem.columns) >= 6:
-            paths = plan.draw(problem, "line", line_through_singularity, hz)
+            paths = fewer.draw(problem, "line", line_through_singularity, hz)
             reachable = np.concatenate([_reachable(problem, path) for path in paths])
-            records = plan.follow(problem, paths)
+            records = fewer.follow(problem, paths)
             found.append(_measurement(problem, f"line, {hz} Hz", records, reachable))
     return found
 
@@ -178,7 +182,7 @@ SECTIONS: Final = {
 
 def _reachable(problem: Problem, path: Path) -> NDArray[np.bool_]:
     """Which rows can be reached, no matter how fast, shape (C * T,)."""
-    search = Ours(problem, TOLERANCE, THOROUGH_ATTEMPTS)
+    search = Ours(problem, TOLERANCE, ATTEMPTS)
     targets = path.targets.reshape(-1, *path.targets.shape[2:])
     answers = [search.reach(target, path.q_start).q[0] for target in targets]
     return np.array([problem.judge(q, target, TOLERANCE).solved for q, target in zip(answers, targets, strict=True)])

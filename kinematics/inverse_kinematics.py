@@ -70,6 +70,10 @@ class InverseKinematics:
         self.goals = tuple(FrameGoal(frame) if isinstance(frame, str) else frame for frame in frames)
         self._velocity_limit = _limits(model, velocity_limit)
         self._data = model.createData()
+        if not self.goals:
+            raise KinematicsError("frames: expected at least one frame to bring to a target, got none")
+        if not 0.0 <= posture_gain <= 1.0:
+            raise KinematicsError(f"posture_gain: {posture_gain}, expected a number from 0 to 1")
         allowed = _allowed_columns(model, joints)
         self._base_frame = None if base_frame is None else frame_index(model, base_frame)
         settings = LimbSettings(

@@ -54,8 +54,8 @@ class LimbTask:
     """Stacked, weighted errors of goals that share joints.
 
     The error of a goal is the difference of positions, [m], followed by the rotation vector that turns the frame onto
-    its target, log(R_target R_frame^T), [rad], times a length: both in the axes of the model's base. The Jacobian is the
-    geometric one in these axes (Siciliano et al., Robotics, 2009, section 3.7), for the rotation vector multiplied
+    its target, log(R_target R_frame^T), [rad], times a length: both in the axes of the model's base. The Jacobian is
+    the geometric one in these axes (Siciliano et al., Robotics, 2009, section 3.7), for the rotation vector multiplied
     with the derivative of the logarithm, which is left out where the error is small.
 
     Args:
@@ -111,8 +111,8 @@ class LimbTask:
         """Error at q, shape (nq,), and what a small motion of the limb takes away from it.
 
         Returns:
-            The error, shape (m,), [m], and minus its derivative with respect to the limb's joints, shape (m, n), [m/rad]
-            or [m/m].
+            The error, shape (m,), [m], and minus its derivative with respect to the limb's joints, shape (m, n),
+            [m/rad] or [m/m].
         """
         error, jacobian = np.empty(self.size), np.empty((self.size, len(self.columns)))
         for part in self._parts:

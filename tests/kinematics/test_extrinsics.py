@@ -109,7 +109,7 @@ def test_what_is_saved_is_what_is_loaded(pose, tmp_path_factory):
     [
         ({"quaternion_wxyz": [1, 0, 0, 1]}, ["quaternion_wxyz", "length 1", "1.41421"]),
         ({"quaternion_wxyz": [0, 0, 0, 0]}, ["quaternion_wxyz", "length 1", "got 0"]),
-        ({"quaternion_wxyz": [1, 0, 0]}, ["quaternion_wxyz", "4", "3"]),
+        ({"quaternion_wxyz": [1, 0, 0]}, ["quaternion_wxyz", "length 4"]),
         ({"quaternion_wxyz": None}, ["quaternion_wxyz or rotation", "neither"]),
         ({"rotation": FORWARD}, ["quaternion_wxyz or rotation", "both"]),
         ({"quaternion_wxyz": None, "rotation": (-np.eye(3)).tolist()}, ["rotation", "determinant -1", "mirrors"]),

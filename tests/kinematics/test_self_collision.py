@@ -147,7 +147,7 @@ def test_folded_into_itself_is_negative_and_says_where(name, positions, links):
     assert links & set(self_collision(name).pairs[result.pair[0]])
 
 
-@pytest.mark.parametrize("name", ["g1", "g1_o6", "g1_inspire"])
+@pytest.mark.parametrize("name", ["g1", "g1_o6"])  # the Inspire hands' thumbs are no mirror images in the source
 def test_a_mirrored_pose_is_as_close(name):
     """Joints that turn about x or z change their sign from left to right, those about y do not."""
     model = self_collision(name).model
@@ -161,8 +161,7 @@ def test_a_mirrored_pose_is_as_close(name):
             for joint, value in positions.items()
         }
         left, right = (self_collision(name).distances(at(name, **pose)) for pose in (positions, mirrored))
-        # The shapes are mirror images to a millimetre.
-        assert left.distance[0] == pytest.approx(right.distance[0], abs=2e-3)
+        assert left.distance[0] == pytest.approx(right.distance[0], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ROBOTS)
