@@ -41,7 +41,13 @@ def missing_peers() -> list[str]:
 
 
 def solvers(
-    problem: Problem, tolerance: Tolerance, *, attempts: int, seconds: float, peers: bool = True
+    problem: Problem,
+    tolerance: Tolerance,
+    *,
+    attempts: int,
+    seconds: float,
+    peers: bool = True,
+    peer_attempts: int = QP_SETTINGS.attempts,
 ) -> list[Solver]:
     """Ours and the peers that are installed.
 
@@ -51,11 +57,13 @@ def solvers(
         attempts: Starts of ours at most.
         seconds: Time that the others have for a target at most, [s].
         peers: Whether to take anyone but us.
+        peer_attempts: Starts of Pink and mink at most; plain least squares has one.
     """
     ours = Ours(problem, tolerance, attempts)
     if not peers:
         return [ours]
-    plain, settings = replace(PLAIN_SETTINGS, seconds=seconds), replace(QP_SETTINGS, seconds=seconds)
+    plain = replace(PLAIN_SETTINGS, seconds=seconds)
+    settings = replace(QP_SETTINGS, seconds=seconds, attempts=peer_attempts)
     found: list[Solver] = [ours, SteppingSolver("plain", PlainStepper(problem, plain), problem, tolerance, plain)]
     missing = missing_peers()
     if "pink" not in missing:

@@ -35,7 +35,7 @@ ATTEMPTS: Final = 64
 """Starts of ours at most, the solver's own default."""
 
 RETARGETING_ATTEMPTS: Final = 4
-"""Starts of ours where targets are out of reach on purpose, as in hand retargeting."""
+"""Starts of everybody where targets are out of reach on purpose, as in hand retargeting."""
 
 FEWER_PATHS: Final = 4
 """Paths that take long to measure, of many chunks or with rows out of reach, are so many times fewer."""
@@ -72,12 +72,22 @@ class Plan:
         """The same with a part of the paths."""
         return replace(self, paths=-(-self.paths // FEWER_PATHS), peer_paths=-(-self.peer_paths // FEWER_PATHS))
 
-    def reach(
-        self, problem: Problem, targets: NDArray[np.float64], tolerance: Tolerance, attempts: int = ATTEMPTS
-    ) -> list[Record]:
+    def reach(self, problem: Problem, targets: NDArray[np.float64], tolerance: Tolerance) -> list[Record]:
         """Every target from the middle of the range."""
-        contenders = solvers(problem, tolerance, attempts=attempts, seconds=self.seconds, peers=self.peer_targets > 0)
+        contenders = solvers(problem, tolerance, attempts=ATTEMPTS, seconds=self.seconds, peers=self.peer_targets > 0)
         return measure_reaching(problem, contenders, targets, tolerance, self.peer_targets)
+
+    def retarget(self, problem: Problem, targets: NDArray[np.float64]) -> list[Record]:
+        """Targets that may be out of reach, from the middle of the range: nobody looks for long."""
+        contenders = solvers(
+            problem,
+            TOLERANCE,
+            attempts=RETARGETING_ATTEMPTS,
+            seconds=self.seconds,
+            peers=self.peer_targets > 0,
+            peer_attempts=RETARGETING_ATTEMPTS,
+        )
+        return measure_reaching(problem, contenders, targets, TOLERANCE, self.peer_targets)
 
     def follow(self, problem: Problem, paths: Sequence[Path]) -> list[Record]:
         """Every path, row by row."""
@@ -158,11 +168,7 @@ def measure_fingertips(plan: Plan) -> list[dict[str, Any]]:
             ("1 to 2 cm beside", beside_targets(problem, count)),
             ("human hand", human_targets(problem, count)),
         ):
-            # The others look for what cannot be found until their time is up: a few targets show it.
-            records = replace(plan, peer_targets=-(-plan.peer_targets // FEWER)).reach(
-                problem, targets, TOLERANCE, RETARGETING_ATTEMPTS
-            )
-            found.append(_measurement(problem, what, records))
+            found.append(_measurement(problem, what, plan.retarget(problem, targets)))
         hz = RATES_HZ[0]
         paths = plan.draw(problem, "smooth", partial(wavy_path, chunks=1, band_hz=SMOOTH_HZ), hz)
         found.append(_measurement(problem, f"smooth, {hz} Hz", plan.follow(problem, paths)))

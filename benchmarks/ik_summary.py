@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
     from unichunk.benchmarks.ik_measure import Record
 
-FAILURES_KEPT: Final = 20
+FAILURES_KEPT: Final = 10
 """So many rows that were not solved are named."""
+
+STEP_ROUNDING: Final = 1e-6
+"""A step may be longer than its limit by this part of it: the rounding that quadratic programs leave."""
 
 
 def summaries(records: Sequence[Record], reachable: NDArray[np.bool_] | None = None) -> list[dict[str, Any]]:
@@ -48,9 +51,17 @@ def _summary(record: Record, ours: Record, reachable: NDArray[np.bool_] | None) 
         entry[f"{kind}_over_ours"] = {name: entry[f"{kind}_us"][name] / shared[name] for name in shared}
     if record.step:
         entry["largest_step_over_limit"] = max(record.step)
+        entry["rows_too_fast"] = sum(step > 1.0 + STEP_ROUNDING for step in record.step)
     if not possible.all():
         entry["distance_of_unreachable_mm"] = _millimetres(np.array(record.distance)[~possible])
-    return entry
+    return {name: _rounded(value) for name, value in entry.items()}
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers with as many digits as they mean something."""
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _fraction(solved: NDArray[np.bool_], possible: NDArray[np.bool_]) -> float:

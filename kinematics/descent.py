@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,8 @@ LEAST_DAMPING: Final = 1e-8
 """Keeps steps bounded at singular configurations, where the error may be small and the way long."""
 
 RELIEF, PENALTY = 0.1, 5.0
-
-LEAST_FACTOR: Final = 1e-3
-"""The relief ends here."""
+"""What the damping is multiplied with at least after a step that helped, by how far it helped as much as promised
+(Nielsen, IMM-REP-1999-05, DTU, 1999), and after one that did not help."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ TO_THE_END: Final = Patience(steps=60, progress=0.999, poor_steps=6)
 """There is no other start: go on as long as it gets better."""
 
 
-@dataclass(frozen=True)
-class Preference:
+class Preference(NamedTuple):
     """A configuration that the joints are drawn to in the null space of the task.
 
     Attributes:
@@ -63,8 +61,7 @@ class Preference:
     later: float
 
 
-@dataclass(frozen=True)
-class Descent:
+class Descent(NamedTuple):
     """Where a descent ended.
 
     Attributes:
@@ -104,24 +101,26 @@ def descend(
         preference: Where the joints go as far as the targets leave it open; None: as little as possible.
     """
     lower, upper = box
-    columns = task.columns
-    x = q[columns]
+    joints = task.joints
+    x = q[joints].copy()
     error, jacobian = task.evaluate(q)
     cost = float(error @ error)
-    reached = preference is None and task.reached(error)
+    if preference is None and task.reached(error):
+        return Descent(x, error, cost, reached=True, steps=0)
     preferred = None if preference is None else preference.first * (preference.anchor - x)
     damping = DAMPING_PER_ERROR * cost + LEAST_DAMPING
     poor = steps = 0
-    while not reached and steps < patience.steps and poor < patience.poor_steps:
+    while steps < patience.steps and poor < patience.poor_steps:
         steps += 1
         step = box_step(jacobian, error, damping, lower - x, upper - x, preferred)
         trial = np.minimum(np.maximum(x + step, lower), upper)
-        q[columns] = trial
+        q[joints] = trial
         trial_error, trial_jacobian = task.evaluate(q)
         trial_cost = float(trial_error @ trial_error)
-        reached = task.reached(trial_error)
+        if task.reached(trial_error):
+            return Descent(trial, trial_error, trial_cost, reached=True, steps=steps)
         poor = poor + 1 if trial_cost > patience.progress * cost else 0
-        if reached or trial_cost < cost:
+        if trial_cost < cost:
             left = error - jacobian @ step
             promised = cost - float(left @ left)
             gain = min((cost - trial_cost) / promised, 1.0) if promised > 0.0 else 1.0
@@ -131,5 +130,5 @@ def descend(
         else:
             damping *= PENALTY
             preferred = None
-    q[columns] = x
-    return Descent(x, error, cost, reached, steps)
+    q[joints] = x
+    return Descent(x, error, cost, reached=False, steps=steps)

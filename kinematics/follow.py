@@ -57,6 +57,7 @@ class Follower:
             posture: Configuration that the limb is drawn to, shape (n,); None: as little motion as possible.
         """
         gain = self._posture_gain
+        max_step = INSIDE * max_step
 
         def follow(q: NDArray[np.float64], x: NDArray[np.float64], _: int, last_step: NDArray[np.float64]) -> RowResult:
             anchor = x if posture is None else x + gain * (posture - x)
@@ -97,17 +98,16 @@ class Follower:
         anchor: NDArray[np.float64],
     ) -> RowResult:
         """The configuration within one row's reach that is nearest to the targets."""
-        reach = INSIDE * max_step
-        box = np.maximum(self._lower, x - reach), np.minimum(self._upper, x + reach)
+        box = np.maximum(self._lower, x - max_step), np.minimum(self._upper, x + max_step)
         # The targets are where the motion so far leads, as a rule: linearized there, one step does. Its preference
         # takes back whatever part of the motion the task does not ask for, lest the null space drift on for ever.
-        q[self._task.columns] = np.minimum(np.maximum(x + last_step, box[0]), box[1])
+        q[self._task.joints] = np.minimum(np.maximum(x + last_step, box[0]), box[1])
         found = descend(self._task, q, box, TO_THE_END, Preference(anchor, first=1.0, later=0.0))
         iterations, attempts = found.steps, 1
         if not found.reached:
             # Where the limb is stretched out exactly, no slope says that it could bend.
             for start in (x, x + np.clip(self._middle - x, -NUDGE, NUDGE)):
-                q[self._task.columns] = np.minimum(np.maximum(start, box[0]), box[1])
+                q[self._task.joints] = np.minimum(np.maximum(start, box[0]), box[1])
                 other = descend(self._task, q, box, TO_THE_END)
                 iterations, attempts = iterations + other.steps, attempts + 1
                 found = min(found, other, key=lambda descent: descent.badness)
@@ -116,7 +116,7 @@ class Follower:
         if found.reached:
             return RowResult(found, RowStatus.CONVERGED, iterations, attempts)
         at_end = (found.x <= self._lower) | (found.x >= self._upper)
-        hurried = (np.abs(found.x - x) >= INSIDE * reach) & ~at_end
+        hurried = (np.abs(found.x - x) >= INSIDE * max_step) & ~at_end
         status = RowStatus.VELOCITY_LIMITED if hurried.any() else RowStatus.UNREACHABLE
         return RowResult(found, status, iterations, attempts)
 

@@ -58,7 +58,7 @@ def plan_ahead(
     Returns:
         Shape (T, n), within the position limits.
     """
-    start, q = q[task.columns], q.copy()
+    start, q = q[task.joints].copy(), q.copy()
     count, joints = first_plan.shape
     scale = np.maximum(max_step, LEAST_STEP)
     diagonal = np.arange(joints)
@@ -68,7 +68,7 @@ def plan_ahead(
         slope = np.zeros((count, joints))
         for row in np.flatnonzero(valid):
             task.aim(targets[row])
-            q[task.columns] = plan[row]
+            q[task.joints] = plan[row]
             error, jacobian = task.evaluate(q)
             jacobian /= task.tolerances[:, None]
             blocks[row] = TASK_WEIGHT * jacobian.T @ jacobian

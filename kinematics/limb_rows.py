@@ -76,7 +76,7 @@ def solve_rows(
     """
     count = len(targets)
     q = q.copy()
-    x = q[task.columns]
+    x = q[task.joints].copy()
     last_step = np.zeros_like(x)
     joints = np.empty((count, len(x)))
     status = np.full(count, RowStatus.INVALID_INPUT, dtype=np.int8)
@@ -88,7 +88,7 @@ def solve_rows(
             task.aim(targets[row])
             descent, status[row], iterations[row], attempts[row] = solver(q, x, row, last_step)
             x, errors[row] = descent.x, descent.error
-        q[task.columns] = joints[row] = x
+        q[task.joints] = joints[row] = x
         last_step = x - previous
     distances, angles = task.unweighted(errors)
     return LimbRows(joints, status, distances, angles, np.square(errors).sum(axis=1), iterations, attempts)

@@ -66,7 +66,7 @@ class LimbTask:
         tolerance: What counts as reached.
 
     Attributes:
-        columns: As given.
+        joints: What selects the limb's joints from q: the columns, or a slice where they are contiguous. Take a copy.
         tolerances: Largest weighted distance or angle, of each stacked error, that counts as reached, shape (m,), [m].
     """
 
@@ -78,7 +78,6 @@ class LimbTask:
         rotation_length: float,
         tolerance: Tolerance,
     ) -> None:
-        self.columns = columns
         self._model, self._data = model, model.createData()
         self._parts: list[_Part] = []
         scales: list[float] = []
@@ -92,9 +91,12 @@ class LimbTask:
         self.tolerances = np.array(tolerances)
         self._squared_tolerances = [value * value for value in tolerances]
         self._scales = np.array(scales)
+        self._jacobian_shape = (len(scales), len(columns))
         self._scale_column = self._scales[:, None].copy()
         contiguous = np.array_equal(columns, np.arange(columns[0], columns[0] + len(columns)))
-        self._selected = slice(int(columns[0]), int(columns[-1]) + 1) if contiguous else columns
+        self.joints: slice | NDArray[np.int64] = columns
+        if contiguous:
+            self.joints = slice(int(columns[0]), int(columns[-1]) + 1)
 
     @property
     def size(self) -> int:
@@ -114,11 +116,11 @@ class LimbTask:
             The error, shape (m,), [m], and minus its derivative with respect to the limb's joints, shape (m, n),
             [m/rad] or [m/m].
         """
-        error, jacobian = np.empty(self.size), np.empty((self.size, len(self.columns)))
+        error, jacobian = np.empty(self.size), np.empty(self._jacobian_shape)
         for part in self._parts:
             full = pin.computeFrameJacobian(self._model, self._data, q, part.frame, pin.LOCAL_WORLD_ALIGNED)
             placement = pin.updateFramePlacement(self._model, self._data, part.frame)
-            jacobian[part.rows] = full[part.jacobian_rows, self._selected]
+            jacobian[part.rows] = full[part.jacobian_rows, self.joints]
             if part.has_position:
                 error[part.position_rows] = part.position - placement.translation
             if part.has_orientation:

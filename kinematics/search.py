@@ -121,7 +121,7 @@ class Searcher:
     def _descend(
         self, q: NDArray[np.float64], x: NDArray[np.float64], patience: Patience, preference: Preference | None
     ) -> Descent:
-        q[self._chain.columns] = x
+        q[self._task.joints] = x
         return descend(self._task, q, self._box, patience, preference)
 
     def _nearest_seeds(

@@ -120,6 +120,8 @@ def test_a_jump_shows_in_the_steps() -> None:
     assert len(record.wall_ns) == len(record.cpu_ns) == 2
     np.testing.assert_allclose(record.step, [3.0, *[0.0] * (2 * ROWS - 1)], atol=1e-9)
     assert not any(record.solved)
+    (summary,) = summaries([record])
+    assert (summary["largest_step_over_limit"], summary["rows_too_fast"]) == (3.0, 1)
 
 
 @pytest.mark.parametrize("case", [*ARMS, *PAIRS, *map(hand_case, HAND_NAMES)], ids=lambda case: case.name)
