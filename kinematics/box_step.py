@@ -44,46 +44,49 @@ def box_step(
     Returns:
         Shape (n,), within the box; no joint moves by more than `LARGEST_TURN`.
     """
-    step = _free_step(jacobian, error, damping, preferred)
-    largest = max(step.max(), -step.min())
-    if largest > LARGEST_TURN:
-        step *= LARGEST_TURN / largest
+    free_step = _free_step(jacobian, error, damping, preferred)
+    largest = max(free_step.max(), -free_step.min())
+    step = free_step * (LARGEST_TURN / largest) if largest > LARGEST_TURN else free_step
     if not ((step < lower) | (step > upper)).any():
         return step
-    preferred = np.zeros_like(step) if preferred is None else preferred
-    return _on_the_faces(
-        jacobian, error, damping, np.maximum(lower, -LARGEST_TURN), np.minimum(upper, LARGEST_TURN), preferred
-    )
+    normal = jacobian.T @ jacobian
+    normal.flat[:: len(step) + 1] += damping
+    right = jacobian.T @ error
+    if preferred is not None:
+        right += damping * preferred
+    return _on_the_faces(normal, right, free_step, np.maximum(lower, -LARGEST_TURN), np.minimum(upper, LARGEST_TURN))
 
 
 def _on_the_faces(
-    jacobian: NDArray[np.float64],
-    error: NDArray[np.float64],
-    damping: float,
+    normal: NDArray[np.float64],
+    right: NDArray[np.float64],
+    step: NDArray[np.float64],
     lower: NDArray[np.float64],
     upper: NDArray[np.float64],
-    preferred: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The step where the box matters: an active set of joints held at its faces."""
-    step = np.zeros_like(preferred)
+    """The step where the box matters: least x normal x / 2 - x right, with an active set of joints held at faces.
+
+    It begins with the step without the box and is overwritten.
+    """
     faces = np.zeros(len(step))
     for _ in range(ROUNDS_PER_JOINT * len(step)):
-        free = faces == 0.0
-        if free.any():
-            rest = error - jacobian[:, ~free] @ step[~free]
-            step[free] = _free_step(jacobian[:, free], rest, damping, preferred[free])
-            outside = (step > upper).astype(np.float64) - (step < lower)
-            if outside.any():
-                faces += outside
-                np.clip(step, lower, upper, out=step)
+        above, below = step > upper, step < lower
+        faces += above
+        faces -= below
+        step = np.minimum(np.maximum(step, lower), upper)
+        free = np.flatnonzero(faces == 0.0)
+        if len(free):
+            step[free] = 0.0
+            step[free] = solve_symmetric(normal[free][:, free], (right - normal @ step)[free])
+            if ((step > upper) | (step < lower)).any():
                 continue
         # What each held joint presses against its face with; one that presses inwards is let go, the hardest first.
-        pressure = faces * (jacobian.T @ (error - jacobian @ step) - damping * (step - preferred))
+        pressure = faces * (right - normal @ step)
         released = int(pressure.argmin())
         if pressure[released] >= 0.0:
             break
         faces[released] = 0.0
-    return np.clip(step, lower, upper)
+    return np.minimum(np.maximum(step, lower), upper)
 
 
 def _free_step(

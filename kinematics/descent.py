@@ -24,6 +24,9 @@ RELIEF, PENALTY = 0.1, 5.0
 """What the damping is multiplied with at least after a step that helped, by how far it helped as much as promised
 (Nielsen, IMM-REP-1999-05, DTU, 1999), and after one that did not help."""
 
+DETOUR: Final = 0.02
+"""Error that a preferred first step may leave, [m]: moving in the null space leads off the targets a little."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -93,6 +96,8 @@ def descend(
 ) -> Descent:
     """Levenberg-Marquardt in a box: only steps that reduce the error, or that reach the targets, are taken.
 
+    The first one may cost up to `DETOUR` where it goes as preferred; the others put that right.
+
     Args:
         task: The limb's goals, aimed at their targets.
         q: All joints, shape (nq,); the limb's own are the start and must lie in the box. Overwritten.
@@ -120,7 +125,7 @@ def descend(
         if task.reached(trial_error):
             return Descent(trial, trial_error, trial_cost, reached=True, steps=steps)
         poor = poor + 1 if trial_cost > patience.progress * cost else 0
-        if trial_cost < cost:
+        if trial_cost < cost or (steps == 1 and preference is not None and trial_cost < DETOUR**2):
             left = error - jacobian @ step
             promised = cost - float(left @ left)
             gain = min((cost - trial_cost) / promised, 1.0) if promised > 0.0 else 1.0

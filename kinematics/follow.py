@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.kinematics.descent import TO_THE_END, Preference, descend
+from unichunk.kinematics.descent import IN_A_SEARCH, TO_THE_END, Preference, descend
 from unichunk.kinematics.foresight import plan_ahead
 from unichunk.kinematics.limb_rows import LimbRows, RowResult, solve_rows
 from unichunk.kinematics.solution import RowStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from unichunk.kinematics.limb_task import LimbTask
+    from unichunk.kinematics.seeds import Seeds
 
 INSIDE: Final = 1.0 - 1e-9
 """Rounding must not carry a joint across its velocity limit."""
+
+ENDS: Final = 6
+"""So many configurations at the end of a chunk are traced back."""
+
+COMFORT, DRAW = 0.25, 0.3
+"""A path that ignores velocities prefers to leave this part of a joint's range at either end, by this part of the way
+per row (gradient projection away from limits; Liegeois, IEEE T-SMC 7(12), 1977)."""
 
 NUDGE: Final = 0.1
 """How far towards the middle of their ranges joints are moved to start anew where the slope leads nowhere, [rad]."""
@@ -29,13 +40,18 @@ class Follower:
     Args:
         task: The limb's goals.
         limits: Lower and upper position limits of the limb's joints, each shape (n,).
+        seeds: Where else the limb could be.
         posture_gain: Part of the way to the posture that a row goes, as far as the targets leave it open.
     """
 
     def __init__(
-        self, task: LimbTask, limits: tuple[NDArray[np.float64], NDArray[np.float64]], posture_gain: float
+        self,
+        task: LimbTask,
+        limits: tuple[NDArray[np.float64], NDArray[np.float64]],
+        seeds: Seeds,
+        posture_gain: float,
     ) -> None:
-        self._task, self._posture_gain = task, posture_gain
+        self._task, self._seeds, self._posture_gain = task, seeds, posture_gain
         self._lower, self._upper = limits
         self._middle = 0.5 * (self._lower + self._upper)
 
@@ -58,12 +74,7 @@ class Follower:
         """
         gain = self._posture_gain
         max_step = INSIDE * max_step
-
-        def follow(q: NDArray[np.float64], x: NDArray[np.float64], _: int, last_step: NDArray[np.float64]) -> RowResult:
-            anchor = x if posture is None else x + gain * (posture - x)
-            return self._follow(q, x, last_step, max_step, anchor)
-
-        rows = solve_rows(self._task, targets, valid, q, follow)
+        rows = self._rows(targets, valid, q, max_step, lambda x, _: x if posture is None else x + gain * (posture - x))
         if rows.status[valid].any():
             rows = min(rows, self._with_foresight(targets, valid, q, max_step), key=LimbRows.badness)
         return rows
@@ -78,16 +89,72 @@ class Follower:
         """Rows that set out in time for what later rows need, as far as their own targets leave it open.
 
         Where a limb runs into a velocity limit it is often a motion in the null space that comes all at once, as near
-        singularities. A first pass ignores velocities; from it a plan is made that spreads the motion over the chunk;
-        a last pass follows the targets and prefers, row by row, to be where the plan is.
+        singularities; where it runs into a position limit, it is often that it should have gone another way round
+        before. A path is laid through the chunk that ignores velocities, a plan made of it that spreads the motion,
+        and a last pass follows the targets and prefers, row by row, to be where the plan is.
         """
-        unhurried = np.full_like(max_step, np.inf)
-        wanted = solve_rows(self._task, targets, valid, q, lambda q, x, _, step: self._follow(q, x, step, unhurried, x))
+        start = q[self._task.joints].copy()
+        inner_lower = self._lower + COMFORT * (self._upper - self._lower)
+        inner_upper = self._upper - COMFORT * (self._upper - self._lower)
+
+        def trace(targets: NDArray[np.float64], valid: NDArray[np.bool_], q: NDArray[np.float64]) -> LimbRows:
+            return self._rows(
+                targets,
+                valid,
+                q,
+                np.full_like(max_step, np.inf),
+                lambda x, _: x + DRAW * (np.clip(x, inner_lower, inner_upper) - x),
+            )
+
+        path = trace(targets, valid, q)
+        if path.status[valid].any():
+            paths = [path, *self._paths_from_the_end(targets, valid, q, path.x[-1], trace)]
+            path = min(paths, key=lambda rows: (rows.badness()[0], np.abs((rows.x[0] - start) / max_step).max()))
         limits = self._lower, self._upper
-        plan = _in_time(plan_ahead(self._task, targets, valid, q, limits, wanted.x, max_step), max_step)
-        return solve_rows(
-            self._task, targets, valid, q, lambda q, x, row, step: self._follow(q, x, step, max_step, plan[row])
-        )
+        plan = _in_time(plan_ahead(self._task, targets, valid, q, limits, path.x, max_step), max_step)
+        return self._rows(targets, valid, q, max_step, lambda _, row: plan[row])
+
+    def _paths_from_the_end(
+        self,
+        targets: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        q: NDArray[np.float64],
+        x: NDArray[np.float64],
+        trace: Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]], LimbRows],
+    ) -> Iterator[LimbRows]:
+        """Paths traced back from configurations that reach the last target, those near to x first."""
+        last = int(np.flatnonzero(valid)[-1])
+        back = slice(last, None, -1)
+        q = q.copy()
+        for seed in self._seeds.nearest(q, x, targets[last], ENDS):
+            self._task.aim(targets[last])
+            q[self._task.joints] = seed
+            if descend(self._task, q, (self._lower, self._upper), IN_A_SEARCH).reached:
+                traced = trace(targets[back], valid[back], q)
+                after = np.repeat(traced.x[:1], len(targets) - 1 - last, axis=0)
+                yield replace(traced, x=np.concatenate([traced.x[::-1], after]))
+
+    def _rows(
+        self,
+        targets: NDArray[np.float64],
+        valid: NDArray[np.bool_],
+        q: NDArray[np.float64],
+        max_step: NDArray[np.float64],
+        anchor: Callable[[NDArray[np.float64], int], NDArray[np.float64]],
+    ) -> LimbRows:
+        """One pass over the chunk; the null space is drawn to the anchor of the limb's joints and the row."""
+        missed = False
+
+        def follow(
+            q: NDArray[np.float64], x: NDArray[np.float64], row: int, last_step: NDArray[np.float64]
+        ) -> RowResult:
+            nonlocal missed
+            # What was tried in vain for the row before would be in vain again.
+            result = self._follow(q, x, last_step, max_step, anchor(x, row), try_hard=not missed)
+            missed = result.status != RowStatus.CONVERGED
+            return result
+
+        return solve_rows(self._task, targets, valid, q, follow)
 
     def _follow(
         self,
@@ -96,6 +163,8 @@ class Follower:
         last_step: NDArray[np.float64],
         max_step: NDArray[np.float64],
         anchor: NDArray[np.float64],
+        *,
+        try_hard: bool,
     ) -> RowResult:
         """The configuration within one row's reach that is nearest to the targets."""
         box = np.maximum(self._lower, x - max_step), np.minimum(self._upper, x + max_step)
@@ -104,7 +173,7 @@ class Follower:
         q[self._task.joints] = np.minimum(np.maximum(x + last_step, box[0]), box[1])
         found = descend(self._task, q, box, TO_THE_END, Preference(anchor, first=1.0, later=0.0))
         iterations, attempts = found.steps, 1
-        if not found.reached:
+        if try_hard and not found.reached:
             # Where the limb is stretched out exactly, no slope says that it could bend.
             for start in (x, x + np.clip(self._middle - x, -NUDGE, NUDGE)):
                 q[self._task.joints] = np.minimum(np.maximum(start, box[0]), box[1])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from unichunk.kinematics.limb_task import LimbTask
 
-ITERATIONS: Final = 8
+ITERATIONS: Final = 16
 
 POWER: Final = 6
 """The plan keeps the sum of this power of all steps, over their limits, small: nearly the largest one alone."""

@@ -57,7 +57,7 @@ class InverseKinematics:
         position_tolerance: float = 1e-4,
         rotation_tolerance: float = 1e-3,
         velocity_limit: ArrayLike | None = None,
-        rotation_length: float = 0.3,
+        rotation_length: float = 0.2,
         attempts: int = 64,
         posture_gain: float = 0.1,
     ) -> None:

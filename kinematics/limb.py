@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unichunk.kinematics.follow import Follower
 from unichunk.kinematics.limb_task import LimbTask
 from unichunk.kinematics.search import Searcher
+from unichunk.kinematics.seeds import Seeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,10 +55,9 @@ class Limb:
         goals = [goals[place] for place in chain.places]
         task = LimbTask(model, goals, chain.columns, settings.rotation_length, settings.tolerance)
         limits = model.lowerPositionLimit[chain.columns], model.upperPositionLimit[chain.columns]
-        self._follower = Follower(task, limits, settings.posture_gain)
-        self._searcher = Searcher(
-            model, goals, chain, task, settings.rotation_length, settings.attempts, settings.posture_gain
-        )
+        seeds = Seeds(model, goals, chain, settings.rotation_length)
+        self._follower = Follower(task, limits, seeds, settings.posture_gain)
+        self._searcher = Searcher(task, limits, seeds, settings.attempts, settings.posture_gain)
 
     def solve(
         self,

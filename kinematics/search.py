@@ -5,61 +5,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pinocchio as pin
 
 from unichunk.kinematics.descent import IN_A_SEARCH, TO_THE_END, Patience, Preference, descend
 from unichunk.kinematics.limb_rows import LimbRows, RowResult, solve_rows
-from unichunk.kinematics.seeds import SeedTable
 from unichunk.kinematics.solution import RowStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.chains import LimbChain
     from unichunk.kinematics.descent import Descent
-    from unichunk.kinematics.goals import FrameGoal
     from unichunk.kinematics.limb_task import LimbTask
+    from unichunk.kinematics.seeds import Seeds
+
+NEAR: Final = 0.2
+"""Weighted error, [m], within which the limb's own configuration is the first start; beyond, the table knows better."""
 
 SETTLING_STEPS: Final = 12
 """Steps towards the posture at most, once the targets are reached."""
 
-ONE_STEP: Final = Patience(steps=1, progress=1.0, poor_steps=1)
+SETTLING: Final = Patience(steps=6, progress=1.0, poor_steps=6)
+"""Of each settling step: one towards the posture, the others back onto the targets."""
 
-HALF_WAY: Final = 0.5
+TOWARDS: Final = 0.3
 """Part of the way to the posture that a settling step prefers to go."""
 
 
 class Searcher:
-    """Solves a limb's rows wherever their targets are, with restarts from near configurations of a `SeedTable`.
+    """Solves a limb's rows wherever their targets are, with restarts from configurations that are near them.
 
     Args:
-        model: The robot.
-        goals: The limb's goals.
-        chain: The limb's joints.
-        task: The limb's task.
-        rotation_length: What a radian counts for, [m].
+        task: The limb's goals.
+        limits: Lower and upper position limits of the limb's joints, each shape (n,).
+        seeds: Where to start anew.
         attempts: Starting configurations tried at most.
         posture_gain: Part of the way to the posture that a step prefers to go.
     """
 
     def __init__(
         self,
-        model: pin.Model,
-        goals: Sequence[FrameGoal],
-        chain: LimbChain,
         task: LimbTask,
-        rotation_length: float,
+        limits: tuple[NDArray[np.float64], NDArray[np.float64]],
+        seeds: Seeds,
         attempts: int,
         posture_gain: float,
     ) -> None:
-        self._model, self._goals, self._chain, self._task = model, goals, chain, task
-        self._rotation_length, self._attempts, self._posture_gain = rotation_length, attempts, posture_gain
-        self._box = model.lowerPositionLimit[chain.columns], model.upperPositionLimit[chain.columns]
-        self._data = model.createData()
-        self._seeds: SeedTable | None = None
-        self._seeds_made_at = np.empty(0)
+        self._task, self._limits, self._seeds = task, limits, seeds
+        self._attempts, self._posture_gain = attempts, posture_gain
 
     def solve(
         self,
@@ -90,15 +83,15 @@ class Searcher:
         preference: Preference | None,
     ) -> RowResult:
         """A configuration that reaches the targets, from here or from wherever it takes."""
-        best = self._descend(q, x, IN_A_SEARCH, preference)
-        iterations, attempts = best.steps, 1
-        if not best.reached and self._attempts > 1:
-            for seed in self._nearest_seeds(q, x, targets):
-                found = self._descend(q, seed, IN_A_SEARCH, preference)
-                iterations, attempts = iterations + found.steps, attempts + 1
-                best = min(best, found, key=lambda descent: descent.badness)
-                if best.reached:
-                    break
+        best: Descent | None = None
+        iterations = attempts = 0
+        for start in self._starts(q, x, targets):
+            found = self._descend(q, start, IN_A_SEARCH, preference)
+            iterations, attempts = iterations + found.steps, attempts + 1
+            best = found if best is None else min(best, found, key=lambda descent: descent.badness)
+            if best.reached:
+                break
+        assert best is not None
         if not best.reached:
             best = self._descend(q, best.x, TO_THE_END, None)
             iterations += best.steps
@@ -108,29 +101,32 @@ class Searcher:
         status = RowStatus.CONVERGED if best.reached else RowStatus.UNREACHABLE
         return RowResult(best, status, iterations, attempts)
 
+    def _starts(
+        self, q: NDArray[np.float64], x: NDArray[np.float64], targets: NDArray[np.float64]
+    ) -> Iterator[NDArray[np.float64]]:
+        """Where to descend from: where the limb is, if that is near the targets, then what the table has nearest."""
+        q[self._task.joints] = x
+        error, _ = self._task.evaluate(q)
+        count = self._attempts
+        if count == 1 or float(error @ error) <= NEAR**2:
+            yield x
+            count -= 1
+        yield from self._seeds.nearest(q, x, targets, count)
+
     def _settle(self, q: NDArray[np.float64], found: Descent, posture: NDArray[np.float64]) -> tuple[Descent, int]:
         """Nearer to the posture, as long as the targets stay reached; and the steps that it took."""
-        preference = Preference(posture, first=HALF_WAY, later=0.0)
-        for step in range(SETTLING_STEPS):
-            nearer = self._descend(q, found.x, ONE_STEP, preference)
+        preference = Preference(posture, first=TOWARDS, later=0.0)
+        steps = 0
+        for _ in range(SETTLING_STEPS):
+            nearer = self._descend(q, found.x, SETTLING, preference)
+            steps += nearer.steps
             if not nearer.reached or np.linalg.norm(nearer.x - posture) >= np.linalg.norm(found.x - posture):
-                return found, step + 1
+                break
             found = nearer
-        return found, SETTLING_STEPS
+        return found, steps
 
     def _descend(
         self, q: NDArray[np.float64], x: NDArray[np.float64], patience: Patience, preference: Preference | None
     ) -> Descent:
         q[self._task.joints] = x
-        return descend(self._task, q, self._box, patience, preference)
-
-    def _nearest_seeds(
-        self, q: NDArray[np.float64], x: NDArray[np.float64], targets: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        locked = q[self._chain.locked]
-        if self._seeds is None or not np.array_equal(locked, self._seeds_made_at):
-            self._seeds = SeedTable(self._model, self._goals, self._chain, self._rotation_length, q)
-            self._seeds_made_at = locked
-        pin.forwardKinematics(self._model, self._data, q)
-        root = self._data.oMi[self._chain.root]
-        return self._seeds.nearest(root.inverse().homogeneous @ targets, x, self._attempts - 1)
+        return descend(self._task, q, self._limits, patience, preference)

@@ -57,7 +57,10 @@ class SeedTable:
             pin.framesForwardKinematics(model, data, q)
             for place, frame in enumerate(frames):
                 poses[row, place] = (data.oMi[chain.root].actInv(data.oMf[frame])).homogeneous
-        self._features = self._describe(poses).astype(np.float32)
+        features = np.concatenate([self._describe(poses), JOINT_LENGTH * self.configurations], axis=1)
+        # One feature to a row, single precision: that is how the product with a vector is fastest.
+        self._features = np.ascontiguousarray(features.T, dtype=np.float32)
+        self._half_squares = 0.5 * np.square(self._features).sum(axis=0)
 
     def nearest(self, targets_in_root: NDArray[np.float64], x: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         """The configurations whose frames are nearest to the targets, best first.
@@ -70,10 +73,13 @@ class SeedTable:
         Returns:
             Shape (<= count, n).
         """
-        wanted = self._describe(targets_in_root[None])[0]
-        score = np.square(self._features - wanted.astype(np.float32)).sum(axis=1)
-        score += JOINT_LENGTH**2 * np.square(self.configurations - x).sum(axis=1)
+        wanted = np.concatenate([self._describe(targets_in_root[None])[0], JOINT_LENGTH * x]).astype(np.float32)
+        # Half of |feature - wanted|^2 without |wanted|^2, which is the same for all. Not by `@`, which may wake a pool
+        # of threads.
+        score = self._half_squares - np.einsum("j,ji->i", wanted, self._features)
         count = min(count, len(score))
+        if count == 0:
+            return self.configurations[:0]
         best = np.argpartition(score, count - 1)[:count]
         return self.configurations[best[np.argsort(score[best])]]
 
@@ -88,3 +94,42 @@ class SeedTable:
                 scale = goal.weight * self._rotation_length / np.sqrt(2.0)
                 features.append(scale * poses[:, place, :3, :3].reshape(len(poses), 9))
         return np.concatenate(features, axis=1)
+
+
+class Seeds:
+    """A limb's table, made when it is first needed (some ten milliseconds) and again when locked joints have moved.
+
+    Args:
+        model: The robot.
+        goals: The limb's goals.
+        chain: The limb's joints.
+        rotation_length: What a radian counts for, [m].
+    """
+
+    def __init__(self, model: pin.Model, goals: Sequence[FrameGoal], chain: LimbChain, rotation_length: float) -> None:
+        self._model, self._goals, self._chain, self._rotation_length = model, goals, chain, rotation_length
+        self._data = model.createData()
+        self._table: SeedTable | None = None
+        self._locked_at = np.empty(0)
+
+    def nearest(
+        self, q: NDArray[np.float64], x: NDArray[np.float64], targets: NDArray[np.float64], count: int
+    ) -> NDArray[np.float64]:
+        """Configurations whose frames are nearest to the targets, best first.
+
+        Args:
+            q: All joints, shape (nq,).
+            x: Where the limb is, shape (n,).
+            targets: Poses in the model's base, shape (F, 4, 4), [m].
+            count: How many at most.
+
+        Returns:
+            Shape (<= count, n).
+        """
+        locked = q[self._chain.locked]
+        if self._table is None or not np.array_equal(locked, self._locked_at):
+            self._table = SeedTable(self._model, self._goals, self._chain, self._rotation_length, q)
+            self._locked_at = locked
+        pin.forwardKinematics(self._model, self._data, q)
+        root = self._data.oMi[self._chain.root]
+        return self._table.nearest(root.inverse().homogeneous @ targets, x, count)
