@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from unichunk.kinematics.description import robot_description
-from unichunk.kinematics.goals import FrameGoal
+from unichunk.kinematics.inverse.goals import FrameGoal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

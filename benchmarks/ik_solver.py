@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from unichunk.kinematics.inverse_kinematics import InverseKinematics
+from unichunk.kinematics.inverse.inverse_kinematics import InverseKinematics
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,6 +11,7 @@ from unichunk.kinematics.errors import DescriptionError, UrdfError
 from unichunk.kinematics.frozen_joint import freeze_joints
 from unichunk.kinematics.model import urdf_path
 from unichunk.kinematics.names import instead_of, listed
+from unichunk.kinematics.urdf_attributes import words
 from unichunk.kinematics.urdf_document import (
     check_urdf,
     child_of,
@@ -123,7 +124,7 @@ def _attach(robot: Element, part: Part, where: str) -> None:
     joint = ElementTree.SubElement(robot, "joint", name=part.joint or f"{parent}_to_{root}", type="fixed")
     ElementTree.SubElement(joint, "parent", link=parent)
     ElementTree.SubElement(joint, "child", link=root)
-    ElementTree.SubElement(joint, "origin", xyz=_words(part.xyz), rpy=_words(part.rpy))
+    ElementTree.SubElement(joint, "origin", xyz=words(part.xyz), rpy=words(part.rpy))
     materials = {material.get("name"): material for material in robot.findall("material")}
     for material in attached.findall("material"):
         same = materials.get(material.get("name"))
@@ -137,7 +138,3 @@ def _attach(robot: Element, part: Part, where: str) -> None:
 def _colour(material: Element) -> str | None:
     colour = material.find("color")
     return None if colour is None else colour.get("rgba")
-
-
-def _words(values: tuple[float, float, float]) -> str:
-    return " ".join(map(repr, values))

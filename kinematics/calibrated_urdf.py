@@ -1,4 +1,4 @@
-"""A user's calibrated URDF against the robot it stands for: the same joints, moving in the same way."""
+"""A user's calibrated URDF against the robot it stands for: the same joints, the same frames."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ from typing import TYPE_CHECKING
 
 from unichunk.kinematics.errors import UrdfError
 from unichunk.kinematics.names import listed
+from unichunk.kinematics.urdf_attributes import numbers
 from unichunk.kinematics.urdf_document import driver_of, joint_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
 
-def check_calibrated(calibrated: Element, shipped: Element, origin: str) -> None:
-    """Check that the moving joints have the shipped model's names and types, and mimic the same joints.
+def check_calibrated(calibrated: Element, shipped: Element, frames: Iterable[str], origin: str) -> None:
+    """Check that the moving joints have the shipped model's names and types, and mimic the same joints the same way.
 
-    Where they are, their limits, masses and shapes may differ: that is what a calibration is about.
+    Limits, masses and shapes may differ. How far places and axes may, `check_calibrated_model` says.
 
     Args:
         calibrated: The user's `<robot>`.
         shipped: The shipped `<robot>` it replaces.
+        frames: Links that the robot's description names, which must be there.
         origin: What to call the user's in error messages.
 
     Raises:
-        UrdfError: With the missing, unexpected and differing joints.
+        UrdfError: With the missing, unexpected and differing joints, or the missing links.
     """
     found, expected = _motions(calibrated), _motions(shipped)
     missing = [name for name in expected if name not in found]
@@ -42,6 +45,31 @@ def check_calibrated(calibrated: Element, shipped: Element, origin: str) -> None
     if any(complaints):
         told = "; ".join(filter(None, complaints))
         raise UrdfError(f"{origin} does not have the joints of {shipped.get('name')}: {told}")
+    _check_multipliers(calibrated, shipped, origin)
+    links = {link.get("name", "") for link in calibrated.findall("link")}
+    absent = sorted(set(frames) - links)
+    if absent:
+        raise UrdfError(
+            f"{origin} does not have the frames of {shipped.get('name')}: missing links {listed(absent)} "
+            "(name them so, or add them by fixed joints)"
+        )
+
+
+def _check_multipliers(calibrated: Element, shipped: Element, origin: str) -> None:
+    """Refuse joints that follow the other way round."""
+    expected = {joint_name(joint): _multiplier(joint) for joint in shipped.findall("joint")}
+    for joint in calibrated.findall("joint"):
+        name, multiplier = joint_name(joint), _multiplier(joint)
+        if joint.get("type") != "fixed" and multiplier * expected[name] < 0:
+            raise UrdfError(
+                f"{origin}: joint {name}: mimic multiplier: expected the sign of {expected[name]:g}, as in "
+                f"{shipped.get('name')}, got {multiplier:g}: it would move the wrong way"
+            )
+
+
+def _multiplier(joint: Element) -> float:
+    (multiplier,) = numbers(joint, "mimic", "multiplier", "1")
+    return multiplier
 
 
 def _motions(robot: Element) -> dict[str, str]:

@@ -6,10 +6,10 @@ prints the pairs as they stand in `kinematics/robots/NAME.json`, and why others 
 MoveIt's setup assistant:
 
 - links on the same moving body, or on neighbouring ones (one joint between them), are left out;
-- of a finger only the last link counts, and not against its own hand; the two fingers of a gripper are left out;
-- of the rest, the shapes are measured at random configurations within the limits, and the closest of these are
-  improved by a random descent. Pairs that do not come to overlap are left out, and so are those that are close to each
-  other nearly always (`CLOSE`, `ALWAYS`): they are neighbours whatever the joints say.
+- links of the same hand are left out, and the two fingers of a gripper: they are made to touch;
+- of the rest, the shapes are measured at random configurations within the limits. Where none of these overlap, the
+  closest are improved by a random descent. Pairs that do not come closer than `MARGIN` are left out, and so are those
+  that overlap at rest or nearly always (`ALWAYS`): their shapes say nothing of a pose, and ought to be made smaller.
 
 What it prints is a proposal to be read by somebody who knows the robot.
 """
@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 
     from unichunk.kinematics.description import HandDescription
 
-CLOSE: Final = 0.02
+MARGIN: Final = 0.01
+"""Pairs that never come closer than this, [m], are left out: keeping a smaller distance than this is left to others."""
+
 ALWAYS: Final = 0.9
-"""Pairs that are closer than CLOSE, [m], in more than this share of the samples would tell the same of every pose."""
+"""Pairs that overlap in more than this share of the samples would tell the same of every pose."""
 
 WIDTH: Final = 120
 """Columns of a description file."""
@@ -65,7 +67,7 @@ class Options:
 
     name: tyro.conf.Positional[str]
     urdf: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    samples: int = 20_000
+    samples: int = 10_000
 
 
 @dataclass(frozen=True)
@@ -75,21 +77,21 @@ class PairReport:
     Attributes:
         links: Their names.
         closest: Smallest distance found, [m].
-        close: Share of the samples in which they are closer than `CLOSE`.
+        at_rest: Distance at the rest configuration (zero, or the limit nearest to it), [m].
         overlapping: Share of the samples in which they overlap.
     """
 
     links: tuple[str, str]
     closest: float
-    close: float
+    at_rest: float
     overlapping: float
 
     @property
     def verdict(self) -> str:
-        """`never` where they do not come to overlap, `always` where they are close all the time, or else `kept`."""
-        if self.closest >= 0:
-            return "never"
-        return "always" if self.close > ALWAYS else "kept"
+        """`always` where they overlap whatever the pose, `never` where they stay clear of each other, or else `kept`."""
+        if self.at_rest < 0 or self.overlapping > ALWAYS:
+            return "always"
+        return "kept" if self.closest < MARGIN else "never"
 
 
 def candidate_pairs(
@@ -102,22 +104,15 @@ def candidate_pairs(
         links: Links that have collision shapes.
         hands: Its hands.
     """
-    body = {link: int(model.frames[frame_index(model, link)].parentJoint) for link in links}
-    fingers = [_finger_bodies(model, hand) for hand in hands]
-    inner = {joint for finger in fingers for joints in finger.values() for joint in joints[:-1]}
-    palms = [int(model.frames[frame_index(model, hand.palm)].parentJoint) for hand in hands]
-    same_hand = [
-        {palm, *(joint for joints in finger.values() for joint in joints)}
-        for palm, finger in zip(palms, fingers, strict=True)
-    ]
+    body = {link: _body(model, link) for link in links}
+    bodies_of_hands = [_bodies_of_hand(model, hand) for hand in hands]
     return [
         (one, other)
         for one, other in combinations(sorted(body, key=lambda link: frame_index(model, link)), 2)
         if body[one] != body[other]
         and body[one] != model.parents[body[other]]
         and body[other] != model.parents[body[one]]
-        and not {body[one], body[other]} & inner
-        and not any({body[one], body[other]} <= hand for hand in same_hand)
+        and not any({body[one], body[other]} <= bodies for bodies in bodies_of_hands)
         and not _gripper_fingers(model, body[one], body[other])
     ]
 
@@ -128,15 +123,17 @@ def measure_pairs(
     """How close pairs of links come within the joint limits (at the same configurations every time)."""
     every = SelfCollision(name, urdf, pairs=pairs)
     lower, upper = _limits(every.model)
-    random = np.random.default_rng(0)
-    configurations = random.uniform(lower, upper, (samples, every.model.nq))
+    at_rest = every.all_distances(np.clip(0, lower, upper)[None])[0]
+    configurations = np.random.default_rng(0).uniform(lower, upper, (samples, every.model.nq))
     distances = every.all_distances(configurations)
     reports = []
-    for pair, column in zip(pairs, distances.T, strict=True):
-        alone = SelfCollision(name, urdf, pairs=[pair])
-        starts = configurations[np.argsort(column)[:DESCENTS]]
-        closest = min(_descend(alone, start, lower, upper, random) for start in starts)
-        reports.append(PairReport(pair, closest, float((column < CLOSE).mean()), float((column < 0).mean())))
+    for pair, rest, column in zip(pairs, at_rest, distances.T, strict=True):
+        closest = float(column.min())
+        if closest >= 0:
+            alone, joints = SelfCollision(name, urdf, pairs=[pair]), _joints_between(every.model, *pair)
+            starts = configurations[np.argsort(column)[:DESCENTS]]
+            closest = min(_descend(alone, start, joints, lower, upper) for start in starts)
+        reports.append(PairReport(pair, closest, float(rest), float((column < 0).mean())))
     return reports
 
 
@@ -150,7 +147,7 @@ def main() -> None:
     for report in reports:
         sys.stderr.write(
             f"{report.verdict:7} {report.links[0]:28} {report.links[1]:28} closest {1000 * report.closest:6.1f} mm, "
-            f"close {100 * report.close:5.1f} %, overlapping {100 * report.overlapping:5.1f} %\n"
+            f"at rest {1000 * report.at_rest:6.1f} mm, overlapping {100 * report.overlapping:5.1f} %\n"
         )
     sys.stdout.write(_as_json([report.links for report in reports if report.verdict == "kept"]))
 
@@ -163,18 +160,16 @@ def _as_json(pairs: Sequence[tuple[str, str]]) -> str:
     return "\n".join(['  "self_collision": [', *lines, "  ],"]).replace("\0", " ") + "\n"
 
 
-def _finger_bodies(model: pin.Model, hand: HandDescription) -> dict[str, list[int]]:
-    """The joints of each finger, from the palm to the tip."""
-    palm = int(model.frames[frame_index(model, hand.palm)].parentJoint)
-    fingers: dict[str, list[int]] = {}
-    for finger, tip in hand.fingertips.items():
-        joints: list[int] = []
-        joint = int(model.frames[frame_index(model, tip)].parentJoint)
-        while joint not in {palm, 0}:
-            joints.insert(0, joint)
-            joint = int(model.parents[joint])
-        fingers[finger] = joints
-    return fingers
+def _body(model: pin.Model, frame: str) -> int:
+    """The moving body that a frame is on: the index of the joint that moves it."""
+    return int(model.frames[frame_index(model, frame)].parentJoint)
+
+
+def _bodies_of_hand(model: pin.Model, hand: HandDescription) -> set[int]:
+    """The body of the palm and all those of the fingers."""
+    palm = _body(model, hand.palm)
+    tips = {_body(model, tip) for tip in hand.fingertips.values()}
+    return {palm}.union(*({joint for joint in model.supports[tip] if joint > palm} for tip in tips))
 
 
 def _gripper_fingers(model: pin.Model, one: int, other: int) -> bool:
@@ -183,18 +178,26 @@ def _gripper_fingers(model: pin.Model, one: int, other: int) -> bool:
     return parents[one] == parents[other] and one not in parents and other not in parents
 
 
+def _joints_between(model: pin.Model, one: str, other: str) -> list[int]:
+    """Places in q of the joints that move one link against the other."""
+    between = set(model.supports[_body(model, one)]) ^ set(model.supports[_body(model, other)])
+    return sorted({int(model.idx_qs[joint]) for joint in between})
+
+
 def _descend(
     pair: SelfCollision,
     start: NDArray[np.float64],
+    joints: Sequence[int],
     lower: NDArray[np.float64],
     upper: NDArray[np.float64],
-    random: np.random.Generator,
 ) -> float:
     """The smallest distance found by going from a configuration to ever nearer ones that are closer, [m]."""
+    random = np.random.default_rng(0)
     best, closest = start, float(pair.distances(start[None]).distance[0])
     for scale in SCALES:
-        steps = scale * (upper - lower) * random.normal(size=(PROPOSALS, len(start)))
-        proposals = np.clip(best + steps, lower, upper)
+        proposals = np.repeat(best[None], PROPOSALS, axis=0)
+        proposals[:, joints] += scale * (upper - lower)[joints] * random.normal(size=(PROPOSALS, len(joints)))
+        proposals = np.clip(proposals, lower, upper)
         distances = pair.distances(proposals).distance
         if distances.min() < closest:
             best, closest = proposals[distances.argmin()], float(distances.min())

@@ -11,6 +11,9 @@
 `mounted_on` is a frame of the robot's model that the camera is fixed to: the base, or a link that moves. `position`
 [m] and the rotation say where the camera's frame is in that frame; the rotation comes as `quaternion_wxyz` or as
 `rotation`, three rows of a matrix. `convention` says how the axes of the camera's frame lie in the picture.
+
+Files are refused where they are wrong. What the camera sees never is: what is not finite comes out not finite, and only
+a wrong shape raises (`WrongShape`).
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from msgspec import Meta
 from unichunk.kinematics.displacement import displacement_in
 from unichunk.kinematics.errors import KinematicsError
 from unichunk.kinematics.rotation import from_quaternion_wxyz, is_rotation, nearest_rotation, to_quaternion_wxyz
-from unichunk.kinematics.shapes import float_array
+from unichunk.kinematics.shapes import common_leading, float_array
 from unichunk.kinematics.transforms import is_pose, pose_from, transform_points
 
 if TYPE_CHECKING:
@@ -125,6 +128,7 @@ class CameraExtrinsics:
         except OSError as error:
             raise ExtrinsicsError(f"extrinsics {path}: cannot be written: {error.strerror or error}") from error
 
+    @np.errstate(invalid="ignore", over="ignore")
     def pose_camera_in_base(self, pose_mount_in_base: ArrayLike) -> NDArray[np.float64]:
         """Where the camera is.
 
@@ -149,6 +153,7 @@ class CameraExtrinsics:
         """
         return transform_points(self.pose_camera_in_base(pose_mount_in_base), points_in_camera)
 
+    @np.errstate(invalid="ignore", over="ignore")
     def poses_in_base(self, poses_in_camera: ArrayLike, pose_mount_in_base: ArrayLike) -> NDArray[np.float64]:
         """Poses of what the camera sees; leading axes broadcast.
 
@@ -159,7 +164,10 @@ class CameraExtrinsics:
         Returns:
             Shape (..., 4, 4).
         """
-        return self.pose_camera_in_base(pose_mount_in_base) @ float_array(poses_in_camera, "poses_in_camera", 4, 4)
+        pose_camera_in_base = self.pose_camera_in_base(pose_mount_in_base)
+        poses = float_array(poses_in_camera, "poses_in_camera", 4, 4)
+        common_leading(poses_in_camera=poses.shape[:-2], pose_mount_in_base=pose_camera_in_base.shape[:-2])
+        return pose_camera_in_base @ poses
 
     def displacements_in_base(
         self, displacements_in_camera: ArrayLike, pose_mount_in_base: ArrayLike

@@ -10,7 +10,8 @@ import numpy as np
 from unichunk.kinematics.errors import DescriptionError
 from unichunk.kinematics.names import instead_of
 from unichunk.kinematics.rotation import about_axis, from_rpy
-from unichunk.kinematics.urdf_document import driver_of, joint_name, numbers
+from unichunk.kinematics.urdf_attributes import numbers, words
+from unichunk.kinematics.urdf_document import driver_of, joint_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,13 +93,9 @@ def _freeze(joint: Element, value: float) -> None:
     joint.set("type", "fixed")
     joint.append(
         joint.makeelement(
-            "origin", {"xyz": _words(pose_child_in_parent[:3, 3]), "rpy": _words(_to_rpy(pose_child_in_parent[:3, :3]))}
+            "origin", {"xyz": words(pose_child_in_parent[:3, 3]), "rpy": words(_to_rpy(pose_child_in_parent[:3, :3]))}
         )
     )
-
-
-def _words(values: NDArray[np.float64] | list[float]) -> str:
-    return " ".join(repr(float(value)) for value in values)
 
 
 def _to_rpy(rotation: NDArray[np.float64]) -> list[float]:

@@ -63,7 +63,7 @@ class ModelJoint:
 
 
 class KinematicModel:
-    """A tree of revolute and fixed joints.
+    """A tree of revolute and fixed joints, each of which moves by itself.
 
     Args:
         joints: All joints of the tree.
@@ -81,7 +81,11 @@ class KinematicModel:
 
     @classmethod
     def from_urdf(cls, path: Path, order: Sequence[str]) -> KinematicModel:
-        """Read a URDF file."""
+        """Read a URDF file.
+
+        Raises:
+            KinematicsError: Where a joint is neither revolute nor fixed, or mimics another one.
+        """
         root = ElementTree.parse(path).getroot()  # noqa: S314 - only files of this project are parsed
         return cls([_joint(element) for element in root.findall("joint")], order)
 
@@ -152,6 +156,12 @@ def _joint(element: ElementTree.Element) -> ModelJoint:
     kind, name = element.get("type", ""), element.get("name", "")
     if kind not in {"revolute", "continuous", "fixed"}:
         raise KinematicsError(f"joint {name}: type {kind!r} is not supported, expected revolute, continuous or fixed")
+    mimic = element.find("mimic")
+    if mimic is not None and kind != "fixed":
+        raise KinematicsError(
+            f"joint {name}: mimics {mimic.get('joint', '')!r}, expected joints that each move by themselves: "
+            "take robot_model, whose models have joints that mimic"
+        )
     direction = None
     if kind != "fixed":
         direction = np.array(_floats("1 0 0" if axis is None else axis.get("xyz", "1 0 0")))

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 import pinocchio as pin
 
 from unichunk.kinematics.assembly import robot_urdf
+from unichunk.kinematics.calibrated_model import CheckedModel, check_calibrated_model
 from unichunk.kinematics.calibrated_urdf import check_calibrated
+from unichunk.kinematics.description import robot_description
 from unichunk.kinematics.errors import UnknownModel, UrdfError
 from unichunk.kinematics.names import instead_of
 from unichunk.kinematics.urdf_document import parse_urdf
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from unichunk.kinematics.description import RobotDescription
 
 
 def robot_model(name: str, urdf: Path | str | None = None) -> pin.Model:
@@ -26,7 +30,8 @@ def robot_model(name: str, urdf: Path | str | None = None) -> pin.Model:
     Args:
         name: One of `robot_names()`.
         urdf: A URDF file that replaces the shipped one: the user's own, calibrated one. It must have the same moving
-            joints: names, types, mimics, and which hangs on which.
+            joints: names, types, mimics, and which hangs on which; and the frames that the robot's description names,
+            within 0.1 m and 30 degrees of where the shipped model has them.
 
     Raises:
         UnknownModel: Where no robot goes by that name.
@@ -36,10 +41,13 @@ def robot_model(name: str, urdf: Path | str | None = None) -> pin.Model:
     shipped = _build(shipped_text, name)
     if urdf is None:
         return shipped
-    text = robot_urdf(name, urdf)
-    check_calibrated(parse_urdf(text, str(urdf)), parse_urdf(shipped_text, name), str(urdf))
-    model = _build(text, str(urdf))
-    _check_order(model, shipped, str(urdf))
+    text, origin = robot_urdf(name, urdf), str(urdf)
+    robot, shipped_robot = parse_urdf(text, origin), parse_urdf(shipped_text, name)
+    frames = _described_frames(robot_description(name))
+    check_calibrated(robot, shipped_robot, frames, origin)
+    model = _build(text, origin)
+    _check_order(model, shipped, origin)
+    check_calibrated_model(CheckedModel(model, robot), CheckedModel(shipped, shipped_robot), frames, origin)
     return model
 
 
@@ -64,6 +72,18 @@ def frame_index(model: pin.Model, frame: str) -> int:
             return i
     links = [candidate.name for candidate in model.frames if candidate.type == pin.FrameType.BODY]
     raise UnknownModel(f"unknown frame {frame!r} of {model.name}: {instead_of(frame, links)}")
+
+
+def _described_frames(description: RobotDescription) -> tuple[str, ...]:
+    """The frames that others ask the model for: ends of arms, palms, fingertips, cameras."""
+    hands = description.hands.values()
+    fingertips = [tip for hand in hands for tip in hand.fingertips.values()]
+    return (
+        *description.end_effectors.values(),
+        *(hand.palm for hand in hands),
+        *fingertips,
+        *description.cameras.values(),
+    )
 
 
 def _build(text: str, origin: str) -> pin.Model:

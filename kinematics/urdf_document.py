@@ -8,12 +8,17 @@ from xml.etree import ElementTree
 
 from unichunk.kinematics.errors import UrdfError
 from unichunk.kinematics.names import instead_of, listed
+from unichunk.kinematics.urdf_attributes import attribute, checked_numbers
+from unichunk.kinematics.urdf_link import check_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
 _JOINT_TYPES: Final = ("revolute", "prismatic", "continuous", "fixed")
+
+_FARTHEST: Final = {"revolute": 4 * math.pi, "prismatic": 10.0}
+"""No joint of a robot goes farther than two turns, [rad], or farther than this, [m]; degrees and millimetres do."""
 
 
 def parse_urdf(text: str | bytes, origin: str) -> Element:
@@ -37,7 +42,9 @@ def parse_urdf(text: str | bytes, origin: str) -> Element:
 
 
 def check_urdf(robot: Element, origin: str) -> None:
-    """Check that the names are unique, the numbers are numbers, no limit is empty, and the links form one tree.
+    """Check that names are unique, numbers are possible, no limit is empty, and the links form one tree.
+
+    Possible are limits that are in radians and metres, shapes of positive sizes, and inertias of something solid.
 
     Raises:
         UrdfError: With the first thing that is wrong.
@@ -45,6 +52,8 @@ def check_urdf(robot: Element, origin: str) -> None:
     links, joints = robot.findall("link"), robot.findall("joint")
     for elements, kind in ((links, "link"), (joints, "joint")):
         _check_names([element.get("name", "") for element in elements], f"{origin}: {kind}")
+    for link in links:
+        check_link(link, f"{origin}: link {link.get('name')}")
     drivers = {joint_name(joint) for joint in joints if joint.get("type") != "fixed" and driver_of(joint) is None}
     for joint in joints:
         _check_joint(joint, f"{origin}: joint {joint_name(joint)}")
@@ -64,37 +73,23 @@ def joint_name(joint: Element) -> str:
 
 def parent_of(joint: Element) -> str:
     """The link that a `<joint>` hangs on."""
-    return _attribute(joint, "parent", "link", "")
+    return attribute(joint, "parent", "link", "")
 
 
 def child_of(joint: Element) -> str:
     """The link that a `<joint>` moves."""
-    return _attribute(joint, "child", "link", "")
+    return attribute(joint, "child", "link", "")
 
 
 def driver_of(joint: Element) -> str | None:
     """The joint that a `<joint>` mimics; None where it moves by itself."""
-    return None if joint.find("mimic") is None else _attribute(joint, "mimic", "joint", "")
-
-
-def numbers(element: Element, tag: str, key: str, default: str) -> list[float]:
-    """The numbers in an attribute of a child element, or in the default where it is absent.
-
-    Raises:
-        ValueError: Where they are no numbers.
-    """
-    return [float(word) for word in _attribute(element, tag, key, default).split()]
+    return None if joint.find("mimic") is None else attribute(joint, "mimic", "joint", "")
 
 
 def root_link(robot: Element) -> str:
     """The link of a checked `<robot>` that no joint moves."""
     children = {child_of(joint) for joint in robot.findall("joint")}
     return next(name for link in robot.findall("link") if (name := link.get("name", "")) not in children)
-
-
-def _attribute(element: Element, tag: str, key: str, default: str) -> str:
-    child = element.find(tag)
-    return default if child is None else child.get(key, default)
 
 
 def _check_names(names: list[str], where: str) -> None:
@@ -109,15 +104,15 @@ def _check_joint(joint: Element, where: str) -> None:
     kind = joint.get("type", "")
     if kind not in _JOINT_TYPES:
         raise UrdfError(f"{where}: expected type {', '.join(_JOINT_TYPES)}, got {kind!r}")
-    _check_numbers(joint, "origin", "xyz", 3, where)
-    _check_numbers(joint, "origin", "rpy", 3, where)
+    checked_numbers(joint, "origin", "xyz", 3, where)
+    checked_numbers(joint, "origin", "rpy", 3, where)
     if kind == "fixed":
         return
-    axis = _check_numbers(joint, "axis", "xyz", 3, where)
+    axis = checked_numbers(joint, "axis", "xyz", 3, where)
     if joint.find("axis") is not None and not any(axis):
         raise UrdfError(f"{where}: expected an axis that is not zero, got 0 0 0")
-    (multiplier,) = _check_numbers(joint, "mimic", "multiplier", 1, where)
-    _check_numbers(joint, "mimic", "offset", 1, where)
+    (multiplier,) = checked_numbers(joint, "mimic", "multiplier", 1, where, default="1")
+    checked_numbers(joint, "mimic", "offset", 1, where)
     if joint.find("mimic") is not None and multiplier == 0:
         raise UrdfError(f"{where}: expected a mimic multiplier that is not 0: make the joint fixed if it does not move")
     if kind != "continuous":
@@ -125,29 +120,23 @@ def _check_joint(joint: Element, where: str) -> None:
 
 
 def _check_limit(joint: Element, where: str) -> None:
-    (lower,) = _check_numbers(joint, "limit", "lower", 1, where)
-    (upper,) = _check_numbers(joint, "limit", "upper", 1, where)
-    (velocity,) = _check_numbers(joint, "limit", "velocity", 1, where)
-    (effort,) = _check_numbers(joint, "limit", "effort", 1, where)
+    (lower,) = checked_numbers(joint, "limit", "lower", 1, where)
+    (upper,) = checked_numbers(joint, "limit", "upper", 1, where)
+    (velocity,) = checked_numbers(joint, "limit", "velocity", 1, where)
+    (effort,) = checked_numbers(joint, "limit", "effort", 1, where)
     if not lower < upper:
         raise UrdfError(f"{where}: expected a limit with lower < upper, got lower {lower:g} and upper {upper:g}")
+    farthest, value = _FARTHEST[joint.get("type", "")], max(lower, upper, key=abs)
+    if abs(value) > farthest:
+        unit, other = ("rad", "degrees") if joint.get("type") == "revolute" else ("m", "millimetres")
+        raise UrdfError(
+            f"{where}: expected a limit within {farthest:.4g} {unit}, got {value:g}: "
+            f"is it in {other}? Write it in {unit}"
+        )
     if velocity <= 0 or effort < 0:
         raise UrdfError(
             f"{where}: expected a limit with velocity above 0 and effort at least 0, got {velocity:g} and {effort:g}"
         )
-
-
-def _check_numbers(joint: Element, tag: str, key: str, count: int, where: str) -> list[float]:
-    """The numbers of an attribute, which are zero where it is absent, as URDF has it."""
-    default = " ".join(["0"] * count) if (tag, key) != ("mimic", "multiplier") else "1"
-    try:
-        found = numbers(joint, tag, key, default)
-    except ValueError:
-        found = []
-    if len(found) != count or not all(map(math.isfinite, found)):
-        expected = "a finite number" if count == 1 else f"{count} finite numbers"
-        raise UrdfError(f"{where}: {tag} {key}: expected {expected}, got {_attribute(joint, tag, key, default)!r}")
-    return found
 
 
 def _check_tree(links: set[str], joints: Iterable[Element], origin: str) -> None:

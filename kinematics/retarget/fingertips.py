@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unichunk.kinematics.goals import FrameGoal
-from unichunk.kinematics.inverse_kinematics import InverseKinematics
+from unichunk.kinematics.inverse.goals import FrameGoal
+from unichunk.kinematics.inverse.inverse_kinematics import InverseKinematics
 from unichunk.kinematics.retarget.errors import RetargetError
 from unichunk.kinematics.retarget.hand_scale import same_hand
 from unichunk.kinematics.shapes import float_array
@@ -15,9 +15,9 @@ from unichunk.kinematics.shapes import float_array
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from unichunk.kinematics.inverse.solution import Solution
     from unichunk.kinematics.retarget.hand_scale import HandScale
     from unichunk.kinematics.retarget.robot_hand import RobotHand
-    from unichunk.kinematics.solution import Solution
 
 
 class FingertipRetargeting:

@@ -69,6 +69,7 @@ class HandScale:
     source_in_target: NDArray[np.float64]
     scale: NDArray[np.float64]
 
+    @np.errstate(invalid="ignore", over="ignore")
     def to_target(self, fingertips_in_source: ArrayLike) -> NDArray[np.float64]:
         """Points of the target hand.
 
@@ -82,6 +83,7 @@ class HandScale:
         scaled: NDArray[np.float64] = self.scale[:, None] * (points @ self.rotation_source_in_target.T)
         return scaled + self.source_in_target
 
+    @np.errstate(invalid="ignore", over="ignore")
     def to_source(self, fingertips_in_target: ArrayLike) -> NDArray[np.float64]:
         """The inverse of `to_target`: what the target hand's fingertips are in the source hand's size and frame.
 
@@ -91,7 +93,7 @@ class HandScale:
             fingertips_in_target: One point per finger, shape (..., F, 3), [m].
 
         Returns:
-            In the source's frame, shape (..., F, 3), [m].
+            In the source's frame, shape (..., F, 3), [m]; not finite where the input is not.
         """
         points = float_array(fingertips_in_target, "fingertips", len(self.fingers), 3)
         source: NDArray[np.float64] = ((points - self.source_in_target) / self.scale[:, None]) @ (

@@ -13,7 +13,6 @@ import numpy as np
 
 from unichunk.kinematics.errors import UnknownModel
 from unichunk.kinematics.names import instead_of
-from unichunk.kinematics.retarget.errors import RetargetError
 from unichunk.kinematics.retarget.joint_angles import joint_angles, joint_rotations, motions
 from unichunk.kinematics.retarget.joint_table import JointTable, check_table, joint_table
 from unichunk.kinematics.retarget.mano import MANO_JOINTS, parse_side
@@ -50,40 +49,46 @@ class HandJointMap:
     _factors: NDArray[np.float64]
 
     def to_robot(self, rotations: ArrayLike) -> NDArray[np.float64]:
-        """Positions of the robot's joints, always within their limits.
+        """Positions of the robot's joints, within their limits.
+
+        Data of a policy never raises: a human joint whose rotation is not finite, or so large (1e154 rad) that its
+        angle is lost, leaves the joints that follow it NaN, and all others as they are. A row with NaN in it must not
+        be followed.
 
         Args:
             rotations: Axis-angle vectors of the human joints, shape (..., 15, 3), [rad], of MANO's hand of this side.
 
         Returns:
-            Shape (..., n), [rad], in the order of `joint_names`.
+            Shape (..., n), [rad], in the order of `joint_names`; NaN where there is nothing to follow.
 
         Raises:
-            RetargetError: Where a rotation is not finite: nothing sensible can be commanded then.
+            WrongShape: With both shapes.
         """
         angles = joint_angles(rotations, self.side)
-        _check_finite(np.isfinite(angles).all(axis=-1), MANO_JOINTS, "rotations of the human hand")
         positions = np.broadcast_to(self._held, (*angles.shape[:-2], len(self.joint_names))).copy()
         positions[..., self._followers] = self._factors * angles[..., self._human[0], self._human[1]]
         return np.clip(positions, self.lower, self.upper)
 
+    @np.errstate(invalid="ignore", over="ignore")
     def to_human(self, positions: ArrayLike) -> NDArray[np.float64]:
         """Rotations of the human joints, for policies whose state is a human hand.
 
         The exact inverse of `to_robot` for positions within the limits, but for held joints. Human joints that no
-        robot joint follows do not turn. Positions are taken as they are measured, beyond the limits too.
+        robot joint follows do not turn. Positions are taken as they are measured, beyond the limits too. One that is
+        not finite leaves the human joint NaN that its joint follows, and all others as they are; that of a held joint
+        says nothing about the human hand.
 
         Args:
             positions: Shape (..., n), [rad], in the order of `joint_names`.
 
         Returns:
-            Axis-angle vectors, shape (..., 15, 3), [rad], of MANO's hand of this side.
+            Axis-angle vectors, shape (..., 15, 3), [rad], of MANO's hand of this side; NaN where there is nothing to
+            tell. A row with NaN in it must not be given to a policy.
 
         Raises:
-            RetargetError: Where a position is not finite.
+            WrongShape: With both shapes.
         """
         positions = float_array(positions, "joint positions of the hand", len(self.joint_names))
-        _check_finite(np.isfinite(positions), self.joint_names, "joint positions of the robot's hand")
         angles = np.zeros((*positions.shape[:-1], len(MANO_JOINTS), 3))
         angles[..., self._human[0], self._human[1]] = positions[..., self._followers] / self._factors
         return joint_rotations(angles, self.side)
@@ -138,11 +143,3 @@ def _q_index(model: pin.Model, name: str) -> int:
     if name not in names:
         raise UnknownModel(f"{model.name} has no driven joint {name!r}: {instead_of(name, names)}")
     return names.index(name)
-
-
-def _check_finite(finite: NDArray[np.bool_] | np.bool_, names: tuple[str, ...], what: str) -> None:
-    """Refuse what is not finite, by the first row and name, of shape (..., n) with n names."""
-    if not finite.all():
-        *row, column = np.argwhere(~finite)[0].tolist()
-        where = f", row {', '.join(map(str, row))}" if row else ""
-        raise RetargetError(f"{what}{where}: {names[column]} is no angle: expected finite numbers, in radians")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unichunk.kinematics.box_step import LARGEST_TURN, box_step
-from unichunk.kinematics.symmetric import solve_block_chain, solve_symmetric
+from unichunk.kinematics.inverse.box_step import LARGEST_TURN, box_step
+from unichunk.kinematics.inverse.symmetric import solve_block_chain, solve_symmetric
 
 
 def by_trying_all_faces(jacobian, error, damping, lower, upper, preferred):

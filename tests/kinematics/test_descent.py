@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kinematics.limbs import ARMS, LIMBS
-from unichunk.kinematics.descent import Patience, descend
-from unichunk.kinematics.limb_task import LimbTask, Tolerance
+from unichunk.kinematics.inverse.descent import Patience, descend
+from unichunk.kinematics.inverse.limb_task import LimbTask, Tolerance
 
 
 def task_of(limb) -> LimbTask:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from tests.kinematics.limbs import ARMS, BODIES
 from tests.kinematics.poses import poses
-from unichunk.kinematics import InverseKinematics, RowStatus
+from unichunk.kinematics import FrameGoal, InverseKinematics, RowStatus
 from unichunk.kinematics.errors import KinematicsError
 from unichunk.kinematics.robot_model import frame_index, joint_names
 
@@ -47,9 +47,7 @@ def test_targets_in_the_torso_s_frame_with_a_turned_waist() -> None:
     model = limb.model
     q = limb.random(rng, 0.6)
     q[:3] = 0.3, -0.1, 0.2
-    data = model.createData()
-    pin.framesForwardKinematics(model, data, q)
-    torso, hand = (data.oMf[frame_index(model, frame)] for frame in ("torso_link", "L_ee"))
+    torso, hand = (pin.SE3(_pose(model, q, frame)) for frame in ("torso_link", "L_ee"))
     in_torso = torso.actInv(hand).homogeneous[None, None]
     start = limb.random(rng, 0.6)
     start[:3] = q[:3]
@@ -80,3 +78,51 @@ def test_a_locked_joint_stays_and_the_others_do_its_part(name) -> None:
         solution = ik.solve(limb.poses(goal)[None], start)
         assert solution.converged[0]
         assert solution.q[0, locked] == goal[locked]
+
+
+def test_the_last_row_of_a_target_is_not_looked_at_whatever_the_base() -> None:
+    limb, rng = ARMS["g1_left"], np.random.default_rng(4)
+    ik = limb.solver(base_frame="torso_link")
+    start = limb.random(rng, 0.5)
+    target = limb.solver().solve(limb.poses(start)[None], start)
+    assert target.converged[0]
+    in_torso = np.linalg.inv(_pose(limb.model, start, "torso_link")) @ limb.poses(start)[None]
+    expected = ik.solve(in_torso, start, dt=0.05)
+    for last_row in (0.0, np.nan, np.inf, 1e200):
+        odd = in_torso.copy()
+        odd[..., 3, :] = last_row
+        np.testing.assert_array_equal(ik.solve(odd, start, dt=0.05).q, expected.q)
+
+
+def test_what_a_goal_does_not_ask_for_may_be_anything() -> None:
+    limb = ARMS["fr3"]
+    start = limb.random(np.random.default_rng(5), 0.5)
+    for kind in ("position", "orientation"):
+        ik = InverseKinematics(limb.model, [FrameGoal("fr3_hand_tcp", kind)], base_frame="fr3_link0")
+        target = limb.poses(start)[None]
+        if kind == "position":
+            target[..., :3, :3] = np.nan
+        else:
+            target[..., :3, 3] = np.inf
+        for dt in (None, 0.05):
+            assert ik.solve(target, start, dt=dt).converged[0]
+
+
+def test_a_turned_waist_does_not_change_how_an_arm_is_searched() -> None:
+    """The table of starts is looked up in the frame of the joint that carries the arm."""
+    limb, rng = ARMS["g1_left"], np.random.default_rng(6)
+    ik = limb.solver()
+    for _ in range(20):
+        goal = limb.random(rng)
+        start, turned, turned_goal = limb.middle(), limb.middle(), goal.copy()
+        turned[:3] = turned_goal[:3] = 0.8, -0.3, 0.4
+        one = ik.solve(limb.poses(goal)[None], start)
+        other = ik.solve(limb.poses(turned_goal)[None], turned)
+        assert one.attempts[0] == other.attempts[0]
+        np.testing.assert_allclose(one.q[0, 3:], other.q[0, 3:], atol=1e-6)
+
+
+def _pose(model, q, frame):
+    data = model.createData()
+    pin.framesForwardKinematics(model, data, q)
+    return data.oMf[frame_index(model, frame)].homogeneous

@@ -7,8 +7,9 @@ import pytest
 
 from tests.kinematics.limbs import ARMS
 from unichunk.kinematics import RowStatus
-from unichunk.kinematics.follow import Follower
-from unichunk.kinematics.limb_rows import solve_rows
+from unichunk.kinematics.inverse import follow
+from unichunk.kinematics.inverse.follow import Follower
+from unichunk.kinematics.inverse.limb_rows import solve_rows
 
 DT = 0.05
 
@@ -67,8 +68,68 @@ def test_foresight_keeps_up_where_a_greedy_row_does_not(name, monkeypatch) -> No
         assert with_foresight < greedy
 
 
-def no_row_at_all(self, targets, valid, q, max_step):
-    return solve_rows(self._task, targets, np.zeros_like(valid), q, lambda *_: None)
+@pytest.mark.parametrize("name", ["fr3", "rm75"])
+def test_without_a_plan_there_is_no_foresight(name, monkeypatch) -> None:
+    limb = ARMS[name]
+    paths = list(feasible_paths(limb, np.random.default_rng(5), 250))
+    planned = sum(limb_solution(limb, *path).converged.sum() for path in paths)
+    monkeypatch.setattr(follow, "plan_ahead", lambda *arguments: arguments[-2])
+    monkeypatch.setattr(follow, "_in_time", lambda plan, max_step: plan)
+    assert sum(limb_solution(limb, *path).converged.sum() for path in paths) < planned
+
+
+@pytest.mark.parametrize("far", [0.9, 3.0, 600.0])
+def test_one_row_astray_does_not_swing_the_elbow(far) -> None:
+    limb = ARMS["fr3"]
+    start = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
+    targets = np.repeat(limb.poses(start)[None], 32, axis=0)
+    targets[4, 0, 0, 3] += far
+    solution = limb.solver().solve(targets, start, dt=DT)
+    assert not solution.converged[4]
+    assert solution.converged[8:].all()
+    assert np.abs(np.diff(solution.q[10:], axis=0)).max() < 0.01 * DT * limb.model.velocityLimit.min()
+    assert np.abs(solution.q[-1] - start).max() < 0.3
+
+
+def test_a_posture_holds_where_a_row_is_missed() -> None:
+    limb = ARMS["fr3"]
+    start = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
+    ik = limb.solver()
+    turned = start.copy()
+    turned[2] += 0.5
+    posture = ik.solve(limb.poses(start)[None], turned).q[0]
+    targets = np.repeat(limb.poses(start)[None], 40, axis=0)
+    targets[-1, 0, 0, 3] += 3.0
+    solution = ik.solve(targets, start, dt=DT, posture=posture)
+    assert not solution.converged[-1]
+    assert np.abs(solution.q[-2] - posture).max() < 0.2 * np.abs(start - posture).max()
+
+
+@pytest.mark.parametrize("name", ["fr3", "g1_left", "so101", "d1"])
+def test_hurry_is_told_from_hopelessness(name) -> None:
+    limb = ARMS[name]
+    rng = np.random.default_rng(9)
+    start, goal = limb.random(rng, 0.3), limb.random(rng, 0.3)
+    rows = np.repeat(limb.poses(goal)[None], 2, axis=0)
+    assert (limb.solver().solve(rows, start, dt=0.01).status == RowStatus.VELOCITY_LIMITED).all()
+    rows[:, 0, :3, 3] += 3.0
+    assert (limb.solver().solve(rows, start, dt=0.01).status == RowStatus.UNREACHABLE).all()
+
+
+def test_a_joint_that_may_not_move_at_all_does_not_make_it_a_matter_of_time() -> None:
+    limb = ARMS["d1"]
+    rng = np.random.default_rng(10)
+    limits = limb.model.velocityLimit.copy()
+    limits[limb.columns[1]] = 0.0
+    start, goal = limb.random(rng, 0.3), limb.random(rng, 0.3)
+    solution = limb.solver(velocity_limit=limits).solve(np.repeat(limb.poses(goal)[None], 60, axis=0), start, dt=0.2)
+    assert solution.status[-1] == RowStatus.UNREACHABLE
+    assert (solution.q[:, limb.columns[1]] == start[limb.columns[1]]).all()
+
+
+def no_row_at_all(self, targets, valid, q, max_step, posture):
+    nothing = solve_rows(self._task, targets, np.zeros_like(valid), q, lambda *_: None)
+    return nothing, nothing
 
 
 def limb_solution(limb, targets, start):

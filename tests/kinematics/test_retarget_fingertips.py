@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from tests.kinematics.retarget_hands import HANDS, MIRRORED, bent, fist, hand_named, map_named, posture, side_of
 from unichunk.kinematics.description import HandDescription
 from unichunk.kinematics.errors import UnknownModel, WrongShape
+from unichunk.kinematics.inverse.solution import RowStatus
 from unichunk.kinematics.retarget import (
     FINGERS,
     FingertipRetargeting,
@@ -25,7 +26,6 @@ from unichunk.kinematics.retarget import (
     robot_hand,
 )
 from unichunk.kinematics.rotation import from_axis_angle
-from unichunk.kinematics.solution import RowStatus
 from unichunk.kinematics.transforms import pose_from, transform_points
 
 REST = np.zeros((15, 3))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unichunk.kinematics.follow import Follower
-from unichunk.kinematics.limb_task import LimbTask
-from unichunk.kinematics.search import Searcher
-from unichunk.kinematics.seeds import Seeds
+from unichunk.kinematics.inverse.follow import Follower
+from unichunk.kinematics.inverse.limb_task import LimbTask
+from unichunk.kinematics.inverse.search import Searcher
+from unichunk.kinematics.inverse.seeds import Seeds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     import pinocchio as pin
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.chains import LimbChain
-    from unichunk.kinematics.goals import FrameGoal
-    from unichunk.kinematics.limb_rows import LimbRows
-    from unichunk.kinematics.limb_task import Tolerance
+    from unichunk.kinematics.inverse.chains import LimbChain
+    from unichunk.kinematics.inverse.goals import FrameGoal
+    from unichunk.kinematics.inverse.joint_limits import JointLimits
+    from unichunk.kinematics.inverse.limb_rows import LimbRows
+    from unichunk.kinematics.inverse.limb_task import Tolerance
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,27 @@ class Limb:
 
     Args:
         model: The robot.
+        limits: Of its joints.
         goals: All goals; the chain tells which are the limb's.
         chain: The limb's goals and joints.
         settings: What all limbs share.
     """
 
-    def __init__(self, model: pin.Model, goals: Sequence[FrameGoal], chain: LimbChain, settings: LimbSettings) -> None:
+    def __init__(
+        self,
+        model: pin.Model,
+        limits: JointLimits,
+        goals: Sequence[FrameGoal],
+        chain: LimbChain,
+        settings: LimbSettings,
+    ) -> None:
         self.chain = chain
         goals = [goals[place] for place in chain.places]
         task = LimbTask(model, goals, chain.columns, settings.rotation_length, settings.tolerance)
-        limits = model.lowerPositionLimit[chain.columns], model.upperPositionLimit[chain.columns]
-        seeds = Seeds(model, goals, chain, settings.rotation_length)
-        self._follower = Follower(task, limits, seeds, settings.posture_gain)
-        self._searcher = Searcher(task, limits, seeds, settings.attempts, settings.posture_gain)
+        box = limits.lower[chain.columns], limits.upper[chain.columns]
+        seeds = Seeds(model, box, goals, chain, settings.rotation_length)
+        self._follower = Follower(task, box, seeds, settings.posture_gain)
+        self._searcher = Searcher(task, box, seeds, settings.attempts, settings.posture_gain)
 
     def solve(
         self,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.goals import FrameGoal
+    from unichunk.kinematics.inverse.goals import FrameGoal
 
 
 NEARLY_ALIGNED: Final = 2.99
@@ -119,6 +119,8 @@ class LimbTask:
         error, jacobian = np.empty(self.size), np.empty(self._jacobian_shape)
         for part in self._parts:
             full = pin.computeFrameJacobian(self._model, self._data, q, part.frame, pin.LOCAL_WORLD_ALIGNED)
+            if full.ndim == 1:  # eigenpy's way with a model of one joint
+                full = full[:, None]
             placement = pin.updateFramePlacement(self._model, self._data, part.frame)
             jacobian[part.rows] = full[part.jacobian_rows, self.joints]
             if part.has_position:
@@ -137,7 +139,7 @@ class LimbTask:
         values, squared = error.tolist(), self._squared_tolerances
         for first_row in range(0, len(values), 3):
             x, y, z = values[first_row : first_row + 3]
-            if x * x + y * y + z * z > squared[first_row]:
+            if not x * x + y * y + z * z <= squared[first_row]:  # not a number is not reached
                 return False
         return True
 

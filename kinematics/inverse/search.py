@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.kinematics.descent import IN_A_SEARCH, TO_THE_END, Patience, Preference, descend
-from unichunk.kinematics.limb_rows import LimbRows, RowResult, solve_rows
-from unichunk.kinematics.solution import RowStatus
+from unichunk.kinematics.inverse.descent import IN_A_SEARCH, TO_THE_END, Patience, Preference, descend
+from unichunk.kinematics.inverse.limb_rows import LimbRows, RowResult, solve_rows
+from unichunk.kinematics.inverse.solution import RowStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.descent import Descent
-    from unichunk.kinematics.limb_task import LimbTask
-    from unichunk.kinematics.seeds import Seeds
+    from unichunk.kinematics.inverse.descent import Descent
+    from unichunk.kinematics.inverse.limb_task import LimbTask
+    from unichunk.kinematics.inverse.seeds import Seeds
 
 NEAR: Final = 0.2
 """Weighted error, [m], within which the limb's own configuration is the first start; beyond, the table knows better."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.kinematics.symmetric import solve_symmetric
+from unichunk.kinematics.inverse.symmetric import solve_symmetric
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

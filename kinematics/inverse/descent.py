@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from unichunk.kinematics.box_step import box_step
+from unichunk.kinematics.inverse.box_step import box_step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.limb_task import LimbTask
+    from unichunk.kinematics.inverse.limb_task import LimbTask
 
 DAMPING_PER_ERROR: Final = 0.1
 """Damping over squared error: strong far from the target, gone at it (Sugihara, IEEE T-RO 27(5), 2011)."""

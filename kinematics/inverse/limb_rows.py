@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from unichunk.kinematics.solution import RowStatus
+from unichunk.kinematics.inverse.solution import RowStatus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.descent import Descent
-    from unichunk.kinematics.limb_task import LimbTask
+    from unichunk.kinematics.inverse.descent import Descent
+    from unichunk.kinematics.inverse.limb_task import LimbTask
 
 
 class RowResult(NamedTuple):
@@ -49,13 +49,13 @@ class LimbRows:
     status: NDArray[np.int8]
     position_error: NDArray[np.float64]
     rotation_error: NDArray[np.float64]
-    cost: NDArray[np.float64]
     iterations: NDArray[np.int64]
     attempts: NDArray[np.int64]
 
-    def badness(self) -> tuple[int, float]:
-        """Order of results: rows that did not converge, then the squared errors of all that could be aimed at."""
-        return int(np.count_nonzero(self.status)), float(self.cost[np.isfinite(self.cost)].sum())
+    @property
+    def missed(self) -> int:
+        """Number of rows that did not converge."""
+        return int(np.count_nonzero(self.status))
 
 
 def solve_rows(
@@ -91,4 +91,4 @@ def solve_rows(
         q[task.joints] = joints[row] = x
         last_step = x - previous
     distances, angles = task.unweighted(errors)
-    return LimbRows(joints, status, distances, angles, np.square(errors).sum(axis=1), iterations, attempts)
+    return LimbRows(joints, status, distances, angles, iterations, attempts)

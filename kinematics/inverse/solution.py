@@ -18,12 +18,12 @@ class RowStatus(IntEnum):
     CONVERGED = 0
     """Every goal is within tolerance."""
     VELOCITY_LIMITED = 1
-    """A joint could not move fast enough; the row is the nearest configuration found within the limits."""
+    """Joints could not move fast enough; the row is the nearest configuration found within their limits."""
     UNREACHABLE = 2
-    """No configuration within tolerance was found; the row is the nearest one found."""
+    """No configuration within tolerance was found, with all the time in the world; the row is the nearest one found."""
     INVALID_INPUT = 3
     """A target holds a number that is not finite or out of all proportion, or a matrix that is no rotation: the limb
-    stays where it was. Or the start is not finite: such joints answer the middle of their range, not to be followed."""
+    stays where it was. Or the start is not finite or far outside the limits: the row must not be followed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Solution:
             infinite where the input is invalid.
         rotation_error: Angle between each frame and its target, shape (T, F), [rad]; 0 where the goal has no
             orientation, infinite where the input is invalid.
-        iterations: Steps taken, shape (T,), over all limbs and attempts.
+        iterations: Steps taken, shape (T,), over all limbs and attempts of the pass that the row is from.
         attempts: Starting configurations tried, shape (T,), the largest of all limbs.
     """
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.kinematics.symmetric import solve_block_chain
+from unichunk.kinematics.inverse.symmetric import solve_block_chain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.limb_task import LimbTask
+    from unichunk.kinematics.inverse.limb_task import LimbTask
 
 ITERATIONS: Final = 16
 
@@ -29,6 +29,11 @@ LARGEST_CHANGE: Final = 0.3
 
 LEAST_STEP: Final = 1e-4
 """Velocity limits below this per row count as this, [rad] or [m]: keeps the equations well conditioned."""
+
+
+def in_steps(max_step: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What motions are divided by to count them in steps: the largest change per row, but not nearly 0, shape (n,)."""
+    return np.maximum(max_step, LEAST_STEP)
 
 
 def plan_ahead(
@@ -60,7 +65,7 @@ def plan_ahead(
     """
     start, q = q[task.joints].copy(), q.copy()
     count, joints = first_plan.shape
-    scale = np.maximum(max_step, LEAST_STEP)
+    scale = in_steps(max_step)
     diagonal = np.arange(joints)
     plan = first_plan
     for _ in range(ITERATIONS):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.goals import FrameGoal
+    from unichunk.kinematics.inverse.goals import FrameGoal
 
 ROUNDED: Final = 1e-12
 """Largest entry of R^T R - 1 that is left alone: rounding of double precision."""
@@ -21,9 +21,8 @@ ROUNDED: Final = 1e-12
 MISSHAPEN: Final = 1e-2
 """Largest entry of R^T R - 1 that is put right: rounding of single or half precision; beyond it R is no rotation."""
 
-
-FAR: Final = 1e3
-"""Largest coordinate of a target, [m]: beyond it is no robot's target but a number gone astray."""
+FAR: Final = 10.0
+"""Largest coordinate of a target, [m]: beyond it is no target of a robot that stands still; millimetres, perhaps."""
 
 
 def clean_targets(
@@ -36,17 +35,23 @@ def clean_targets(
         goals: The F goals: what of each target counts.
 
     Returns:
-        Targets with rotations that are orthonormal to double precision, shape (T, F, 4, 4), and whether each is valid,
-        shape (T, F): no coordinate beyond `FAR` where the position counts, a proper rotation where that counts.
+        Poses with rotations that are orthonormal to double precision, shape (T, F, 4, 4), the identity wherever
+        something does not count or is not valid; and whether each target is valid, shape (T, F): no coordinate beyond
+        `FAR` where the position counts, a proper rotation where that counts.
     """
-    targets = targets.copy()
-    valid = np.empty(targets.shape[:2], dtype=np.bool_)
+    clean = np.broadcast_to(np.eye(4), targets.shape).copy()
+    valid = np.ones(targets.shape[:2], dtype=np.bool_)
     for place, goal in enumerate(goals):
-        of_goal = targets[:, place]
-        valid[:, place] = (np.abs(of_goal[:, :3, 3]) <= FAR).all(axis=-1) if goal.has_position else True
+        good = valid[:, place]
+        if goal.has_position:
+            good &= (np.abs(targets[:, place, :3, 3]) <= FAR).all(axis=-1)
+            clean[good, place, :3, 3] = targets[good, place, :3, 3]
         if goal.has_orientation:
-            _set_right(of_goal[:, :3, :3], valid[:, place])
-    return targets, valid
+            rotations = targets[:, place, :3, :3].copy()
+            _set_right(rotations, good)
+            clean[good, place, :3, :3] = rotations[good]
+            clean[~good, place, :3, 3] = 0.0
+    return clean, valid
 
 
 def _set_right(rotations: NDArray[np.float64], valid: NDArray[np.bool_]) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.chains import LimbChain
-    from unichunk.kinematics.goals import FrameGoal
+    from unichunk.kinematics.inverse.chains import LimbChain
+    from unichunk.kinematics.inverse.goals import FrameGoal
 
 LARGEST_TABLE: Final = 4096
 PER_JOINT: Final = 16
@@ -30,6 +30,7 @@ class SeedTable:
 
     Args:
         model: The robot.
+        limits: Lower and upper position limits of the limb's joints, each shape (n,).
         goals: The limb's goals.
         chain: The limb's joints. Poses are compared in the frame of its root, so that the table holds wherever that is.
         rotation_length: What a radian counts for, [m].
@@ -39,6 +40,7 @@ class SeedTable:
     def __init__(
         self,
         model: pin.Model,
+        limits: tuple[NDArray[np.float64], NDArray[np.float64]],
         goals: Sequence[FrameGoal],
         chain: LimbChain,
         rotation_length: float,
@@ -46,9 +48,8 @@ class SeedTable:
     ) -> None:
         self._goals, self._rotation_length = goals, rotation_length
         columns = chain.columns
-        lower, upper = model.lowerPositionLimit[columns], model.upperPositionLimit[columns]
         size = min(LARGEST_TABLE, PER_JOINT ** len(columns))
-        self.configurations = np.random.default_rng(0).uniform(lower, upper, (size, len(columns)))
+        self.configurations = np.random.default_rng(0).uniform(*limits, (size, len(columns)))
         data, q = model.createData(), q.copy()
         frames = [frame_index(model, goal.frame) for goal in goals]
         poses = np.empty((size, len(frames), 4, 4))
@@ -101,13 +102,22 @@ class Seeds:
 
     Args:
         model: The robot.
+        limits: Lower and upper position limits of the limb's joints, each shape (n,).
         goals: The limb's goals.
         chain: The limb's joints.
         rotation_length: What a radian counts for, [m].
     """
 
-    def __init__(self, model: pin.Model, goals: Sequence[FrameGoal], chain: LimbChain, rotation_length: float) -> None:
-        self._model, self._goals, self._chain, self._rotation_length = model, goals, chain, rotation_length
+    def __init__(
+        self,
+        model: pin.Model,
+        limits: tuple[NDArray[np.float64], NDArray[np.float64]],
+        goals: Sequence[FrameGoal],
+        chain: LimbChain,
+        rotation_length: float,
+    ) -> None:
+        self._model, self._limits, self._goals = model, limits, goals
+        self._chain, self._rotation_length = chain, rotation_length
         self._data = model.createData()
         self._table: SeedTable | None = None
         self._locked_at = np.empty(0)
@@ -128,7 +138,7 @@ class Seeds:
         """
         locked = q[self._chain.locked]
         if self._table is None or not np.array_equal(locked, self._locked_at):
-            self._table = SeedTable(self._model, self._goals, self._chain, self._rotation_length, q)
+            self._table = SeedTable(self._model, self._limits, self._goals, self._chain, self._rotation_length, q)
             self._locked_at = locked
         pin.forwardKinematics(self._model, self._data, q)
         root = self._data.oMi[self._chain.root]

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pinocchio as pin
 
-from unichunk.kinematics.chains import limb_chains, moving_columns
 from unichunk.kinematics.errors import KinematicsError, UnknownModel, WrongShape
-from unichunk.kinematics.goals import FrameGoal
-from unichunk.kinematics.limb import Limb, LimbSettings
-from unichunk.kinematics.limb_task import Tolerance
+from unichunk.kinematics.inverse.chains import limb_chains, moving_columns
+from unichunk.kinematics.inverse.goals import FrameGoal
+from unichunk.kinematics.inverse.joint_limits import JointLimits
+from unichunk.kinematics.inverse.limb import Limb, LimbSettings
+from unichunk.kinematics.inverse.limb_task import Tolerance
+from unichunk.kinematics.inverse.solution import Solution
+from unichunk.kinematics.inverse.targets import clean_targets
 from unichunk.kinematics.names import instead_of
-from unichunk.kinematics.robot_model import frame_index, joint_names
-from unichunk.kinematics.solution import Solution
-from unichunk.kinematics.targets import clean_targets
+from unichunk.kinematics.robot_model import frame_index
+from unichunk.kinematics.shapes import float_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+
+LARGEST_WEIGHT_RATIO: Final = 100.0
+"""Largest over smallest weight of a solver's goals: beyond it the lesser goal drowns in rounding and damping."""
 
 
 class InverseKinematics:
@@ -61,31 +68,22 @@ class InverseKinematics:
         attempts: int = 64,
         posture_gain: float = 0.1,
     ) -> None:
-        if model.nq != model.nv:
-            raise KinematicsError(
-                f"model {model.name}: {model.nq} positions for {model.nv} degrees of freedom; continuous and floating "
-                "joints are not supported, give the joints limits"
-            )
         self.model = model
-        self.goals = tuple(FrameGoal(frame) if isinstance(frame, str) else frame for frame in frames)
-        self._velocity_limit = _limits(model, velocity_limit)
+        self.goals = _goals(frames)
+        self._limits = JointLimits.of(model, velocity_limit)
         self._data = model.createData()
-        if not self.goals:
-            raise KinematicsError("frames: expected at least one frame to bring to a target, got none")
-        if not 0.0 <= posture_gain <= 1.0:
-            raise KinematicsError(f"posture_gain: {posture_gain}, expected a number from 0 to 1")
-        allowed = _allowed_columns(model, joints)
-        self._base_frame = None if base_frame is None else frame_index(model, base_frame)
         settings = LimbSettings(
             Tolerance(
-                _positive("position_tolerance", position_tolerance), _positive("rotation_tolerance", rotation_tolerance)
+                _number("position_tolerance", position_tolerance, 1e-9, 1.0),
+                _number("rotation_tolerance", rotation_tolerance, 1e-9, np.pi),
             ),
-            _positive("rotation_length", rotation_length),
-            int(_positive("attempts", attempts)),
-            posture_gain,
+            _number("rotation_length", rotation_length, 0.01, 10.0),
+            int(_number("attempts", attempts, 1, 10_000)),
+            _number("posture_gain", posture_gain, 0.0, 1.0),
         )
-        chains = limb_chains(model, [goal.frame for goal in self.goals], allowed)
-        self._limbs = [Limb(model, self.goals, chain, settings) for chain in chains]
+        chains = limb_chains(model, [goal.frame for goal in self.goals], self._allowed(joints))
+        self._limbs = [Limb(model, self._limits, self.goals, chain, settings) for chain in chains]
+        self._base_frame = None if base_frame is None else frame_index(model, base_frame)
         carriers = frozenset() if base_frame is None else moving_columns(model, base_frame)
         if any(carriers.intersection(chain.columns.tolist()) for chain in chains):
             raise KinematicsError(f"base frame {base_frame} is moved by joints that may move: exclude them")
@@ -105,7 +103,8 @@ class InverseKinematics:
         Args:
             targets: Pose of each frame in the base, shape (T, F, 4, 4), [m]; of each only what its goal asks for is
                 looked at.
-            q_start: Where the joints are before the first row, shape (nq,), [rad] or [m]. Brought into the limits.
+            q_start: Where the joints are before the first row, shape (nq,), [rad] or [m]. Brought into the limits;
+                with dt it may be outside by 0.1 at most.
             dt: Time between rows and before the first one, [s]: then no joint moves faster than its velocity limit,
                 and where that is too slow the row is the nearest configuration within it. None: no limit; a row that
                 is not reached from the one before is sought from elsewhere and may be far from it.
@@ -115,23 +114,19 @@ class InverseKinematics:
         Raises:
             KinematicsError: If a shape is wrong, dt is not positive or the posture is not finite.
         """
-        model = self.model
-        wanted_poses = np.asarray(targets, dtype=np.float64)
-        if wanted_poses.ndim != 4 or wanted_poses.shape[1:] != (len(self.goals), 4, 4):
+        wanted_poses = float_array(targets, "targets", None, len(self.goals), 4, 4)
+        if wanted_poses.ndim != 4:
             raise WrongShape(
                 f"targets: shape {wanted_poses.shape}, expected (T, {len(self.goals)}, 4, 4): a pose per row and frame"
             )
-        if dt is not None:
-            _positive("dt", dt)
-        start, start_valid = self._start(q_start)
-        count = len(wanted_poses)
-        wanted = None if posture is None else _vector(model, "posture", posture)
-        if wanted is not None and not np.isfinite(wanted).all():
-            raise KinematicsError(f"posture: {wanted.tolist()}, expected finite numbers")
+        seconds = None if dt is None else _number("dt", dt, 1e-6, 1e3)
+        start, start_valid = self._limits.start(q_start, as_measured=seconds is not None)
+        anchor = None if posture is None else self._posture(posture)
         poses, valid = clean_targets(wanted_poses, self.goals)
         if self._base_frame is not None:
-            pin.framesForwardKinematics(model, self._data, start)
+            pin.framesForwardKinematics(self.model, self._data, start)
             poses = self._data.oMf[self._base_frame].homogeneous @ poses
+        count = len(poses)
         solution = Solution(
             q=np.tile(start, (count, 1)),
             status=np.zeros(count, dtype=np.int8),
@@ -146,8 +141,8 @@ class InverseKinematics:
                 poses[:, places],
                 np.logical_and.reduce(valid[:, places], axis=1) & start_valid,
                 start,
-                None if dt is None else dt * self._velocity_limit[columns],
-                None if wanted is None else wanted[columns],
+                None if seconds is None else seconds * self._limits.velocity[columns],
+                None if anchor is None else anchor[columns],
             )
             solution.q[:, columns] = rows.x
             np.maximum(solution.status, rows.status, out=solution.status)
@@ -157,40 +152,36 @@ class InverseKinematics:
             np.maximum(solution.attempts, rows.attempts, out=solution.attempts)
         return solution
 
-    def _start(self, q_start: ArrayLike) -> tuple[NDArray[np.float64], bool]:
-        """Start within the limits, and whether it was a configuration at all."""
-        model = self.model
-        start = _vector(model, "q_start", q_start)
-        lower, upper = model.lowerPositionLimit, model.upperPositionLimit
-        known = np.isfinite(start)
-        return np.clip(np.where(known, start, 0.5 * (lower + upper)), lower, upper), bool(known.all())
+    def _posture(self, posture: ArrayLike) -> NDArray[np.float64]:
+        anchor = self._limits.vector("posture", posture)
+        if not np.isfinite(anchor).all():
+            raise KinematicsError(f"posture: {anchor.tolist()}, expected finite numbers")
+        return np.minimum(np.maximum(anchor, self._limits.lower), self._limits.upper)
+
+    def _allowed(self, joints: Sequence[str] | None) -> frozenset[int]:
+        names = self._limits.names
+        for name in joints or ():
+            if name not in names:
+                raise UnknownModel(f"unknown joint {name!r} of {self.model.name}: {instead_of(name, names)}")
+        return frozenset(column for column, name in enumerate(names) if joints is None or name in joints)
 
 
-def _allowed_columns(model: pin.Model, joints: Sequence[str] | None) -> frozenset[int]:
-    names = joint_names(model)
-    for name in joints or ():
-        if name not in names:
-            raise UnknownModel(f"unknown joint {name!r} of {model.name}: {instead_of(name, names)}")
-    return frozenset(column for column, name in enumerate(names) if joints is None or name in joints)
+def _goals(frames: Sequence[str | FrameGoal]) -> tuple[FrameGoal, ...]:
+    """The goals, their weights relative to the largest."""
+    goals = tuple(frame if isinstance(frame, FrameGoal) else FrameGoal(str(frame)) for frame in frames)
+    if not goals:
+        raise KinematicsError("frames: expected at least one frame to bring to a target, got none")
+    largest = max(goals, key=lambda goal: goal.weight)
+    for goal in goals:
+        if goal.weight * LARGEST_WEIGHT_RATIO < largest.weight:
+            raise KinematicsError(
+                f"goal of {goal.frame}: weight {goal.weight:g} beside {largest.weight:g} of {largest.frame}; expected "
+                f"a factor of {LARGEST_WEIGHT_RATIO:g} at most"
+            )
+    return tuple(replace(goal, weight=goal.weight / largest.weight) for goal in goals)
 
 
-def _limits(model: pin.Model, velocity_limit: ArrayLike | None) -> NDArray[np.float64]:
-    if velocity_limit is None:
-        return np.array(model.velocityLimit)
-    limits = _vector(model, "velocity_limit", velocity_limit)
-    if not (limits >= 0.0).all():
-        raise KinematicsError(f"velocity_limit: {limits.tolist()}, expected numbers that are not negative")
-    return limits
-
-
-def _vector(model: pin.Model, what: str, values: ArrayLike) -> NDArray[np.float64]:
-    vector = np.array(values, dtype=np.float64)
-    if vector.shape != (model.nq,):
-        raise WrongShape(f"{what}: shape {vector.shape}, expected ({model.nq},): {', '.join(joint_names(model))}")
-    return vector
-
-
-def _positive(what: str, value: float) -> float:
-    if not 0.0 < value < float("inf"):
-        raise KinematicsError(f"{what}: {value}, expected a positive number")
-    return value
+def _number(what: str, value: float, least: float, largest: float) -> float:
+    if not isinstance(value, (int, float, np.number)) or not least <= value <= largest:
+        raise KinematicsError(f"{what}: {value!r}, expected a number from {least:g} to {largest:g}")
+    return float(value)

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.kinematics.descent import IN_A_SEARCH, TO_THE_END, Preference, descend
-from unichunk.kinematics.foresight import plan_ahead
-from unichunk.kinematics.limb_rows import LimbRows, RowResult, solve_rows
-from unichunk.kinematics.solution import RowStatus
+from unichunk.kinematics.inverse.descent import IN_A_SEARCH, TO_THE_END, Preference, descend
+from unichunk.kinematics.inverse.foresight import in_steps, plan_ahead
+from unichunk.kinematics.inverse.limb_rows import LimbRows, RowResult, solve_rows
+from unichunk.kinematics.inverse.solution import RowStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from unichunk.kinematics.limb_task import LimbTask
-    from unichunk.kinematics.seeds import Seeds
+    from unichunk.kinematics.inverse.limb_task import LimbTask
+    from unichunk.kinematics.inverse.seeds import Seeds
 
 INSIDE: Final = 1.0 - 1e-9
 """Rounding must not carry a joint across its velocity limit."""
@@ -29,6 +29,9 @@ ENDS: Final = 6
 COMFORT, DRAW = 0.25, 0.3
 """A path that ignores velocities prefers to leave this part of a joint's range at either end, by this part of the way
 per row (gradient projection away from limits; Liegeois, IEEE T-SMC 7(12), 1977)."""
+
+HARD_TRIES: Final = 6
+"""So many rows that are missed are tried from other starts; a chunk of nothing else must not take for ever."""
 
 NUDGE: Final = 0.1
 """How far towards the middle of their ranges joints are moved to start anew where the slope leads nowhere, [rad]."""
@@ -76,7 +79,11 @@ class Follower:
         max_step = INSIDE * max_step
         rows = self._rows(targets, valid, q, max_step, lambda x, _: x if posture is None else x + gain * (posture - x))
         if rows.status[valid].any():
-            rows = min(rows, self._with_foresight(targets, valid, q, max_step), key=LimbRows.badness)
+            path, ahead = self._with_foresight(targets, valid, q, max_step, posture)
+            # Only for rows that are reached: not an elbow is swung for a residual that is smaller by a hair.
+            rows = ahead if ahead.missed < rows.missed else rows
+            hopeless = (path.status != RowStatus.CONVERGED) & (rows.status == RowStatus.VELOCITY_LIMITED)
+            rows.status[hopeless] = RowStatus.UNREACHABLE
         return rows
 
     def _with_foresight(
@@ -85,34 +92,38 @@ class Follower:
         valid: NDArray[np.bool_],
         q: NDArray[np.float64],
         max_step: NDArray[np.float64],
-    ) -> LimbRows:
+        posture: NDArray[np.float64] | None,
+    ) -> tuple[LimbRows, LimbRows]:
         """Rows that set out in time for what later rows need, as far as their own targets leave it open.
 
         Where a limb runs into a velocity limit it is often a motion in the null space that comes all at once, as near
         singularities; where it runs into a position limit, it is often that it should have gone another way round
         before. A path is laid through the chunk that ignores velocities, a plan made of it that spreads the motion,
         and a last pass follows the targets and prefers, row by row, to be where the plan is.
+
+        Returns:
+            The path, and the rows.
         """
         start = q[self._task.joints].copy()
-        inner_lower = self._lower + COMFORT * (self._upper - self._lower)
-        inner_upper = self._upper - COMFORT * (self._upper - self._lower)
+        unhurried = np.where(max_step > 0.0, np.inf, 0.0)
+        margin = COMFORT * (self._upper - self._lower)
+
+        def drawn(x: NDArray[np.float64], _: int) -> NDArray[np.float64]:
+            if posture is not None:
+                return x + self._posture_gain * (posture - x)
+            return x + DRAW * (np.clip(x, self._lower + margin, self._upper - margin) - x)
 
         def trace(targets: NDArray[np.float64], valid: NDArray[np.bool_], q: NDArray[np.float64]) -> LimbRows:
-            return self._rows(
-                targets,
-                valid,
-                q,
-                np.full_like(max_step, np.inf),
-                lambda x, _: x + DRAW * (np.clip(x, inner_lower, inner_upper) - x),
-            )
+            return self._rows(targets, valid, q, unhurried, drawn)
 
         path = trace(targets, valid, q)
         if path.status[valid].any():
-            paths = [path, *self._paths_from_the_end(targets, valid, q, path.x[-1], trace)]
-            path = min(paths, key=lambda rows: (rows.badness()[0], np.abs((rows.x[0] - start) / max_step).max()))
+            paths = [path, *self._paths_from_the_end(targets, valid, q, path.x[-1], unhurried, trace)]
+            scale = in_steps(max_step)
+            path = min(paths, key=lambda rows: (rows.missed, np.abs((rows.x[0] - start) / scale).max()))
         limits = self._lower, self._upper
         plan = _in_time(plan_ahead(self._task, targets, valid, q, limits, path.x, max_step), max_step)
-        return self._rows(targets, valid, q, max_step, lambda _, row: plan[row])
+        return path, self._rows(targets, valid, q, max_step, lambda _, row: plan[row])
 
     def _paths_from_the_end(
         self,
@@ -120,19 +131,25 @@ class Follower:
         valid: NDArray[np.bool_],
         q: NDArray[np.float64],
         x: NDArray[np.float64],
+        unhurried: NDArray[np.float64],
         trace: Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]], LimbRows],
     ) -> Iterator[LimbRows]:
         """Paths traced back from configurations that reach the last target, those near to x first."""
         last = int(np.flatnonzero(valid)[-1])
         back = slice(last, None, -1)
         q = q.copy()
+        box = np.maximum(self._lower, x - unhurried), np.minimum(self._upper, x + unhurried)
         for seed in self._seeds.nearest(q, x, targets[last], ENDS):
             self._task.aim(targets[last])
-            q[self._task.joints] = seed
-            if descend(self._task, q, (self._lower, self._upper), IN_A_SEARCH).reached:
+            q[self._task.joints] = np.minimum(np.maximum(seed, box[0]), box[1])
+            if descend(self._task, q, box, IN_A_SEARCH).reached:
                 traced = trace(targets[back], valid[back], q)
-                after = np.repeat(traced.x[:1], len(targets) - 1 - last, axis=0)
-                yield replace(traced, x=np.concatenate([traced.x[::-1], after]))
+                rest = len(targets) - 1 - last
+                yield replace(
+                    traced,
+                    x=np.concatenate([traced.x[::-1], np.repeat(traced.x[:1], rest, axis=0)]),
+                    status=np.concatenate([traced.status[::-1], np.full(rest, RowStatus.INVALID_INPUT, np.int8)]),
+                )
 
     def _rows(
         self,
@@ -143,15 +160,14 @@ class Follower:
         anchor: Callable[[NDArray[np.float64], int], NDArray[np.float64]],
     ) -> LimbRows:
         """One pass over the chunk; the null space is drawn to the anchor of the limb's joints and the row."""
-        missed = False
+        patience = HARD_TRIES
 
         def follow(
             q: NDArray[np.float64], x: NDArray[np.float64], row: int, last_step: NDArray[np.float64]
         ) -> RowResult:
-            nonlocal missed
-            # What was tried in vain for the row before would be in vain again.
-            result = self._follow(q, x, last_step, max_step, anchor(x, row), try_hard=not missed)
-            missed = result.status != RowStatus.CONVERGED
+            nonlocal patience
+            result = self._follow(q, x, last_step, max_step, anchor(x, row), try_hard=patience > 0)
+            patience -= result.status != RowStatus.CONVERGED
             return result
 
         return solve_rows(self._task, targets, valid, q, follow)
@@ -184,9 +200,8 @@ class Follower:
                     break
         if found.reached:
             return RowResult(found, RowStatus.CONVERGED, iterations, attempts)
-        at_end = (found.x <= self._lower) | (found.x >= self._upper)
-        hurried = (np.abs(found.x - x) >= INSIDE * max_step) & ~at_end
-        status = RowStatus.VELOCITY_LIMITED if hurried.any() else RowStatus.UNREACHABLE
+        held_back = (found.x <= box[0]) & (box[0] > self._lower) | (found.x >= box[1]) & (box[1] < self._upper)
+        status = RowStatus.VELOCITY_LIMITED if held_back.any() else RowStatus.UNREACHABLE
         return RowResult(found, status, iterations, attempts)
 
 

@@ -1,0 +1,1 @@
+"""Inverse kinematics, in its parts; `unichunk.kinematics` exports what is for use."""
