@@ -72,7 +72,7 @@ def check_calibrated_model(calibrated: CheckedModel, shipped: CheckedModel, fram
             )
             if not position <= _FARTHEST:
                 raise UrdfError(
-                    f"{place}, to {_FARTHEST:g} m, got it {position:.3g} m away; "
+                    f"{place}, to {_FARTHEST:g} m, got it {position:.3g} m away"
                     f"{_farthest_origin(calibrated.model, shipped.model, frame)}: "
                     "are all origins in metres and radians, and is the base the same?"
                 )
@@ -119,14 +119,14 @@ def _pose(model: pin.Model, data: pin.Data, frame: str) -> NDArray[np.float64]:
 
 
 def _farthest_origin(model: pin.Model, shipped: pin.Model, frame: str) -> str:
-    """Where between the base and a frame the origins differ most: what to look at first."""
+    """Which origin between the base and a frame is off, where one is: what to look at first."""
     found, expected = (m.frames[m.getFrameId(frame, pin.FrameType.BODY)] for m in (model, shipped))
     difference = {f"link {frame}": float(np.linalg.norm(found.placement.translation - expected.placement.translation))}
     for joint in shipped.supports[expected.parentJoint]:
         offset = model.jointPlacements[joint].translation - shipped.jointPlacements[joint].translation
         difference[f"joint {shipped.names[joint]}"] = float(np.linalg.norm(offset))
     name = max(difference, key=lambda name: difference[name])
-    return f"most, {difference[name]:.3g} m, from the origin of {name}"
+    return f", with the origin of {name} {difference[name]:.3g} m off" if difference[name] > _FARTHEST / 2 else ""
 
 
 def _degrees(angle: float) -> str:
@@ -134,4 +134,5 @@ def _degrees(angle: float) -> str:
 
 
 def _direction(vector: NDArray[np.float64]) -> str:
-    return " ".join(f"{component:.2f}" for component in vector)
+    # Adding zero turns -0.00 into 0.00.
+    return " ".join(f"{component:.2f}" for component in vector.round(2) + 0.0)

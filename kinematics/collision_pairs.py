@@ -48,9 +48,9 @@ ALWAYS: Final = 0.9
 WIDTH: Final = 120
 """Columns of a description file."""
 
-DESCENTS: Final = 3
-PROPOSALS: Final = 32
-SCALES: Final = tuple(0.2 * 0.6**i for i in range(14))
+DESCENTS: Final = 6
+PROPOSALS: Final = 64
+SCALES: Final = tuple(0.3 * 0.7**i for i in range(16))
 """The random descent: from how many of the closest samples, configurations tried at each scale, and the scales as
 shares of the joints' ranges."""
 

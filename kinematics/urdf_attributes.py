@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.kinematics.errors import UrdfError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from xml.etree.ElementTree import Element
+
+_TURN: Final = 2 * math.pi + 0.01
+"""No origin is turned farther than this, [rad]: a full turn, and room for rounding. Degrees are."""
 
 
 def attribute(element: Element, tag: str, key: str, default: str) -> str:
@@ -53,6 +56,21 @@ def checked_numbers(
         expected = "a finite number" if count == 1 else f"{count} finite numbers"
         raise UrdfError(f"{where}: {tag} {key}: expected {expected}, got {attribute(element, tag, key, default)!r}")
     return found
+
+
+def check_origin(element: Element, where: str) -> None:
+    """Check the `<origin>` of an element, if it has one.
+
+    Raises:
+        UrdfError: Where a number is none, or an angle is in degrees.
+    """
+    checked_numbers(element, "origin", "xyz", 3, where)
+    widest = max(checked_numbers(element, "origin", "rpy", 3, where), key=abs)
+    if abs(widest) > _TURN:
+        raise UrdfError(
+            f"{where}: origin rpy: expected angles within a turn, 6.28 rad, got {widest:g}: is it in degrees? "
+            "Write it in rad"
+        )
 
 
 def words(values: Iterable[float]) -> str:

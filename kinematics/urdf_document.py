@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from unichunk.kinematics.errors import UrdfError
 from unichunk.kinematics.names import instead_of, listed
-from unichunk.kinematics.urdf_attributes import attribute, checked_numbers
+from unichunk.kinematics.urdf_attributes import attribute, check_origin, checked_numbers
 from unichunk.kinematics.urdf_link import check_link
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _check_joint(joint: Element, where: str) -> None:
     kind = joint.get("type", "")
     if kind not in _JOINT_TYPES:
         raise UrdfError(f"{where}: expected type {', '.join(_JOINT_TYPES)}, got {kind!r}")
-    checked_numbers(joint, "origin", "xyz", 3, where)
-    checked_numbers(joint, "origin", "rpy", 3, where)
+    check_origin(joint, where)
     if kind == "fixed":
         return
     axis = checked_numbers(joint, "axis", "xyz", 3, where)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from unichunk.kinematics.errors import UrdfError
-from unichunk.kinematics.urdf_attributes import checked_numbers
+from unichunk.kinematics.urdf_attributes import check_origin, checked_numbers
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -35,13 +35,13 @@ def check_link(link: Element, where: str) -> None:
         _check_inertial(inertial, f"{where}: inertial")
     for kind in ("visual", "collision"):
         for element in link.findall(kind):
-            _check_origin(element, f"{where}: {kind}")
+            check_origin(element, f"{where}: {kind}")
             for geometry in element.findall("geometry"):
                 _check_sizes(geometry, f"{where}: {kind}")
 
 
 def _check_inertial(inertial: Element, where: str) -> None:
-    _check_origin(inertial, where)
+    check_origin(inertial, where)
     (mass,) = checked_numbers(inertial, "mass", "value", 1, where, default="")
     if not mass > 0:
         raise UrdfError(f"{where}: mass: expected a number above 0, got {mass:g} (without mass: leave <inertial> out)")
@@ -57,8 +57,3 @@ def _check_sizes(geometry: Element, where: str) -> None:
             found = checked_numbers(geometry, shape, key, count, where, default="")
             if min(found) <= 0:
                 raise UrdfError(f"{where}: {shape} {key}: expected metres above 0, got {min(found):g}")
-
-
-def _check_origin(element: Element, where: str) -> None:
-    checked_numbers(element, "origin", "xyz", 3, where)
-    checked_numbers(element, "origin", "rpy", 3, where)

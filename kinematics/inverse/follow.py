@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from unichunk.kinematics.inverse.descent import IN_A_SEARCH, TO_THE_END, Preference, descend
 from unichunk.kinematics.inverse.foresight import in_steps, plan_ahead
-from unichunk.kinematics.inverse.limb_rows import LimbRows, RowResult, solve_rows
+from unichunk.kinematics.inverse.limb_rows import LimbRows, LimbTargets, RowResult, solve_rows
 from unichunk.kinematics.inverse.solution import RowStatus
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ HARD_TRIES: Final = 6
 NUDGE: Final = 0.1
 """How far towards the middle of their ranges joints are moved to start anew where the slope leads nowhere, [rad]."""
 
+Anchor: TypeAlias = "Callable[[NDArray[np.float64], int], NDArray[np.float64]]"
+"""What the null space is drawn to, shape (n,), by the limb's joints in the row before, shape (n,), and the row."""
+
 
 class Follower:
     """Solves a limb's rows in the box of its position limits and of what its velocity limits allow per row.
@@ -58,28 +61,19 @@ class Follower:
         self._lower, self._upper = limits
         self._middle = 0.5 * (self._lower + self._upper)
 
-    def solve(
-        self,
-        targets: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        q: NDArray[np.float64],
-        max_step: NDArray[np.float64],
-        posture: NDArray[np.float64] | None,
-    ) -> LimbRows:
+    def solve(self, asked: LimbTargets, max_step: NDArray[np.float64], posture: NDArray[np.float64] | None) -> LimbRows:
         """Joints for every row of targets.
 
         Args:
-            targets: Poses in the model's base, shape (T, F, 4, 4), [m].
-            valid: Rows that can be aimed at, shape (T,).
-            q: All joints at the start, shape (nq,), within the limits.
+            asked: Targets and start.
             max_step: Largest change of the limb's joints from row to row, shape (n,).
             posture: Configuration that the limb is drawn to, shape (n,); None: as little motion as possible.
         """
         gain = self._posture_gain
         max_step = INSIDE * max_step
-        rows = self._rows(targets, valid, q, max_step, lambda x, _: x if posture is None else x + gain * (posture - x))
-        if rows.status[valid].any():
-            path, ahead = self._with_foresight(targets, valid, q, max_step, posture)
+        rows = self._rows(asked, max_step, lambda x, _: x if posture is None else x + gain * (posture - x))
+        if rows.status[asked.valid].any():
+            path, ahead = self._with_foresight(asked, max_step, posture)
             # Only for rows that are reached: not an elbow is swung for a residual that is smaller by a hair.
             rows = ahead if ahead.missed < rows.missed else rows
             hopeless = (path.status != RowStatus.CONVERGED) & (rows.status == RowStatus.VELOCITY_LIMITED)
@@ -87,12 +81,7 @@ class Follower:
         return rows
 
     def _with_foresight(
-        self,
-        targets: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        q: NDArray[np.float64],
-        max_step: NDArray[np.float64],
-        posture: NDArray[np.float64] | None,
+        self, asked: LimbTargets, max_step: NDArray[np.float64], posture: NDArray[np.float64] | None
     ) -> tuple[LimbRows, LimbRows]:
         """Rows that set out in time for what later rows need, as far as their own targets leave it open.
 
@@ -104,7 +93,7 @@ class Follower:
         Returns:
             The path, and the rows.
         """
-        start = q[self._task.joints].copy()
+        start = asked.q[self._task.joints]
         unhurried = np.where(max_step > 0.0, np.inf, 0.0)
         margin = COMFORT * (self._upper - self._lower)
 
@@ -113,53 +102,37 @@ class Follower:
                 return x + self._posture_gain * (posture - x)
             return x + DRAW * (np.clip(x, self._lower + margin, self._upper - margin) - x)
 
-        def trace(targets: NDArray[np.float64], valid: NDArray[np.bool_], q: NDArray[np.float64]) -> LimbRows:
-            return self._rows(targets, valid, q, unhurried, drawn)
-
-        path = trace(targets, valid, q)
-        if path.status[valid].any():
-            paths = [path, *self._paths_from_the_end(targets, valid, q, path.x[-1], unhurried, trace)]
+        path = self._rows(asked, unhurried, drawn)
+        if path.status[asked.valid].any():
+            paths = [path, *self._paths_from_the_end(asked, path.x[-1], unhurried, drawn)]
             scale = in_steps(max_step)
             path = min(paths, key=lambda rows: (rows.missed, np.abs((rows.x[0] - start) / scale).max()))
         limits = self._lower, self._upper
-        plan = _in_time(plan_ahead(self._task, targets, valid, q, limits, path.x, max_step), max_step)
-        return path, self._rows(targets, valid, q, max_step, lambda _, row: plan[row])
+        plan = _in_time(plan_ahead(self._task, asked, limits, path.x, max_step), max_step)
+        return path, self._rows(asked, max_step, lambda _, row: plan[row])
 
     def _paths_from_the_end(
-        self,
-        targets: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        q: NDArray[np.float64],
-        x: NDArray[np.float64],
-        unhurried: NDArray[np.float64],
-        trace: Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]], LimbRows],
+        self, asked: LimbTargets, x: NDArray[np.float64], unhurried: NDArray[np.float64], anchor: Anchor
     ) -> Iterator[LimbRows]:
         """Paths traced back from configurations that reach the last target, those near to x first."""
-        last = int(np.flatnonzero(valid)[-1])
-        back = slice(last, None, -1)
-        q = q.copy()
+        last = int(np.flatnonzero(asked.valid)[-1])
+        rest = len(asked.poses) - 1 - last
+        q = asked.q.copy()
         box = np.maximum(self._lower, x - unhurried), np.minimum(self._upper, x + unhurried)
-        for seed in self._seeds.nearest(q, x, targets[last], ENDS):
-            self._task.aim(targets[last])
+        for seed in self._seeds.nearest(q, x, asked.poses[last], ENDS):
+            self._task.aim(asked.poses[last])
             q[self._task.joints] = np.minimum(np.maximum(seed, box[0]), box[1])
             if descend(self._task, q, box, IN_A_SEARCH).reached:
-                traced = trace(targets[back], valid[back], q)
-                rest = len(targets) - 1 - last
+                back = LimbTargets(asked.poses[last::-1], asked.valid[last::-1], q)
+                traced = self._rows(back, unhurried, anchor)
                 yield replace(
                     traced,
                     x=np.concatenate([traced.x[::-1], np.repeat(traced.x[:1], rest, axis=0)]),
                     status=np.concatenate([traced.status[::-1], np.full(rest, RowStatus.INVALID_INPUT, np.int8)]),
                 )
 
-    def _rows(
-        self,
-        targets: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        q: NDArray[np.float64],
-        max_step: NDArray[np.float64],
-        anchor: Callable[[NDArray[np.float64], int], NDArray[np.float64]],
-    ) -> LimbRows:
-        """One pass over the chunk; the null space is drawn to the anchor of the limb's joints and the row."""
+    def _rows(self, asked: LimbTargets, max_step: NDArray[np.float64], anchor: Anchor) -> LimbRows:
+        """One pass over the chunk; the null space is drawn to the anchor."""
         patience = HARD_TRIES
 
         def follow(
@@ -170,7 +143,7 @@ class Follower:
             patience -= result.status != RowStatus.CONVERGED
             return result
 
-        return solve_rows(self._task, targets, valid, q, follow)
+        return solve_rows(self._task, asked, follow)
 
     def _follow(
         self,

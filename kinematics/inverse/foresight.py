@@ -11,6 +11,7 @@ from unichunk.kinematics.inverse.symmetric import solve_block_chain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from unichunk.kinematics.inverse.limb_rows import LimbTargets
     from unichunk.kinematics.inverse.limb_task import LimbTask
 
 ITERATIONS: Final = 16
@@ -38,9 +39,7 @@ def in_steps(max_step: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def plan_ahead(
     task: LimbTask,
-    targets: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-    q: NDArray[np.float64],
+    asked: LimbTargets,
     limits: tuple[NDArray[np.float64], NDArray[np.float64]],
     first_plan: NDArray[np.float64],
     max_step: NDArray[np.float64],
@@ -53,9 +52,7 @@ def plan_ahead(
 
     Args:
         task: The limb's goals.
-        targets: Poses in the model's base, shape (T, F, 4, 4), [m].
-        valid: Rows that can be aimed at, shape (T,); the plan passes through the others.
-        q: All joints at the start, shape (nq,).
+        asked: Targets and start; the plan passes through rows that are not valid.
         limits: Lower and upper position limits of the limb's joints, each shape (n,).
         first_plan: Rows to begin with, shape (T, n).
         max_step: Largest change of a joint from row to row, shape (n,).
@@ -63,7 +60,8 @@ def plan_ahead(
     Returns:
         Shape (T, n), within the position limits.
     """
-    start, q = q[task.joints].copy(), q.copy()
+    q = asked.q.copy()
+    start = q[task.joints].copy()
     count, joints = first_plan.shape
     scale = in_steps(max_step)
     diagonal = np.arange(joints)
@@ -71,8 +69,8 @@ def plan_ahead(
     for _ in range(ITERATIONS):
         blocks = np.zeros((count, joints, joints))
         slope = np.zeros((count, joints))
-        for row in np.flatnonzero(valid):
-            task.aim(targets[row])
+        for row in np.flatnonzero(asked.valid):
+            task.aim(asked.poses[row])
             q[task.joints] = plan[row]
             error, jacobian = task.evaluate(q)
             jacobian /= task.tolerances[:, None]

@@ -13,6 +13,7 @@ from unichunk.kinematics.inverse.chains import limb_chains, moving_columns
 from unichunk.kinematics.inverse.goals import FrameGoal
 from unichunk.kinematics.inverse.joint_limits import JointLimits
 from unichunk.kinematics.inverse.limb import Limb, LimbSettings
+from unichunk.kinematics.inverse.limb_rows import LimbTargets
 from unichunk.kinematics.inverse.limb_task import Tolerance
 from unichunk.kinematics.inverse.solution import Solution
 from unichunk.kinematics.inverse.targets import clean_targets
@@ -138,9 +139,7 @@ class InverseKinematics:
         for limb in self._limbs:
             places, columns = list(limb.chain.places), limb.chain.columns
             rows = limb.solve(
-                poses[:, places],
-                np.logical_and.reduce(valid[:, places], axis=1) & start_valid,
-                start,
+                LimbTargets(poses[:, places], np.logical_and.reduce(valid[:, places], axis=1) & start_valid, start),
                 None if seconds is None else seconds * self._limits.velocity[columns],
                 None if anchor is None else anchor[columns],
             )

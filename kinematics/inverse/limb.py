@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unichunk.kinematics.inverse.chains import LimbChain
     from unichunk.kinematics.inverse.goals import FrameGoal
     from unichunk.kinematics.inverse.joint_limits import JointLimits
-    from unichunk.kinematics.inverse.limb_rows import LimbRows
+    from unichunk.kinematics.inverse.limb_rows import LimbRows, LimbTargets
     from unichunk.kinematics.inverse.limb_task import Tolerance
 
 
@@ -69,23 +69,16 @@ class Limb:
         self._searcher = Searcher(task, box, seeds, settings.attempts, settings.posture_gain)
 
     def solve(
-        self,
-        targets: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        q: NDArray[np.float64],
-        max_step: NDArray[np.float64] | None,
-        posture: NDArray[np.float64] | None,
+        self, asked: LimbTargets, max_step: NDArray[np.float64] | None, posture: NDArray[np.float64] | None
     ) -> LimbRows:
         """Joints for every row of targets.
 
         Args:
-            targets: Poses in the model's base, shape (T, F, 4, 4), [m].
-            valid: Rows that can be aimed at, shape (T,).
-            q: All joints at the start, shape (nq,), within the limits.
+            asked: Targets and start.
             max_step: Largest change of the limb's joints from row to row, shape (n,); None: any, and rows that are not
                 reached from the one before are sought from elsewhere.
             posture: Configuration that the limb is drawn to, shape (n,); None: as little motion as possible.
         """
         if max_step is None:
-            return self._searcher.solve(targets, valid, q, posture)
-        return self._follower.solve(targets, valid, q, max_step, posture)
+            return self._searcher.solve(asked, posture)
+        return self._follower.solve(asked, max_step, posture)

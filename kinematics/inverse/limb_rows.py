@@ -16,6 +16,21 @@ if TYPE_CHECKING:
     from unichunk.kinematics.inverse.limb_task import LimbTask
 
 
+@dataclass(frozen=True)
+class LimbTargets:
+    """What a limb is asked for.
+
+    Attributes:
+        poses: Targets in the model's base, shape (T, F, 4, 4), [m].
+        valid: Rows that can be aimed at, shape (T,).
+        q: All joints at the start, shape (nq,), within the limits.
+    """
+
+    poses: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    q: NDArray[np.float64]
+
+
 class RowResult(NamedTuple):
     """What became of one row: where it ended, and the steps and starts that it took."""
 
@@ -58,24 +73,10 @@ class LimbRows:
         return int(np.count_nonzero(self.status))
 
 
-def solve_rows(
-    task: LimbTask,
-    targets: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-    q: NDArray[np.float64],
-    solver: RowSolver,
-) -> LimbRows:
-    """Solve row after row; rows that cannot be aimed at stay where the one before was.
-
-    Args:
-        task: The limb's goals.
-        targets: Poses in the model's base, shape (T, F, 4, 4), [m].
-        valid: Rows that can be aimed at, shape (T,).
-        q: All joints at the start, shape (nq,).
-        solver: Solves one row.
-    """
-    count = len(targets)
-    q = q.copy()
+def solve_rows(task: LimbTask, asked: LimbTargets, solver: RowSolver) -> LimbRows:
+    """Solve row after row; rows that cannot be aimed at stay where the one before was."""
+    count = len(asked.poses)
+    q = asked.q.copy()
     x = q[task.joints].copy()
     last_step = np.zeros_like(x)
     joints = np.empty((count, len(x)))
@@ -84,8 +85,8 @@ def solve_rows(
     iterations, attempts = np.zeros((2, count), dtype=np.int64)
     for row in range(count):
         previous = x
-        if valid[row]:
-            task.aim(targets[row])
+        if asked.valid[row]:
+            task.aim(asked.poses[row])
             descent, status[row], iterations[row], attempts[row] = solver(q, x, row, last_step)
             x, errors[row] = descent.x, descent.error
         q[task.joints] = joints[row] = x

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from unichunk.kinematics.inverse.descent import IN_A_SEARCH, TO_THE_END, Patience, Preference, descend
-from unichunk.kinematics.inverse.limb_rows import LimbRows, RowResult, solve_rows
+from unichunk.kinematics.inverse.limb_rows import LimbRows, LimbTargets, RowResult, solve_rows
 from unichunk.kinematics.inverse.solution import RowStatus
 
 if TYPE_CHECKING:
@@ -54,26 +54,16 @@ class Searcher:
         self._task, self._limits, self._seeds = task, limits, seeds
         self._attempts, self._posture_gain = attempts, posture_gain
 
-    def solve(
-        self,
-        targets: NDArray[np.float64],
-        valid: NDArray[np.bool_],
-        q: NDArray[np.float64],
-        posture: NDArray[np.float64] | None,
-    ) -> LimbRows:
+    def solve(self, asked: LimbTargets, posture: NDArray[np.float64] | None) -> LimbRows:
         """Joints for every row of targets.
 
         Args:
-            targets: Poses in the model's base, shape (T, F, 4, 4), [m].
-            valid: Rows that can be aimed at, shape (T,).
-            q: All joints at the start, shape (nq,), within the limits.
+            asked: Targets and start.
             posture: Configuration that the limb is drawn to, shape (n,); None: as little motion as possible.
         """
         gain = self._posture_gain
         preference = None if posture is None else Preference(posture, first=gain, later=gain)
-        return solve_rows(
-            self._task, targets, valid, q, lambda q, x, row, _: self._search(q, x, targets[row], preference)
-        )
+        return solve_rows(self._task, asked, lambda q, x, row, _: self._search(q, x, asked.poses[row], preference))
 
     def _search(
         self,

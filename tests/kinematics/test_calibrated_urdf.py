@@ -148,6 +148,155 @@ def test_limbs_in_another_order_are_refused(path):
         robot_model("g1", path)
 
 
+@pytest.mark.parametrize("name", robot_names())
+def test_a_calibration_of_every_joint_passes(name, path):
+    """A degree and two millimetres along every axis of every joint, and whatever else a user may change."""
+    robot, rng = ElementTree.fromstring(robot_urdf(name)), np.random.default_rng(11)
+    moving = [joint for joint in robot.findall("joint") if joint.get("type") != "fixed"]
+    for joint in moving:
+        origin = joint.find("origin")
+        for key, size in (("xyz", 0.002), ("rpy", np.radians(1.0))):
+            shipped = np.array([float(word) for word in origin.get(key, "0 0 0").split()])
+            origin.set(key, " ".join(map(repr, (shipped + rng.choice([-size, size], 3)).tolist())))
+        limit = joint.find("limit")
+        for key in ("lower", "upper"):
+            limit.set(key, repr(0.9 * float(limit.get(key))))
+    for mass in robot.iter("mass"):
+        mass.set("value", repr(1.5 * float(mass.get("value"))))
+    ElementTree.SubElement(robot, "link", name="extra")
+    mount = ElementTree.SubElement(robot, "joint", name="extra_joint", type="fixed")
+    ElementTree.SubElement(mount, "parent", link=moving[-1].find("child").get("link"))
+    ElementTree.SubElement(mount, "child", link="extra")
+    ElementTree.SubElement(mount, "origin", xyz="0 0 0.5")
+    path.write_text(ElementTree.tostring(robot, encoding="unicode"))
+    mine = robot_model(name, path)
+    assert joint_names(mine) == joint_names(robot_model(name))
+    assert frame_index(mine, "extra") > 0
+
+
+@pytest.mark.parametrize(("degrees", "passes"), [(2, True), (25, True), (35, False), (180, False)])
+def test_how_far_an_axis_may_be_turned(path, degrees, passes):
+    """That of the SO-101's jaw, which moves no frame of the description."""
+    axis = f"{np.sin(np.radians(degrees)):.9f} 0 {np.cos(np.radians(degrees)):.9f}"
+    path.write_text(changed("so101", r'(name="gripper" .*?<axis xyz=)"0 0 1"', rf'\1"{axis}"'))
+    if passes:
+        robot_model("so101", path)
+    else:
+        with refused(UrdfError, "mine.urdf", "joint gripper", "axis within 30 degrees", f"got {degrees}:"):
+            robot_model("so101", path)
+
+
+@pytest.mark.parametrize(("metres", "passes"), [(0.003, True), (0.09, True), (0.11, False), (103.4, False)])
+def test_how_far_a_frame_may_be_moved(path, metres, passes):
+    path.write_text(changed("fr3", '"0 0 0.1034"', f'"0 0 {0.1034 + metres}"'))
+    if passes:
+        robot_model("fr3", path)
+    else:
+        where = [
+            "frame fr3_hand_tcp",
+            "to 0.1 m",
+            f"{metres:.3g} m away",
+            f"origin of link fr3_hand_tcp {metres:.3g} m",
+        ]
+        with refused(UrdfError, "mine.urdf", *where, "in metres"):
+            robot_model("fr3", path)
+
+
+def test_a_frame_that_is_right_in_the_middle_of_the_ranges_alone_is_refused(path):
+    """The fingertip's joint follows three times as far, to both sides of where it is when the finger is half closed."""
+    model = robot_model("adam_u")
+    knuckle = joint_names(model).index("L_index_MCP_joint")
+    middle = (model.lowerPositionLimit[knuckle] + model.upperPositionLimit[knuckle]) / 2
+    after = rf'\1 multiplier="2.94" offset="{-2 * middle}"'
+    path.write_text(changed("adam_u", '(<mimic joint="L_index_MCP_joint") multiplier="0.94" offset="0"', after))
+    with refused(UrdfError, "mine.urdf", "frame L_index_tip", "to 30 degrees", "turned by"):
+        robot_model("adam_u", path)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "words"),
+    [
+        ("so101", r'(name="elbow_flex".*?)upper="1\.69"', r'\1upper="157"', ["elbow_flex", "157", "12.57", "degrees"]),
+        ("so101", r'(name="elbow_flex".*?)lower="[^"]*"', r'\1lower="-90"', ["elbow_flex", "-90", "12.57", "degrees"]),
+        ("fr3_gripper", 'upper="0.04"', 'upper="40"', ["fr3_finger_joint1", "within 10 m", "40", "millimetres"]),
+        (
+            "fr3",
+            r'(name="fr3_joint2".*?<axis xyz=)"0 0 1"',
+            r'\1"0 0 -1"',
+            ["fr3_joint2", "got 180:", "0.00 1.00 0.00"],
+        ),
+        (
+            "fr3",
+            r'(name="fr3_joint4".*?<origin xyz=)"[^"]*"',
+            r'\1"82.5 0 0"',
+            ["joint fr3_joint4 82.4 m off", "metres"],
+        ),
+        (
+            "fr3",
+            r'(name="fr3_joint4".*?rpy=)"[^"]*"',
+            r'\1"90 0 0"',
+            ["joint fr3_joint4: origin rpy", "got 90", "degrees"],
+        ),
+        ("fr3", r'(name="fr3_joint4".*?rpy=)"[^"]*"', r'\1"0 0 0"', ["joint fr3_joint4", "got 90:", "rpy in radians"]),
+        ("fr3", r'(name="fr3_hand_joint".*?rpy=)"[^"]*"', r'\1"0 0 -45"', ["fr3_hand_joint: origin rpy", "got -45"]),
+        (
+            "fr3",
+            r'(name="fr3_hand_joint".*?rpy=)"[^"]*"',
+            r'\1"0 0 0"',
+            ["fr3_hand_tcp", "30 degrees", "turned by 45:"],
+        ),
+        ("fr3_gripper", 'multiplier="1"', 'multiplier="-1"', ["fr3_finger_joint2", "sign of 1", "got -1", "wrong way"]),
+        ("fr3", 'name="fr3_hand_tcp"(.*)link="fr3_hand_tcp"', r'name="tcp"\1link="tcp"', ["links fr3_hand_tcp (name"]),
+        (
+            "fr3",
+            r'(<collision>.*?<cylinder radius=)"[^"]*"',
+            r'\1"-0.1"',
+            ["fr3_link0: collision: cyl", "above 0", "-0.1"],
+        ),
+        ("fr3", r'(<collision>.*?<cylinder radius=)"[^"]*"', r'\1"nan"', ["fr3_link0", "radius", "finite", "'nan'"]),
+        (
+            "fr3",
+            r'(<visual>.*?<cylinder [^>]*length=)"[^"]*"',
+            r'\1"0"',
+            ["fr3_link0", "visual: cylinder length", "got 0"],
+        ),
+        ("so101", r'(<collision>.*?<box size=)"[^"]*"', r'\1"0.1 0.1"', ["base_link", "box size", "3 finite numbers"]),
+        ("so101", r'(<collision>.*?<box) size="[^"]*"', r"\1", ["base_link", "box size", "3 finite numbers", "''"]),
+        (
+            "so101",
+            r'(<collision>\s*<origin xyz=)"[^"]*"',
+            r'\1"0 0 inf"',
+            ["base_link", "collision: origin xyz", "inf"],
+        ),
+        ("fr3", '<mass value="[^"]*"', '<mass value="nan"', ["fr3_link0", "inertial: mass value", "finite", "'nan'"]),
+        ("fr3", '<mass value="[^"]*"', '<mass value="-2"', ["fr3_link0", "inertial: mass", "above 0", "-2"]),
+        ("fr3", '<mass value="[^"]*"', '<mass value="0"', ["fr3_link0", "inertial: mass", "leave <inertial> out"]),
+        ("fr3", '<mass value="[^"]*"', '<mass value="1_0"', ["fr3_link0", "inertial: mass value", "finite", "'1_0'"]),
+        ("fr3", "<mass [^>]*>", "", ["fr3_link0", "inertial: mass value", "finite number", "''"]),
+        ("fr3", 'ixx="[^"]*"', 'ixx="inf"', ["fr3_link0", "inertia ixx", "finite", "'inf'"]),
+        ("fr3", 'ixx="[^"]*"', 'ixx="-0.01"', ["fr3_link0", "inertia", "principal moments above 0"]),
+        ("fr3", 'ixy="[^"]*"', 'ixy="5"', ["fr3_link0", "inertia", "principal moments above 0"]),
+        ("fr3", 'iyz="[^"]*"', "", ["fr3_link0", "inertia iyz", "finite number", "''"]),
+    ],
+)
+def test_numbers_that_no_calibration_has_are_refused(path, capfd, name, before, after, words):
+    path.write_text(changed(name, before, after))
+    with refused(UrdfError, "mine.urdf", *words):
+        robot_model(name, path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_base_that_stands_elsewhere_is_refused(path):
+    mount = (
+        '<link name="world"/><joint name="mount" type="fixed"><parent link="world"/><child link="fr3_link0"/>{}</joint>'
+    )
+    path.write_text(robot_urdf("fr3").replace("</robot>", mount.format("") + "</robot>"))
+    robot_model("fr3", path)
+    path.write_text(robot_urdf("fr3").replace("</robot>", mount.format('<origin xyz="0 0 0.8"/>') + "</robot>"))
+    with refused(UrdfError, "mine.urdf", "fr3_hand_tcp", "0.8 m away", "is the base the same?"):
+        robot_model("fr3", path)
+
+
 def test_what_pinocchio_cannot_read_is_refused(path):
     path.write_text(changed("so101", '<robot name="so101"', '<robot name="so101" version="7.0"'))
     with refused(UrdfError, "mine.urdf", "Pinocchio"):

@@ -14,6 +14,7 @@ from hypothesis import given
 from tests.kinematics.poses import poses, quaternion
 from tests.one_line import refused
 from unichunk.kinematics.displacement import apply_displacement
+from unichunk.kinematics.errors import WrongShape
 from unichunk.kinematics.extrinsics import CameraExtrinsics, ExtrinsicsError
 from unichunk.kinematics.rotation import from_axis_angle
 from unichunk.kinematics.transforms import is_pose, pose_from, transform_points
@@ -80,6 +81,30 @@ def test_a_moving_mount_carries_the_camera(tmp_path):
         extrinsics.poses_in_base(apply_displacement(pose_in_camera, displacement), pose_mount_in_base),
         atol=1e-13,
     )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e155, 1.7e308])
+@pytest.mark.parametrize("spoiled", ["seen", "mount"])
+def test_what_is_not_finite_spoils_its_row_alone_without_a_warning(bad, spoiled, tmp_path):
+    extrinsics, random = CameraExtrinsics.load(written(tmp_path)), np.random.default_rng(4)
+    mounts = apply_displacement(np.eye(4), random.normal(size=(3, 6)))
+    seen = {
+        extrinsics.poses_in_base: apply_displacement(np.eye(4), random.normal(size=(3, 6))),
+        extrinsics.points_in_base: random.normal(size=(3, 3)),
+        extrinsics.displacements_in_base: random.normal(size=(3, 6)),
+    }
+    for to_base, values in seen.items():
+        wanted, values, spoiled_mounts = to_base(values, mounts), values.copy(), mounts.copy()
+        (values if spoiled == "seen" else spoiled_mounts[:, :3])[1] = bad
+        found = to_base(values, spoiled_mounts)
+        assert np.isfinite(found[1]).all() <= (bad == 1e155)
+        np.testing.assert_array_equal(found[[0, 2]], wanted[[0, 2]])
+
+
+def test_rows_that_do_not_broadcast_are_refused(tmp_path):
+    extrinsics = CameraExtrinsics.load(written(tmp_path))
+    with refused(WrongShape, "(3,) of poses_in_camera", "(2,) of pose_mount_in_base"):
+        extrinsics.poses_in_base(np.zeros((3, 4, 4)), np.zeros((2, 4, 4)))
 
 
 def test_numbers_of_four_digits_are_good_enough_and_made_exact(tmp_path):

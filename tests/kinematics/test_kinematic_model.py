@@ -6,9 +6,10 @@ import numpy as np
 import pinocchio as pin
 import pytest
 
+from tests.one_line import refused
 from unichunk.embodiments.spec import load_spec
 from unichunk.kinematics import robot_model
-from unichunk.kinematics.errors import UnknownModel
+from unichunk.kinematics.errors import KinematicsError, UnknownModel
 from unichunk.kinematics.model import KinematicModel, urdf_names, urdf_path
 from unichunk.kinematics.robot_model import frame_index, joint_names
 
@@ -65,6 +66,11 @@ def test_the_tool_frame_of_the_spec_exists(model):
 def test_what_does_not_exist_is_refused_with_what_does(ask, known):
     with pytest.raises(UnknownModel, match=known):
         ask()
+
+
+def test_a_joint_that_mimics_another_is_refused_by_name():
+    with refused(KinematicsError, "joint thumb_ip", "mimics 'thumb_cmc_pitch'", "robot_model"):
+        KinematicModel.from_urdf(urdf_path("o6_right.urdf"), [])
 
 
 def test_every_spec_names_a_shipped_model():

@@ -280,6 +280,31 @@ def test_a_fingertip_that_is_no_number_stops_its_finger_and_says_so():
     assert np.isfinite(solution.q).all()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200, 1.7e308])
+def test_numbers_that_no_hand_reaches_stop_the_finger_without_a_warning(bad):
+    hand = hand_named("o6_right")
+    tips = average_hand("right").fingertip_positions(closing("right", 4))
+    tips[2, FINGERS.index("ring")] = bad
+    solution = FingertipRetargeting(hand, human_scale("o6_right")).solve(tips, hand.open_hand)
+    assert solution.status[2] == RowStatus.INVALID_INPUT
+    assert (solution.status[[0, 1, 3]] != RowStatus.INVALID_INPUT).all()
+    ring = hand.joint_names.index("ring_mcp_pitch")
+    assert solution.q[2, ring] == solution.q[1, ring]
+    assert np.isfinite(solution.q).all()
+
+
+@given(bad=st.sampled_from([np.nan, np.inf, -np.inf, 1.7e308]), finger=st.integers(0, 4), axis=st.integers(0, 2))
+def test_a_point_that_is_not_finite_comes_out_not_finite_and_the_others_as_they_are(bad, finger, axis):
+    scale, tips = human_scale("o6_right"), np.random.default_rng(0).normal(0.0, 0.1, size=(3, 5, 3))
+    for change in (scale.to_target, scale.to_source):
+        wanted, spoiled = change(tips), tips.copy()
+        spoiled[1, finger, axis] = bad
+        found = change(spoiled)
+        assert (np.abs(found[1, finger]) > 1e300).any() or not np.isfinite(found[1, finger]).all()
+        wanted[1, finger] = found[1, finger]
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
+
+
 def test_some_fingers_alone_can_have_targets():
     hand, human = hand_named("sharpa_wave_right"), average_hand("right").landmarks()
     some = HandLandmarks("right", FINGERS[:3], human.knuckles[:3], human.fingertips[:3])

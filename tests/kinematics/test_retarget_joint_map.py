@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.kinematics.retarget_hands import HANDS, MIRRORED, bent, fist, hand_named, map_named, posture, side_of
-from unichunk.kinematics.errors import UnknownModel
+from tests.one_line import refused
+from unichunk.kinematics.errors import UnknownModel, WrongShape
 from unichunk.kinematics.retarget import (
     FINGERS,
     MANO_JOINTS,
@@ -236,16 +237,45 @@ def test_a_table_of_ones_own_has_its_own_scale():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e200])
-def test_what_is_no_number_is_refused_with_its_place(bad):
+def test_a_human_joint_that_is_no_number_leaves_its_followers_nan_and_nothing_else(bad):
+    joint_map, rotations = map_named("o6_right"), np.random.default_rng(2).normal(0.0, 0.3, size=(4, 15, 3))
+    wanted = joint_map.to_robot(rotations)
+    rotations[2, MANO_JOINTS.index("thumb1"), 1] = bad
+    found, thumb = joint_map.to_robot(rotations), [name.startswith("thumb") for name in joint_map.joint_names]
+    assert sum(thumb) == 2
+    wanted[2, thumb] = np.nan
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_robots_joint_that_is_no_number_leaves_its_human_joint_nan_and_nothing_else(bad):
+    joint_map = map_named("sharpa_wave_right")
+    positions = np.tile((joint_map.lower + joint_map.upper) / 2, (4, 1))
+    wanted = joint_map.to_human(positions)
+    positions[1, joint_map.joint_names.index("right_index_MCP_FE")] = bad
+    positions[3, joint_map.joint_names.index("right_pinky_CMC")] = bad
+    wanted[1, MANO_JOINTS.index("index1")] = np.nan
+    np.testing.assert_array_equal(joint_map.to_human(positions), wanted)
+
+
+@given(
+    rotations=arrays(np.float64, (2, 15, 3), elements=st.floats()),
+    positions=arrays(np.float64, (2, 12), elements=st.floats()),
+)
+def test_no_numbers_raise_or_warn(rotations, positions):
+    joint_map = map_named("xhand_right")
+    joint_map.to_human(positions)
+    found = joint_map.to_robot(rotations)
+    finite = np.isfinite(found)
+    assert (np.clip(found, joint_map.lower, joint_map.upper) == found)[finite].all()
+
+
+def test_wrong_shapes_are_refused():
     joint_map = map_named("o6_right")
-    rotations = np.zeros((4, 15, 3))
-    rotations[2, 12, 1] = bad
-    with pytest.raises(
-        RetargetError, match=r"^rotations of the human hand, row 2: thumb1 is no angle: expected finite"
-    ):
-        joint_map.to_robot(rotations)
-    with pytest.raises(RetargetError, match=r"^joint positions of the robot's hand: middle_mcp_pitch is no angle"):
-        joint_map.to_human([0.0, np.where(abs(bad) < np.inf, np.nan, bad), 0.0, 0.0, 0.0, 0.0])
+    with refused(WrongShape, "rotations", "(..., 15, 3)", "(45,)"):
+        joint_map.to_robot(np.zeros(45))
+    with refused(WrongShape, "joint positions of the hand", "(..., 6)", "(3, 7)"):
+        joint_map.to_human(np.full((3, 7), np.nan))
 
 
 def test_hands_and_joints_that_do_not_exist_are_refused_with_what_does():
