@@ -45,6 +45,7 @@ class CheckedModel(NamedTuple):
     robot: Element
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def check_calibrated_model(calibrated: CheckedModel, shipped: CheckedModel, frames: Sequence[str], origin: str) -> None:
     """Check that joints' axes and the frames that matter are nearly where the shipped model has them, in the base.
 

@@ -1,4 +1,4 @@
-"""A user's calibrated URDF against the robot it stands for: the same joints, the same frames."""
+"""A user's calibrated URDF against the robot it stands for: the same joints."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from unichunk.kinematics.urdf_attributes import numbers
 from unichunk.kinematics.urdf_document import driver_of, joint_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from xml.etree.ElementTree import Element
 
 
-def check_calibrated(calibrated: Element, shipped: Element, frames: Iterable[str], origin: str) -> None:
+def check_calibrated(calibrated: Element, shipped: Element, origin: str) -> None:
     """Check that the moving joints have the shipped model's names and types, and mimic the same joints the same way.
 
     Limits, masses and shapes may differ. How far places and axes may, `check_calibrated_model` says.
@@ -22,11 +21,10 @@ def check_calibrated(calibrated: Element, shipped: Element, frames: Iterable[str
     Args:
         calibrated: The user's `<robot>`.
         shipped: The shipped `<robot>` it replaces.
-        frames: Links that the robot's description names, which must be there.
         origin: What to call the user's in error messages.
 
     Raises:
-        UrdfError: With the missing, unexpected and differing joints, or the missing links.
+        UrdfError: With the missing, unexpected and differing joints.
     """
     found, expected = _motions(calibrated), _motions(shipped)
     missing = [name for name in expected if name not in found]
@@ -46,13 +44,6 @@ def check_calibrated(calibrated: Element, shipped: Element, frames: Iterable[str
         told = "; ".join(filter(None, complaints))
         raise UrdfError(f"{origin} does not have the joints of {shipped.get('name')}: {told}")
     _check_multipliers(calibrated, shipped, origin)
-    links = {link.get("name", "") for link in calibrated.findall("link")}
-    absent = sorted(set(frames) - links)
-    if absent:
-        raise UrdfError(
-            f"{origin} does not have the frames of {shipped.get('name')}: missing links {listed(absent)} "
-            "(name them so, or add them by fixed joints)"
-        )
 
 
 def _check_multipliers(calibrated: Element, shipped: Element, origin: str) -> None:

@@ -88,7 +88,7 @@ class PairReport:
 
     @property
     def verdict(self) -> str:
-        """`always` where they overlap whatever the pose, `never` where they stay clear of each other, or else `kept`."""
+        """`always` where they overlap whatever the pose, `never` where they stay clear, or else `kept`."""
         if self.at_rest < 0 or self.overlapping > ALWAYS:
             return "always"
         return "kept" if self.closest < MARGIN else "never"

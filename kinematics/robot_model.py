@@ -30,8 +30,8 @@ def robot_model(name: str, urdf: Path | str | None = None) -> pin.Model:
     Args:
         name: One of `robot_names()`.
         urdf: A URDF file that replaces the shipped one: the user's own, calibrated one. It must have the same moving
-            joints: names, types, mimics, and which hangs on which; and the frames that the robot's description names,
-            within 0.1 m and 30 degrees of where the shipped model has them.
+            joints: names, types, mimics, and which hangs on which. Those frames of the robot's description that it has,
+            too, must be within 0.1 m and 30 degrees of where the shipped model has them.
 
     Raises:
         UnknownModel: Where no robot goes by that name.
@@ -43,10 +43,10 @@ def robot_model(name: str, urdf: Path | str | None = None) -> pin.Model:
         return shipped
     text, origin = robot_urdf(name, urdf), str(urdf)
     robot, shipped_robot = parse_urdf(text, origin), parse_urdf(shipped_text, name)
-    frames = _described_frames(robot_description(name))
-    check_calibrated(robot, shipped_robot, frames, origin)
+    check_calibrated(robot, shipped_robot, origin)
     model = _build(text, origin)
     _check_order(model, shipped, origin)
+    frames = [frame for frame in _described_frames(robot_description(name)) if model.existFrame(frame)]
     check_calibrated_model(CheckedModel(model, robot), CheckedModel(shipped, shipped_robot), frames, origin)
     return model
 

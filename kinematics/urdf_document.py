@@ -110,6 +110,8 @@ def _check_joint(joint: Element, where: str) -> None:
     axis = checked_numbers(joint, "axis", "xyz", 3, where)
     if joint.find("axis") is not None and not any(axis):
         raise UrdfError(f"{where}: expected an axis that is not zero, got 0 0 0")
+    if any(axis) and not 1e-3 < math.hypot(*axis) < 1e3:
+        raise UrdfError(f"{where}: expected an axis of about length 1, got {math.hypot(*axis):g}")
     (multiplier,) = checked_numbers(joint, "mimic", "multiplier", 1, where, default="1")
     checked_numbers(joint, "mimic", "offset", 1, where)
     if joint.find("mimic") is not None and multiplier == 0:

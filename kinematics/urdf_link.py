@@ -43,8 +43,10 @@ def check_link(link: Element, where: str) -> None:
 def _check_inertial(inertial: Element, where: str) -> None:
     check_origin(inertial, where)
     (mass,) = checked_numbers(inertial, "mass", "value", 1, where, default="")
-    if not mass > 0:
-        raise UrdfError(f"{where}: mass: expected a number above 0, got {mass:g} (without mass: leave <inertial> out)")
+    if mass < 0:
+        raise UrdfError(f"{where}: mass: expected a number that is not negative, got {mass:g}")
+    if mass == 0:
+        return
     xx, yy, zz, xy, xz, yz = (checked_numbers(inertial, "inertia", key, 1, where, default="")[0] for key in _MOMENTS)
     least = np.linalg.eigvalsh([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])[0]
     if not least > 0:

@@ -94,9 +94,9 @@ def test_what_is_not_finite_spoils_its_row_alone_without_a_warning(bad, spoiled,
         extrinsics.displacements_in_base: random.normal(size=(3, 6)),
     }
     for to_base, values in seen.items():
-        wanted, values, spoiled_mounts = to_base(values, mounts), values.copy(), mounts.copy()
-        (values if spoiled == "seen" else spoiled_mounts[:, :3])[1] = bad
-        found = to_base(values, spoiled_mounts)
+        wanted, spoiled_values, spoiled_mounts = to_base(values, mounts), values.copy(), mounts.copy()
+        (spoiled_values if spoiled == "seen" else spoiled_mounts[:, :3])[1] = bad
+        found = to_base(spoiled_values, spoiled_mounts)
         assert np.isfinite(found[1]).all() <= (bad == 1e155)
         np.testing.assert_array_equal(found[[0, 2]], wanted[[0, 2]])
 
