@@ -46,7 +46,9 @@ class SelfCollision:
     """The collision shapes of a robot, and the pairs of its links that can come to touch.
 
     Distances are between shapes (boxes, cylinders, spheres), by Pinocchio and Coal (GJK, and EPA where they overlap),
-    exact to some micrometres. An instance has working memory: one for each thread.
+    exact to some micrometres. The pairs of a description leave out links that are joined to each other, those of one
+    hand, and those that stay 10 mm apart within the joint limits (`collision_pairs.MARGIN`): a distance that is kept
+    larger than that is kept for the pairs, not for all links. An instance has working memory: one for each thread.
 
     Args:
         name: One of `robot_names()`.
