@@ -50,7 +50,7 @@ def box_step(
     if not ((step < lower) | (step > upper)).any():
         return step
     normal = jacobian.T @ jacobian
-    normal.flat[:: len(step) + 1] += damping
+    normal.ravel("K")[:: len(step) + 1] += damping
     right = jacobian.T @ error
     if preferred is not None:
         right += damping * preferred
@@ -99,11 +99,11 @@ def _free_step(
         error = error - jacobian @ preferred
     if rows < columns:
         normal = jacobian @ transposed
-        normal.flat[:: rows + 1] += damping
+        normal.ravel("K")[:: rows + 1] += damping
         step: NDArray[np.float64] = transposed @ solve_symmetric(normal, error)
     else:
         normal = transposed @ jacobian
-        normal.flat[:: columns + 1] += damping
+        normal.ravel("K")[:: columns + 1] += damping
         step = solve_symmetric(normal, transposed @ error)
     if preferred is not None:
         step += preferred

@@ -140,7 +140,7 @@ class Follower:
         ) -> RowResult:
             nonlocal patience
             result = self._follow(q, x, last_step, max_step, anchor(x, row), try_hard=patience > 0)
-            patience -= result.status != RowStatus.CONVERGED
+            patience -= not result.descent.reached
             return result
 
         return solve_rows(self._task, asked, follow)

@@ -39,27 +39,32 @@ def clean_targets(
         something does not count or is not valid; and whether each target is valid, shape (T, F): no coordinate beyond
         `FAR` where the position counts, a proper rotation where that counts.
     """
-    clean = np.broadcast_to(np.eye(4), targets.shape).copy()
-    valid = np.ones(targets.shape[:2], dtype=np.bool_)
+    clean = targets.copy()
+    clean[:, :, 3] = (0.0, 0.0, 0.0, 1.0)
+    valid = np.empty(targets.shape[:2], dtype=np.bool_)
     for place, goal in enumerate(goals):
-        good = valid[:, place]
-        if goal.has_position:
-            good &= (np.abs(targets[:, place, :3, 3]) <= FAR).all(axis=-1)
-            clean[good, place, :3, 3] = targets[good, place, :3, 3]
+        positions, rotations = clean[:, place, :3, 3], clean[:, place, :3, :3]
+        if not goal.has_position:
+            positions[:] = 0.0
+        valid[:, place] = np.logical_and.reduce(np.abs(positions) <= FAR, axis=1)
         if goal.has_orientation:
-            rotations = targets[:, place, :3, :3].copy()
-            _set_right(rotations, good)
-            clean[good, place, :3, :3] = rotations[good]
-            clean[~good, place, :3, 3] = 0.0
+            valid[:, place] &= _set_right(rotations)
+        else:
+            rotations[:] = np.eye(3)
+    if not valid.all():
+        clean[~valid] = np.eye(4)
     return clean, valid
 
 
-def _set_right(rotations: NDArray[np.float64], valid: NDArray[np.bool_]) -> None:
-    """Make nearly rotations, shape (T, 3, 3), rotations in place, and mark those as not valid that are far from it."""
-    valid &= (np.abs(rotations) < 2.0).all(axis=(1, 2))
-    rotations[~valid] = np.eye(3)
+def _set_right(rotations: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Make nearly rotations, shape (T, 3, 3), rotations in place, the others the identity; returns which are some."""
+    good = np.logical_and.reduce(np.abs(rotations) < 2.0, axis=(1, 2))
+    if not good.all():
+        rotations[~good] = np.eye(3)
     skew = np.abs(np.swapaxes(rotations, 1, 2) @ rotations - np.eye(3)).max(axis=(1, 2))
-    valid &= (skew <= MISSHAPEN) & (np.linalg.det(rotations) > 0.0)
-    inexact = valid & (skew > ROUNDED)
+    good = good & (skew <= MISSHAPEN) & (np.linalg.det(rotations) > 0.0)
+    inexact = good & (skew > ROUNDED)
     if inexact.any():
         rotations[inexact] = nearest_rotation(rotations[inexact])
+    result: NDArray[np.bool_] = good
+    return result
