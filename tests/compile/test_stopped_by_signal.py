@@ -27,8 +27,8 @@ def tensor(self, name, read=Checkpoint.tensor, pause=float(sys.argv[-1])):
     time.sleep(pause)
     return read(self, name)
 
-if "nohup" in sys.argv:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+# Whatever the tests themselves were started with.
+signal.signal(signal.SIGHUP, signal.SIG_IGN if "nohup" in sys.argv else signal.SIG_DFL)
 Checkpoint.tensor = tensor
 sys.argv = ["unichunk", *sys.argv[1:-2]]
 main()
