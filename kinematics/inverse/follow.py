@@ -76,8 +76,8 @@ class Follower:
             path, ahead = self._with_foresight(asked, max_step, posture)
             # Only for rows that are reached: not an elbow is swung for a residual that is smaller by a hair.
             rows = ahead if ahead.missed < rows.missed else rows
-            hopeless = (path.status != RowStatus.CONVERGED) & (rows.status == RowStatus.VELOCITY_LIMITED)
-            rows.status[hopeless] = RowStatus.UNREACHABLE
+            in_time = (path.status == RowStatus.CONVERGED) & (rows.status == RowStatus.UNREACHABLE)
+            rows.status[in_time] = RowStatus.VELOCITY_LIMITED
         return rows
 
     def _with_foresight(
@@ -171,10 +171,7 @@ class Follower:
                 found = min(found, other, key=lambda descent: descent.badness)
                 if found.reached:
                     break
-        if found.reached:
-            return RowResult(found, RowStatus.CONVERGED, iterations, attempts)
-        held_back = (found.x <= box[0]) & (box[0] > self._lower) | (found.x >= box[1]) & (box[1] < self._upper)
-        status = RowStatus.VELOCITY_LIMITED if held_back.any() else RowStatus.UNREACHABLE
+        status = RowStatus.CONVERGED if found.reached else RowStatus.UNREACHABLE
         return RowResult(found, status, iterations, attempts)
 
 

@@ -18,7 +18,7 @@ class RowStatus(IntEnum):
     CONVERGED = 0
     """Every goal is within tolerance."""
     VELOCITY_LIMITED = 1
-    """Joints could not move fast enough; the row is the nearest configuration found within their limits."""
+    """Joints could not move fast enough for what could be reached; the row is the nearest configuration found."""
     UNREACHABLE = 2
     """No configuration within tolerance was found, with all the time in the world; the row is the nearest one found."""
     INVALID_INPUT = 3

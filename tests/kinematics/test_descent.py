@@ -74,3 +74,12 @@ def _with(limb, q, x):
     q = q.copy()
     q[limb.columns] = x
     return q
+
+
+def test_what_is_not_a_number_is_not_reached() -> None:
+    task = task_of(ARMS["fr3"])
+    assert task.reached(np.zeros(6))
+    for place in range(6):
+        error = np.zeros(6)
+        error[place] = np.nan
+        assert not task.reached(error)
