@@ -23,6 +23,9 @@ class JointLimits:
         upper: Upper position limits, shape (n,), same unit.
         velocity: Largest speed, shape (n,), [rad/s].
         acceleration: Largest acceleration, shape (n,), [rad/s^2].
+        jerk: Largest jerk, shape (n,), [rad/s^3]; infinite where it is not limited.
+        braking: Deceleration that a joint stops with before its ends, shape (n,), at most `acceleration`, [rad/s^2].
+            Where jerk is limited, the less it is, the earlier and the more gently a joint slows down there.
     """
 
     names: tuple[str, ...]
@@ -30,6 +33,8 @@ class JointLimits:
     upper: NDArray[np.float64]
     velocity: NDArray[np.float64]
     acceleration: NDArray[np.float64]
+    jerk: NDArray[np.float64]
+    braking: NDArray[np.float64]
 
     @classmethod
     def of(
@@ -39,12 +44,25 @@ class JointLimits:
         upper: Sequence[float],
         velocity: Sequence[float],
         acceleration: Sequence[float],
+        jerk: Sequence[float] | None = None,
+        braking: Sequence[float] | None = None,
     ) -> JointLimits:
-        """Build limits from plain sequences, all of the same length."""
-        arrays = [np.asarray(values, dtype=np.float64) for values in (lower, upper, velocity, acceleration)]
+        """Build limits from plain sequences, all of the same length; without jerk it is unlimited."""
+        if jerk is None:
+            jerk = [np.inf] * len(names)
+        if braking is None:
+            braking = acceleration
+        sequences = (lower, upper, velocity, acceleration, jerk, braking)
+        arrays = [np.array(values, dtype=np.float64) for values in sequences]
         for array in arrays:
             array.setflags(write=False)
         return cls(tuple(names), *arrays)
+
+    @property
+    def stopping_s(self) -> float:
+        """How long the slowest joint takes from its velocity limit, accelerating, to rest, [s]: V / A + 2 A / J."""
+        turning = np.where(np.isinf(self.jerk), 0.0, 2.0 * self.acceleration / self.jerk)
+        return float(np.max(self.velocity / self.acceleration + turning))
 
     @property
     def size(self) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from unichunk.runtime.interpolation import weights
+from unichunk.runtime.interpolation import MovingAverage, weights
 from unichunk.runtime.ring_buffer import RingBuffer, Row, RowStatus
 from unichunk.runtime.tick_status import TickStatus
 
@@ -35,14 +35,15 @@ class Hold:
 class Ramp:
     """A straight line in joint space from rest to rest with the minimum-jerk profile 10 s^3 - 15 s^4 + 6 s^5.
 
-    Its peak velocity is 15/8 of the mean, its peak acceleration 10/sqrt(3) times distance over duration squared
-    (Flash and Hogan, 1985).
+    Its peak velocity is 15/8 of the mean, its peak acceleration 10/sqrt(3) times distance over duration squared, its
+    peak jerk, at both ends, 60 times distance over duration cubed (Flash and Hogan, 1985).
 
     Args:
         start: Joint positions at the first step, shape (n,), [rad].
         goal: Joint positions at the end, shape (n,), [rad].
         velocity: Largest speed allowed, shape (n,), [rad/s].
         acceleration: Largest acceleration allowed, shape (n,), [rad/s^2].
+        jerk: Largest jerk allowed, shape (n,), [rad/s^3]; None: not limited.
         command_hz: Control steps a second.
         shortest_s: Duration of a ramp that has nowhere to go, [s].
     """
@@ -55,6 +56,7 @@ class Ramp:
         velocity: NDArray[np.float64],
         acceleration: NDArray[np.float64],
         command_hz: int,
+        jerk: NDArray[np.float64] | None = None,
         shortest_s: float = 0.2,
     ) -> None:
         self._start = start.copy()
@@ -64,6 +66,7 @@ class Ramp:
             shortest_s,
             float(np.max(1.875 * distance / velocity)),
             float(np.sqrt(np.max(10 / np.sqrt(3) * distance / acceleration))),
+            0.0 if jerk is None else float(np.cbrt(np.max(60.0 * distance / jerk))),
         )
         self.steps = int(np.ceil(duration * command_hz)) + 1
         self._done = 0
@@ -83,20 +86,25 @@ class Ramp:
 
 
 class RingMotion:
-    """Rows of the ring buffer by tick, with the spline of `unichunk.runtime.interpolation` between them.
+    """Rows of the ring buffer by tick, with the spline of `unichunk.runtime.interpolation` between them, smoothed.
 
     Args:
         ring: The buffer, started at `first_tick` with a resting row.
         timebase: Maps control steps to ticks.
         first_tick: The first tick to execute; until then the target is the resting row.
         rest: The resting row as joints, shape (n,), [rad].
+        smoothing: Control steps that targets are averaged over (`interpolation.smoothing_steps`): half of them, less
+            one half, is the lag that comes on top of the spline's half tick. 1: none.
     """
 
-    def __init__(self, ring: RingBuffer, timebase: Timebase, first_tick: int, rest: NDArray[np.float64]) -> None:
+    def __init__(
+        self, ring: RingBuffer, timebase: Timebase, first_tick: int, rest: NDArray[np.float64], smoothing: int = 1
+    ) -> None:
         self._ring = ring
         self._timebase = timebase
         self._first_tick = first_tick
         self._rows = [Row(rest.copy()) for _ in range(3)]
+        self._average = MovingAverage(smoothing, rest)
         self._tick = first_tick - 1
         self._status = RowStatus.SEED
         self.underruns = 0
@@ -120,6 +128,7 @@ class RingMotion:
         np.multiply(third.joints, w_third, out=target)
         target += w_second * second.joints
         target += w_first * first.joints
+        self._average.smooth(target)
         if self._status is RowStatus.POLICY:
             return TickStatus.RUNNING
         return TickStatus.SEEDED if self._status is RowStatus.SEED else TickStatus.UNDERRUN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,8 @@ from unichunk.runtime.guard import TOLERANCE, Guard
 from unichunk.runtime.limits import JointLimits
 
 RATES = st.sampled_from([50, 100, 250, 1000])
-UNHURRIED = settings(deadline=None, max_examples=150)
+UNHURRIED = settings(deadline=None, max_examples=40)
+LONG_STREAMS = settings(deadline=None, max_examples=20)
 
 
 @st.composite
@@ -24,11 +27,32 @@ def joint_limits(draw: st.DrawFn, most: int = 4) -> JointLimits:
     upper = [low + draw(st.one_of(st.just(0.0), st.floats(0.01, 5))) for low in lower]
     velocity = [draw(st.floats(0.05, 10)) for _ in range(n)]
     acceleration = [draw(st.floats(0.5, 100)) for _ in range(n)]
-    return JointLimits.of([f"joint{i}" for i in range(n)], lower, upper, velocity, acceleration)
+    # From a ramp of 1 ms up to full acceleration to one of half a second, or none.
+    jerk = [draw(st.one_of(st.just(np.inf), st.floats(0.001, 0.5).map(lambda s, a=a: a / s))) for a in acceleration]
+    braking = [draw(st.floats(0.05, 1.0)) * a for a in acceleration]
+    return JointLimits.of([f"joint{i}" for i in range(n)], lower, upper, velocity, acceleration, jerk, braking)
 
 
 def plain_limits(n: int = 1) -> JointLimits:
     return JointLimits.of([f"joint{i}" for i in range(n)], [-2.0] * n, [2.0] * n, [3.0] * n, [38.0] * n)
+
+
+ROBOTS = {
+    "fr3": (1000, JointLimits.of(["joint"], [-2.73], [2.73], [2.618], [9.9], [4950.0], [3.6])),
+    "fr3 wrist": (1000, JointLimits.of(["joint"], [-2.8], [2.8], [5.258], [9.9], [4950.0], [8.0])),
+    "so101": (100, JointLimits.of(["joint"], [-1.9], [1.9], [3.0], [38.0], [1000.0], [19.0])),
+    "g1": (250, JointLimits.of(["joint"], [-1.0], [1.0], [10.0], [60.0], [3000.0], [30.0])),
+    "adam": (400, JointLimits.of(["joint"], [-1.0], [1.0], [8.0], [60.0], [3000.0], [30.0])),
+    "g1, body": (500, JointLimits.of(["joint"], [-1.0], [1.0], [8.0], [80.0], [2000.0], [80.0])),
+    "free jerk": (100, JointLimits.of(["joint"], [-1.9], [1.9], [3.0], [38.0])),
+}
+ROBOT = st.sampled_from(sorted(ROBOTS))
+
+
+def several(limits: JointLimits, n: int) -> JointLimits:
+    """The limits of one joint for n like it."""
+    fields = (limits.lower, limits.upper, limits.velocity, limits.acceleration, limits.jerk, limits.braking)
+    return JointLimits.of([f"joint{i}" for i in range(n)], *(np.repeat(field, n) for field in fields))
 
 
 def at_rest(limits: JointLimits, command_hz: int, q: np.ndarray) -> Guard:
@@ -130,7 +154,7 @@ def test_targets_may_go_right_up_to_the_joint_end(command_hz: int) -> None:
     assert guard.command[0] == 2.0
 
 
-@UNHURRIED
+@LONG_STREAMS
 @given(RATES, st.floats(-2, 2), st.floats(-2, 2), st.floats(0.2, 8), st.floats(1, 80))
 def test_a_static_target_is_reached_without_overshoot(
     command_hz: int, start: float, goal: float, speed: float, push: float
@@ -206,3 +230,199 @@ def test_reset_starts_at_rest_inside_the_limits() -> None:
     assert guard.command.tolist() == [2.0, -0.3]
     assert not guard.velocity.any()
     assert not guard.filter(np.array([2.0, -0.3]))
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_the_limits_hold_against_whoever_drives_for_the_ends(name: str) -> None:
+    """Full speed towards one end or the other, turning back at the worst moments, with stops in between."""
+    command_hz, limits = ROBOTS[name]
+    random = np.random.default_rng(1)
+    guard = at_rest(limits, command_hz, limits.upper)
+    commands, target = [], limits.lower
+    for _ in range(4000):
+        if random.random() < 0.004 or (random.random() < 0.1 and not guard.correction.any()):
+            target = random.choice([limits.lower - 1.0, limits.upper + 1.0, random.uniform(limits.lower, limits.upper)])
+        if random.random() < 0.01:
+            for _ in range(int(random.integers(1, 30))):
+                guard.brake()
+                commands.append(guard.command.copy())
+        guard.filter(target)
+        commands.append(guard.command.copy())
+    check_limits(np.array(commands), limits.upper, limits, command_hz)
+    assert min(commands)[0] < -0.5, "it never went anywhere"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_limits_hold_for_joints_of_every_kind(seed: int) -> None:
+    """A hundred joints of random limits, among them ranges that are tiny against the way it takes to stop."""
+    random, n = np.random.default_rng(seed), 100
+    command_hz = (20, 50, 100, 250, 500, 1000)[seed]
+    lower, span = random.uniform(-3, 3, n), 10 ** random.uniform(-4, 0.8, n)
+    span[:3] = 0.0
+    acceleration = 10 ** random.uniform(-0.3, 2, n)
+    jerk = acceleration / 10 ** random.uniform(-3, 0, n)
+    jerk[3:10] = np.inf
+    limits = JointLimits.of(
+        [str(i) for i in range(n)], lower, lower + span, 10 ** random.uniform(-1.3, 1, n), acceleration, jerk,
+        acceleration * random.uniform(0.05, 1, n),
+    )  # fmt: skip
+    start = lower + span * random.choice([0.0, 0.3, 1.0], n)
+    guard = at_rest(limits, command_hz, start)
+    commands, target = [], start
+    for step in range(500):
+        if step % int(random.integers(1, 50)) == 0:
+            target = np.where(random.random(n) < 0.5, lower + span * random.uniform(-0.3, 1.3, n), target)
+        away = np.where(guard.velocity > 0, limits.upper + 1, limits.lower - 1)
+        guard.filter(np.where(np.arange(n) % 3, target, away))
+        commands.append(guard.command.copy())
+        if random.random() < 0.02:
+            guard.brake()
+            commands.append(guard.command.copy())
+    check_limits(np.array(commands), start, limits, command_hz)
+
+
+@LONG_STREAMS
+@given(ROBOT, st.lists(st.floats(-1.5, 1.5), min_size=1, max_size=6), st.integers(1, 80))
+def test_what_a_guard_sends_passes_another_bit_by_bit(name: str, targets: list[float], each: int) -> None:
+    """Whatever the guard's stream is, it is within the limits: a second guard has nothing to change."""
+    command_hz, limits = ROBOTS[name]
+    first, second = (at_rest(limits, command_hz, np.zeros(1)) for _ in range(2))
+    for target in targets:
+        for _ in range(each):
+            first.filter(np.array([target]))
+            assert not second.filter(first.command)
+            assert second.command.tobytes() == first.command.tobytes()
+
+
+@LONG_STREAMS
+@given(ROBOT, st.integers(0, 10**6), st.sampled_from([0.3, 0.99, 1.0]))
+def test_streams_within_all_limits_pass_bit_by_bit(name: str, seed: int, use: float) -> None:
+    """Random jerk up to the limit, taken back before velocity or acceleration are left, in the middle of the range."""
+    command_hz, limits = ROBOTS[name]
+    limits = replace(limits, lower=np.array([-50.0]), upper=np.array([50.0]))
+    random, h = np.random.default_rng(seed), 1.0 / command_hz
+    jerk = use * min(limits.jerk[0], limits.acceleration[0] * command_hz)
+    most, fastest = use * limits.acceleration[0], 0.3 * use * limits.velocity[0]
+    position = velocity = acceleration = 0.0
+    guard = at_rest(limits, command_hz, np.zeros(1))
+    wanted = 0.0
+    for step in range(200):
+        if step % 20 == 0:
+            wanted = random.uniform(-fastest, fastest)
+        room = wanted - velocity - 0.2 * position
+        aim = np.sign(room) * min(0.5 * np.sqrt(2 * jerk * abs(room)), 0.5 * abs(room) / h, most)
+        acceleration += float(np.clip(aim - acceleration, -jerk * h, jerk * h))
+        velocity += acceleration * h
+        position += velocity * h
+        assert not guard.filter(np.array([position])), step
+        assert guard.command.tobytes() == np.array([position]).tobytes()
+
+
+@LONG_STREAMS
+@given(ROBOT, st.floats(-0.95, 0.95), st.lists(st.floats(-1, 1), max_size=4), st.integers(1, 60))
+def test_from_any_motion_a_static_target_is_reached_and_kept(
+    name: str, goal: float, before: list[float], each: int
+) -> None:
+    command_hz, limits = ROBOTS[name]
+    guard = at_rest(limits, command_hz, np.zeros(1))
+    for target in before:
+        for _ in range(each):
+            guard.filter(np.array([target]))
+    speed, target = guard.velocity[0], np.array([goal])
+    # It goes beyond the goal by no more than a stop with half of everything takes.
+    push, jerk = 0.5 * min(limits.acceleration[0], 2 * limits.braking[0]), 0.5 * limits.jerk[0]
+    stop = speed**2 / (2 * push) + abs(speed) * 2.5 * (limits.acceleration[0] / jerk + 2 / command_hz)
+    stop += limits.acceleration[0] ** 3 / jerk**2
+    farthest, crossings, side = 0.0, 0, 0.0
+    for _ in range(int(4 * command_hz)):
+        guard.filter(target)
+        off = guard.command[0] - goal
+        farthest = max(farthest, abs(off) - abs(goal) - 1.0)
+        if abs(off) > 1e-12 and np.sign(off) != side:
+            crossings, side = crossings + 1, np.sign(off)
+        if guard.resting and not guard.correction.any():
+            break
+    assert guard.command[0] == goal, f"{guard.correction} away"
+    assert farthest <= stop
+    assert crossings <= 4, "it oscillates"
+    for _ in range(5):
+        assert not guard.filter(target)
+        assert guard.command[0] == goal
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_steps_are_followed_without_overshoot_up_to_the_very_end_of_a_joint(name: str) -> None:
+    command_hz, limits = ROBOTS[name]
+    goals = np.array([0.5, limits.upper[0], 1e-6, -0.03])
+    guard = at_rest(several(limits, len(goals)), command_hz, np.zeros(len(goals)))
+    steps = [guard.command.copy()]
+    for _ in range(4 * command_hz):
+        guard.filter(goals)
+        steps.append(guard.command.copy())
+        if guard.resting and len(steps) > 2:
+            break
+    path = np.array(steps)
+    assert guard.resting
+    assert (path[-1] == goals).all()
+    assert (np.diff(path, axis=0) * np.sign(goals) >= -1e-12).all(), "it went back"
+    assert ((path - goals) * np.sign(goals) <= 1e-9).all(), "it went too far"
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_a_target_that_became_too_fast_is_caught_up_with_bit_by_bit(name: str) -> None:
+    command_hz, limits = ROBOTS[name]
+    guard = at_rest(limits, command_hz, np.zeros(1))
+    span = limits.upper[0] - limits.lower[0]
+    t = np.arange(1, 4 * command_hz) / command_hz
+    pace = min(0.5 * limits.velocity[0] / span, np.sqrt(limits.acceleration[0] / span) / (2 * np.pi), 1.0)
+    path = 0.2 * span * np.sin(2 * np.pi * pace * t) + np.where((t > 0.2) & (t < 0.7), 0.3, 0.0)
+    passed = [not guard.filter(np.array([q])) for q in path]
+    assert not all(passed[:command_hz])
+    assert all(passed[-command_hz:])
+    assert guard.command[0] == path[-1]
+
+
+@LONG_STREAMS
+@given(ROBOT, st.lists(st.tuples(st.floats(-2, 2), st.integers(1, 30), st.integers(0, 3)), min_size=1, max_size=8))
+def test_after_missed_steps_and_commands_that_did_not_leave_the_limits_hold(
+    name: str, events: list[tuple[float, int, int]]
+) -> None:
+    """From the velocity on that the guard says is left, the commands that follow respect every limit."""
+    command_hz, limits = ROBOTS[name]
+    h, guard = 1.0 / command_hz, at_rest(limits, command_hz, np.zeros(1))
+    slack = 1e-7 * limits.acceleration
+    for target, steps, what in events:
+        for _ in range(steps):
+            q, velocity, acceleration = guard.command.copy(), guard.velocity.copy(), guard.acceleration.copy()
+            guard.filter(np.array([target]))
+            now = (guard.command - q) / h
+            bend = (now - velocity) / h
+            assert (np.abs(now) <= limits.velocity * (1 + 1e-9) + 1e-12).all()
+            assert (np.abs(bend) <= limits.acceleration + slack).all()
+            assert (np.abs(bend - acceleration) <= limits.jerk * h + slack).all()
+            assert (guard.command >= limits.lower).all()
+            assert (guard.command <= limits.upper).all()
+        q, speed = guard.command.copy(), np.abs(guard.velocity).max()
+        if what == 1:
+            guard.coast(steps)
+            assert guard.command.tobytes() == q.tobytes()
+        if what == 2:
+            guard.brake()
+            guard.withdraw()
+            assert guard.command.tobytes() == q.tobytes()
+        if what == 3:
+            guard.coast(10 * command_hz)
+            assert guard.resting
+        assert np.isfinite(guard.velocity).all()
+        assert speed >= 0
+
+
+def test_hands_may_rest_at_the_ends_of_their_range() -> None:
+    for command_hz, limits in ROBOTS.values():
+        for end in (limits.lower, limits.upper):
+            guard = at_rest(limits, command_hz, end)
+            for _ in range(20):
+                assert not guard.filter(end)
+                assert guard.resting
+                guard.brake()
+                assert guard.command.tobytes() == end.tobytes()
