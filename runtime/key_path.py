@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+"""A field, an index, or the key of a dictionary, which msgspec does not name."""
 
 
 def with_key_path(error: msgspec.ValidationError, document: Any, schema: type[Any], root: str) -> str:
@@ -14,20 +21,58 @@ def with_key_path(error: msgspec.ValidationError, document: Any, schema: type[An
         error: What decoding raised.
         document: The same document, decoded without a schema.
         schema: The type it was decoded as.
-        root: What to call the document: `bundle` turns `$.state[...].slots` into `bundle.state.arm_joints.slots`.
+        root: What to call the document: `bundle` turns `$.robots[...].state[...].slots` into
+            `bundle.robots.so101.state.arm_joints.slots`.
     """
     message = str(error)
-    for section, values in document.items() if isinstance(document, dict) else ():
-        if f"`$.{section}[...]" in message and isinstance(values, dict):
-            message = message.replace(f"{section}[...]", f"{section}.{_culprit(message, document, section, schema)}")
-    return message.replace("`$.", f"`{root}.").replace("`$`", f"`{root}`")
+    path = _path(message)
+    if not path:
+        return message
+    return f"{message.removesuffix(f'`{path}`')}`{_named(path, document, schema).replace('$', root, 1)}`"
 
 
-def _culprit(message: str, document: dict[str, Any], section: str, schema: type[Any]) -> str:
-    for key, value in document[section].items():
+def _path(message: str) -> str:
+    """Where msgspec says that the error is: `$.robots[...].action_hz`; empty where it does not."""
+    return message.rpartition(" - at `")[2].removesuffix("`") if message.endswith("`") and " - at `" in message else ""
+
+
+def _named(path: str, document: Any, schema: type[Any]) -> str:
+    named = "$"
+    keys: list[str | int] = []
+    for step in _STEP.finditer(path):
+        field, index = step.groups()
+        if index == "...":
+            document, key = _culprit(path, document, schema, keys)
+            if key is None:
+                return named + path[step.start() :]
+            keys.append(key)
+            named += f".{key}"
+        else:
+            keys.append(int(index) if index else field)
+            named += step.group()
+    return named
+
+
+def _culprit(path: str, document: Any, schema: type[Any], keys: Sequence[str | int]) -> tuple[Any, str | None]:
+    """Which key of the dictionary at `keys` makes the error, and the document with only that key there."""
+    place = document
+    for key in keys:
+        place = place[key]
+    for key, value in place.items():
+        alone = _replaced(document, keys, {key: value})
         try:
-            msgspec.convert({**document, section: {key: value}}, schema)
+            msgspec.convert(alone, schema)
         except msgspec.ValidationError as error:
-            if str(error).partition(" - at ")[2] == message.partition(" - at ")[2]:
-                return str(key)
-    return "[...]"
+            if _path(str(error)) == path:
+                return alone, str(key)
+    return document, None
+
+
+def _replaced(document: Any, keys: Sequence[str | int], value: Any) -> Any:
+    """The document with another value at a place."""
+    if not keys:
+        return value
+    inner = _replaced(document[keys[0]], keys[1:], value)
+    if isinstance(document, list):
+        return [inner if i == keys[0] else item for i, item in enumerate(document)]
+    return {**document, keys[0]: inner}

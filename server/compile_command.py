@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path  # noqa: TC003  (tyro reads it at run time)
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import tyro  # noqa: TC002  (read at run time)
+import tyro
 
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
@@ -36,19 +36,23 @@ class Compile:
     Exit status: 0 written; 2 a wrong command line; 3 refused, with one line on the standard error that says why; 130,
     143 or 129 stopped by SIGINT, SIGTERM or SIGHUP. Nothing half-written is left.
 
+    One bundle can drive several robots: --robot for each instead of --data-config and --dataset.
+
     Try: unichunk compile CHECKPOINT --data-config libero_nonorm --dataset uni_posttrain --stats merged --out BUNDLE
     """
 
     checkpoint: tyro.conf.Positional[Path]
     """Folder of the checkpoint."""
-    data_config: str
-    """Views and keys: a name (libero_nonorm, robocasa_human, so101_follow) or a JSON file."""
-    dataset: str
-    """Dataset whose metadata the checkpoint holds."""
     out: Path
     """Folder of the bundle; an older bundle there is replaced."""
+    data_config: str | None = None
+    """Views and keys: a name (libero_nonorm, robocasa_human, so101_follow, ...) or a JSON file."""
+    dataset: str | None = None
+    """Dataset whose metadata the checkpoint holds."""
     stats: str = "merged"
-    """Statistics: merged, or the name of a variant in the dataset's metadata."""
+    """Statistics: merged, or the name of an entry in the dataset's metadata."""
+    robot: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
+    """Once for each robot: NAME=DATA_CONFIG:DATASET[:STATS], for example so101=generalist_so101:generalist:so101."""
     steps: int | None = None
     """Euler steps of a round. Without it, the checkpoint's."""
     refinement_rounds: int | None = None
@@ -65,7 +69,7 @@ class Compile:
     """Longest locked prefix, in rows. Without it, the longest of the training (simulated_delay - 1), or half a chunk
     where the training locked none."""
     action_hz: int | None = None
-    """Rows of a chunk a second, [Hz]. Without it, the rate of the dataset's videos."""
+    """Rows of a chunk a second, [Hz], for one robot. Without it, the rate of the dataset's videos."""
 
     def __call__(self) -> int:
         """Compile; return the exit status."""
@@ -91,11 +95,13 @@ class Compile:
         if missing:
             raise UnichunkError(f"{', '.join(missing)} not installed; pip install 'unichunk[compile]'")
         from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint  # noqa: PLC0415  (the extra)
+        from unichunk.runtime.compile.robots import RobotSource  # noqa: PLC0415  (the extra)
 
         options = CompileOptions(
             data_config=self.data_config,
             dataset=self.dataset,
             stats=self.stats,
+            robots=tuple(map(RobotSource.parse, self.robot)),
             steps=self.steps,
             refinement_rounds=self.refinement_rounds,
             precision=self.precision,
@@ -118,7 +124,11 @@ def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:
         f"{out}: {manifest.name}, {int(manifest.provenance['parameters']) / 1e6:.3g} M parameters, "
         f"{manifest.precision}, {sum(sizes.values()) / 1e6:.4g} MB, compiled in {seconds:.1f} s",
         f"  graphs {graphs[0]}, {rounds}; K = {manifest.denoising_steps}, T = {manifest.chunk_length}, "
-        f"views {', '.join(manifest.cameras)}, text of {tokens} tokens with its prompt",
+        f"text of {tokens} tokens with its prompt",
+        *(
+            f"  robot {name}: views {', '.join(robot.cameras)}, {robot.action_hz} Hz, d up to {robot.max_delay}"
+            for name, robot in manifest.robots.items()
+        ),
         "  files " + ", ".join(f"{name} {size / 1e6:.4g} MB" for name, size in sorted(sizes.items())),
     ]
     return "\n".join([*lines, *(f"  note: {note}" for note in _notes(manifest))]) + "\n"
@@ -131,8 +141,9 @@ def _notes(manifest: Manifest) -> Iterator[str]:
     if manifest.precision in NOTES:
         yield NOTES[manifest.precision]
     if manifest.provenance.get("locked_prefixes") == NOT_TRAINED:
+        delay = max(robot.max_delay for robot in manifest.robots.values())
         yield (
-            f"{NOT_TRAINED} (use_training_time_rtc, simulated_delay): up to {manifest.max_delay} of "
+            f"{NOT_TRAINED} (use_training_time_rtc, simulated_delay): up to {delay} of "
             f"{manifest.chunk_length} rows may be locked, and how good the rest is then is not known"
         )
     if "mpg_directions" in manifest.provenance:

@@ -14,7 +14,7 @@ import numpy as np
 from unichunk.runtime.compile.checkpoint import Checkpoint
 from unichunk.runtime.compile.config import config_of
 from unichunk.runtime.compile.config_document import CONFIG_FILE, parse_config
-from unichunk.runtime.compile.metadata import FILE_SUFFIX
+from unichunk.runtime.compile.metadata import FILE_SUFFIX, check_metadata
 from unichunk.runtime.compile.random_weights import random_weights
 from unichunk.runtime.compile.sample_metadata import LIBERO_METADATA, SAMPLE_TEXTS
 from unichunk.runtime.compile.shards import INDEX_FILE, SINGLE_FILE, shard_name
@@ -67,7 +67,7 @@ def write_checkpoint(
         _write_shards(staged, tensors, shard_bytes)
         checkpoint = Checkpoint.open(staged)
         for dataset in metadata:
-            checkpoint.metadata(dataset)
+            check_metadata(checkpoint.directory, dataset)
 
 
 def random_checkpoint(

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Final
 from unichunk.runtime.compile.checkpoint import TOKENIZER_FILE, Checkpoint
 from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
 from unichunk.runtime.compile.chunk import build_chunk
-from unichunk.runtime.compile.data_config import read_data_config
 from unichunk.runtime.compile.directions import drawn_directions, read_directions
 from unichunk.runtime.compile.graph import Graph
 from unichunk.runtime.compile.head import head_keys_values
-from unichunk.runtime.compile.keys import build_keys
-from unichunk.runtime.compile.metadata import check_views, frame_rate
+from unichunk.runtime.compile.metadata import MERGED
 from unichunk.runtime.compile.precision import PRECISIONS
 from unichunk.runtime.compile.prefix import build_prefix
 from unichunk.runtime.compile.prompt import Prompt
+from unichunk.runtime.compile.robots import ROBOT_FORM, RobotSource, read_robots
 from unichunk.runtime.compile.sequence import TokenSequence
 from unichunk.runtime.compile.tensors import expected_tensors
 from unichunk.runtime.compile.weight_file import WEIGHT_FILE, WeightFile
@@ -46,10 +45,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.compile.config import BeingHConfig
-    from unichunk.runtime.compile.data_config import DataConfig
-    from unichunk.runtime.compile.keys import Keys
-    from unichunk.runtime.compile.metadata import DatasetMetadata
     from unichunk.runtime.compile.precision import Precision
+    from unichunk.runtime.compile.robots import Robot
 
 IMAGE_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGE_STD: Final = (0.229, 0.224, 0.225)
@@ -68,9 +65,10 @@ class CompileOptions:
     """What can be chosen when a checkpoint is compiled; None where the checkpoint's own value is taken.
 
     Attributes:
-        data_config: Name or file of the data configuration.
+        data_config: Name or file of the data configuration, for one robot; its name is the metadata's embodiment tag.
         dataset: Whose metadata to use.
         stats: Which statistics of it.
+        robots: Instead of these three: one for each robot.
         steps: K, Euler steps.
         refinement_rounds: N of the second chunk graph; 0 for none.
         precision: fp32, fp16 or bf16.
@@ -78,12 +76,13 @@ class CompileOptions:
         seed: Of the directions.
         instruction_tokens: Longest instruction, in tokens.
         max_delay: Longest locked prefix, in rows.
-        action_hz: Rows a second; without it, the rate of the dataset's videos.
+        action_hz: Rows a second, for one robot; without it, the rate of the dataset's videos.
     """
 
-    data_config: str | Path
-    dataset: str
-    stats: str = "merged"
+    data_config: str | Path | None = None
+    dataset: str | None = None
+    stats: str = MERGED
+    robots: tuple[RobotSource, ...] = ()
     steps: int | None = None
     refinement_rounds: int | None = None
     precision: str = "fp32"
@@ -92,6 +91,25 @@ class CompileOptions:
     instruction_tokens: int = INSTRUCTION_TOKENS
     max_delay: int | None = None
     action_hz: int | None = None
+
+    def sources(self) -> tuple[RobotSource, ...]:
+        """What the robots' entries are made of, at least one.
+
+        Raises:
+            CheckpointError: None is given, or in both ways at once.
+        """
+        if self.robots:
+            if self.data_config is not None or self.dataset is not None or self.stats != MERGED:
+                raise CheckpointError(
+                    f"give either --data-config, --dataset and --stats for one robot or --robot {ROBOT_FORM} for each, "
+                    f"not both"
+                )
+            return self.robots
+        if self.data_config is None or self.dataset is None:
+            raise CheckpointError(
+                f"no robot to compile for: give --data-config and --dataset, or --robot {ROBOT_FORM} for each robot"
+            )
+        return (RobotSource(self.data_config, self.dataset, self.stats),)
 
 
 def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions) -> Manifest:
@@ -126,45 +144,35 @@ class CompilePlan:
     Attributes:
         options: As asked.
         checkpoint: Opened.
-        data: Views and keys.
-        metadata: Of the dataset.
-        keys: Of state and action.
+        robots: Those that the bundle drives.
         prompt: Token ids around the observation.
         sequence: The tokens.
         precision: Of weights and products.
         steps, rounds, max_delay: K, N, rows.
-        action_hz: Rows a second.
         directions: (M, h) where N > 0.
     """
 
     options: CompileOptions
     checkpoint: Checkpoint
-    data: DataConfig
-    metadata: DatasetMetadata
-    keys: Keys
+    robots: tuple[Robot, ...]
     prompt: Prompt
     sequence: TokenSequence
     precision: Precision
     steps: int
     rounds: int
     max_delay: int
-    action_hz: int
     directions: NDArray[np.float32] | None
 
     def manifest(self, graphs: Graphs) -> Manifest:
         """The bundle's description."""
-        name, options = self.checkpoint.directory.resolve().name, self.options
+        name = self.checkpoint.directory.resolve().name
         return Manifest(
             format_version=FORMAT_VERSION,
             name=name,
-            description=f"Being-H0.5 checkpoint {name}, compiled for {self.data.name}, dataset {options.dataset}.",
+            description=f"Being-H0.5 checkpoint {name}, compiled for {', '.join(robot.name for robot in self.robots)}.",
             chunk_length=self.sequence.rows,
             unified_width=UNIFIED_WIDTH,
             denoising_steps=self.steps,
-            action_hz=self.action_hz,
-            max_delay=self.max_delay,
-            embodiments=(self.metadata.embodiment_tag,),
-            cameras=self.data.views,
             image=ImageInput(size=self.checkpoint.config.image_size, mean=IMAGE_MEAN, std=IMAGE_STD),
             language=LanguageInput(
                 tokenizer=TOKENIZER_FILE,
@@ -172,8 +180,8 @@ class CompilePlan:
                 suffix=self.prompt.suffix,
                 max_tokens=self.sequence.max_text,
             ),
-            state=self.keys.state,
-            action=self.keys.action,
+            noise=self.robots[0].data.noise,
+            robots={robot.name: robot.entry(self.max_delay) for robot in self.robots},
             graphs=graphs,
             precision=self.precision.name,
             provenance=self._provenance(name),
@@ -186,9 +194,7 @@ class CompilePlan:
         entries = {
             "checkpoint": name,
             "parameters": str(parameters),
-            "data_config": self.data.name,
-            "dataset": options.dataset,
-            "stats": options.stats,
+            **self._origins(),
             "denoising_steps": str(self.steps),
             "refinement_rounds": str(self.rounds),
             "precision": self.precision.name,
@@ -205,6 +211,16 @@ class CompilePlan:
         entries["date"] = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         return entries
 
+    def _origins(self) -> dict[str, str]:
+        """What the robots' entries were made of."""
+        if len(self.robots) == 1:
+            robot = self.robots[0]
+            return {"data_config": robot.data.name, "dataset": robot.source.dataset, "stats": robot.source.stats}
+        return {
+            f"robot.{robot.name}": f"{robot.data.name}, dataset {robot.source.dataset}, statistics {robot.source.stats}"
+            for robot in self.robots
+        }
+
 
 def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
     """Read and check everything but the values of the weights.
@@ -217,13 +233,7 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
         raise CheckpointError(f"unknown precision {options.precision!r}; choose from {known}")
     checkpoint = Checkpoint.open(directory)
     config = checkpoint.config
-    data = read_data_config(options.data_config)
-    metadata = checkpoint.metadata(options.dataset, options.stats)
-    keys = build_keys(data, metadata)
-    check_views(metadata, data.views)
-    action_hz = frame_rate(metadata, data.views) if options.action_hz is None else options.action_hz
-    if action_hz < 1:
-        raise CheckpointError(f"rate of the actions: expected 1 Hz or more, got {action_hz}")
+    robots = read_robots(checkpoint, options.sources(), options.action_hz)
     steps, rounds = _steps(config, options), _rounds(config, options)
     if steps * (1 + rounds) > MOST_PASSES:
         raise CheckpointError(
@@ -234,16 +244,13 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
     return CompilePlan(
         options=options,
         checkpoint=checkpoint,
-        data=data,
-        metadata=metadata,
-        keys=keys,
+        robots=robots,
         prompt=prompt,
-        sequence=token_sequence(config, prompt, len(data.views), options.instruction_tokens),
+        sequence=token_sequence(config, prompt, len(robots[0].data.views), options.instruction_tokens),
         precision=PRECISIONS[options.precision],
         steps=steps,
         rounds=rounds,
         max_delay=_max_delay(config, options.max_delay),
-        action_hz=action_hz,
         directions=_directions(config, options) if rounds else None,
     )
 

@@ -12,7 +12,7 @@ from msgspec import Meta
 from unichunk.runtime.compile.json_file import decode_json
 from unichunk.runtime.compile.layout import misplaced
 from unichunk.runtime.errors import CheckpointError
-from unichunk.runtime.policy.manifest import RotationInput  # noqa: TC001  (msgspec reads it at run time)
+from unichunk.runtime.policy.manifest import Noise, RotationInput  # noqa: TC001  (msgspec reads it at run time)
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
@@ -47,11 +47,14 @@ class DataConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     Attributes:
         name: Its name.
         views: Video keys, in the order in which the model sees them.
+        noise: Slots in which the training's noise was Gaussian: all, or the robot's own action slots, with zeros
+            elsewhere.
         state, action: Key -> slots, mode, rotation.
     """
 
     name: Annotated[str, Meta(min_length=1)]
     views: Annotated[tuple[str, ...], Meta(min_length=1)]
+    noise: Noise = "all"
     state: dict[str, DataKey]
     action: Annotated[dict[str, DataKey], Meta(min_length=1)]
 

@@ -1,4 +1,8 @@
-"""`<dataset>_metadata.json`: statistics and modalities of the data a checkpoint was trained on."""
+"""`<dataset>_metadata.json`: statistics and modalities of the data a checkpoint was trained on.
+
+The file holds `<dataset>`, the dataset's own entry, and `<dataset>_variants`, further entries by name. Where the data
+are of several robots and nothing is merged, `<dataset>` may itself hold entries by name, one for each robot.
+"""
 
 from __future__ import annotations
 
@@ -97,8 +101,8 @@ def read_metadata(directory: Path, dataset: str, variant: str = MERGED) -> Datas
     Args:
         directory: The checkpoint.
         dataset: Name of the dataset.
-        variant: Which statistics: `merged` or the dataset's name for the dataset's own entry; the name of a variant;
-            or, where only one entry has it, a statistics level or an embodiment tag.
+        variant: Which statistics: `merged` or the dataset's name for the dataset's own entry; the name of another
+            entry; or, where only one entry has it, a statistics level or an embodiment tag.
 
     Raises:
         CheckpointError: No such file, dataset or variant; lists those that exist.
@@ -109,21 +113,29 @@ def read_metadata(directory: Path, dataset: str, variant: str = MERGED) -> Datas
     if len(found) == 1:
         return next(iter(found.values()))
     problem = f"statistics {variant!r} may be any of {', '.join(found)}" if found else f"no statistics {variant!r}"
-    names = ", ".join(
-        [f"{MERGED} (the dataset's own)", *(f"{name} ({_level(meta)})" for name, meta in variants.items())]
-    )
+    merged = [] if own is None else [f"{MERGED} (the dataset's own)"]
+    names = ", ".join([*merged, *(f"{name} ({_level(meta)})" for name, meta in variants.items())])
     raise CheckpointError(f"{file}: {problem}; choose from {names}")
 
 
+def check_metadata(directory: Path, dataset: str) -> None:
+    """Refuses a metadata file that is not there, or not of the right form.
+
+    Raises:
+        CheckpointError: In one line, what is wrong.
+    """
+    _read(directory / f"{dataset}{FILE_SUFFIX}", directory, dataset)
+
+
 def _select(
-    own: DatasetMetadata, variants: Mapping[str, DatasetMetadata], dataset: str, variant: str
+    own: DatasetMetadata | None, variants: Mapping[str, DatasetMetadata], dataset: str, variant: str
 ) -> dict[str, DatasetMetadata]:
     """The entries that a name may mean."""
-    if variant in {MERGED, dataset}:
+    if own is not None and variant in {MERGED, dataset}:
         return {dataset: own}
     if variant in variants:
         return {variant: variants[variant]}
-    entries = {dataset: own, **variants}
+    entries = variants if own is None else {dataset: own, **variants}
     by_level = {name: meta for name, meta in entries.items() if meta.stats_level == variant}
     by_tag = {name: meta for name, meta in variants.items() if meta.embodiment_tag == variant}
     return by_level or {name: meta for name, meta in by_tag.items() if meta.stats_level == "embodiment"}
@@ -133,7 +145,8 @@ def _level(meta: DatasetMetadata) -> str:
     return meta.stats_level or "unknown level"
 
 
-def _read(file: Path, directory: Path, dataset: str) -> tuple[DatasetMetadata, dict[str, DatasetMetadata]]:
+def _read(file: Path, directory: Path, dataset: str) -> tuple[DatasetMetadata | None, dict[str, DatasetMetadata]]:
+    """The dataset's own entry, if it has one, and the others by name."""
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
@@ -145,9 +158,20 @@ def _read(file: Path, directory: Path, dataset: str) -> tuple[DatasetMetadata, d
     content = decode_json(raw, dict[str, Any], file)
     if dataset not in content:
         raise CheckpointError(f"{file}: no dataset {dataset!r}; it has {', '.join(sorted(content)) or 'nothing'}")
-    own = convert_json(content[dataset], DatasetMetadata, f"{file}: {dataset}")
+    own = content[dataset]
     name = f"{dataset}{VARIANTS_SUFFIX}"
-    return own, convert_json(content.get(name, {}), dict[str, DatasetMetadata], f"{file}: {name}")
+    variants = convert_json(content.get(name, {}), dict[str, DatasetMetadata], f"{file}: {name}")
+    if not _holds_entries(own):
+        return convert_json(own, DatasetMetadata, f"{file}: {dataset}"), variants
+    robots = {key: convert_json(entry, DatasetMetadata, f"{file}: {dataset}: {key}") for key, entry in own.items()}
+    return None, {**variants, **robots}
+
+
+def _holds_entries(value: Any) -> bool:
+    """Whether this is no entry but several of them by name."""
+    if not isinstance(value, dict) or not value or value.keys() & set(DatasetMetadata.__struct_fields__):
+        return False
+    return all(isinstance(entry, dict) for entry in value.values())
 
 
 def check_views(metadata: DatasetMetadata, views: Sequence[str]) -> None:
@@ -179,7 +203,7 @@ def frame_rate(metadata: DatasetMetadata, views: Sequence[str]) -> int:
     if len(values) != 1 or rate is None or not (0 < rate < math.inf and rate == int(rate)):
         listed = ", ".join(f"{view}: {fps}" for view, fps in rates.items())
         raise CheckpointError(
-            f"frames a second of the views are {listed}; expected one whole number for all: give the rate of the "
-            f"actions with --action-hz"
+            f"frames a second of the views are {listed}; expected one whole number for all: correct the "
+            f"metadata, or give the rate of one robot's actions with --action-hz"
         )
     return int(rate)

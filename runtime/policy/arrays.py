@@ -59,3 +59,8 @@ def in_words(value: Any) -> str:
     if isinstance(value, np.ndarray) and value.ndim:
         return f"{value.dtype} of shape {value.shape}"
     return textwrap.shorten(reprlib.repr(value), _LONGEST, placeholder=" ...")
+
+
+def without_batch(values: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Values without a leading axis of one that they have beyond their dimensions."""
+    return values[0] if values.ndim == dimensions + 1 and len(values) == 1 else values

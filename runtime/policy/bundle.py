@@ -203,6 +203,22 @@ def _read(directory: Path) -> Manifest:
     return manifest
 
 
+def robots_of(directory: Path) -> tuple[str, ...]:
+    """Names of the robots that a bundle drives, without a look at its files; none where it cannot be read."""
+    try:
+        document = msgspec.json.decode((directory / MANIFEST_NAME).read_bytes(), type=_Robots)
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(document.robots) if document.format_version == FORMAT_VERSION else ()
+
+
+class _Robots(msgspec.Struct):
+    """What `robots_of` reads of a manifest."""
+
+    format_version: int
+    robots: dict[str, msgspec.Raw]
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
     digest = hashlib.sha256()
@@ -217,6 +233,11 @@ def _check_version(path: Path, document: Any) -> None:
     if not isinstance(document, dict):
         raise BundleError(f"{path}: expected a JSON object, got {type(document).__name__}; {REMEDY}")
     version = document.get("format_version")
+    if isinstance(version, int) and 1 <= version < FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: format_version {version} is older than the {FORMAT_VERSION} that is read here; "
+            "compile the checkpoint again with `unichunk compile`"
+        )
     if version != FORMAT_VERSION:
         raise BundleError(
             f"{path}: format_version {version!r} is not known, expected {FORMAT_VERSION}; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from unichunk.runtime.policy.manifest import FORMAT_VERSION, MANIFEST_NAME, PLACEHOLDER
 from unichunk.runtime.policy.rotation import AXIS_ANGLE_WIDTH
@@ -13,7 +13,10 @@ from unichunk.runtime.unified import UNIFIED_WIDTH
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from unichunk.runtime.policy.manifest import ChunkGraph, Graph, Key, LanguageInput, Manifest, Tensor
+    from unichunk.runtime.policy.manifest import ChunkGraph, Graph, Key, LanguageInput, Manifest, RobotEntry, Tensor
+
+_LARGEST_TOKEN: Final = 2**31 - 1
+"""Ids are int64 in the graph; no tokenizer has more."""
 
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
@@ -26,13 +29,8 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         yield f"image.mean: expected finite numbers, got {list(manifest.image.mean)}"
     if not all(0 < value < math.inf for value in manifest.image.std):
         yield f"image.std: expected positive numbers, got {list(manifest.image.std)}"
-    if manifest.max_delay >= manifest.chunk_length:
-        yield f"max_delay: expected less than chunk_length ({manifest.chunk_length}), got {manifest.max_delay}"
-    for name, key in manifest.action.items():
-        if key.rotation != "axis_angle":
-            yield f"action.{name}.rotation: expected 'axis_angle', the form that policies give, got {key.rotation!r}"
-    for section in ("state", "action"):
-        yield from _section_complaints(section, getattr(manifest, section), manifest.unified_width)
+    for name, robot in manifest.robots.items():
+        yield from _robot_complaints(f"robots.{name}", robot, manifest)
     if manifest.language is not None:
         yield from _language_complaints(manifest.language)
     yield from _file_complaints(manifest)
@@ -46,12 +44,33 @@ def name_complaints(names: Iterable[str]) -> Iterator[str]:
             yield f"files: expected plain file names, got {name!r}"
 
 
-def _section_complaints(section: str, keys: Mapping[str, Key], width: int) -> Iterator[str]:
+def _robot_complaints(label: str, robot: RobotEntry, manifest: Manifest) -> Iterator[str]:
+    views = _views(manifest)
+    if views is not None and len(robot.cameras) != views:
+        file, names = manifest.graphs.prefix.file, ", ".join(robot.cameras)
+        yield f"{label}.cameras: expected {views}, one for each view of {file}, got {len(robot.cameras)} ({names})"
+    if robot.max_delay >= manifest.chunk_length:
+        yield f"{label}.max_delay: expected less than chunk_length ({manifest.chunk_length}), got {robot.max_delay}"
+    for name, key in robot.action.items():
+        if key.rotation != "axis_angle":
+            place = f"{label}.action.{name}.rotation"
+            yield f"{place}: expected 'axis_angle', the form that policies give, got {key.rotation!r}"
+    for section, keys in (("state", robot.state), ("action", robot.action)):
+        yield from _section_complaints(f"{label}.{section}", keys, manifest.unified_width)
+
+
+def _views(manifest: Manifest) -> int | None:
+    """V, the views of the prefix graph; None where its signature does not say, which is a complaint of its own."""
+    shapes = [tensor.shape for tensor in manifest.graphs.prefix.inputs if tensor.name == "images"]
+    return shapes[0][0] if shapes and len(shapes[0]) == 4 and shapes[0][0] > 0 else None
+
+
+def _section_complaints(label: str, keys: Mapping[str, Key], width: int) -> Iterator[str]:
     taken: set[int] = set()
     for name, key in keys.items():
-        yield from _key_complaints(f"{section}.{name}", key, width)
+        yield from _key_complaints(f"{label}.{name}", key, width)
         if taken & set(range(*key.slots)):
-            yield f"{section}.{name}.slots: {key.slots[0]}-{key.slots[1]} overlaps another key"
+            yield f"{label}.{name}.slots: {key.slots[0]}-{key.slots[1]} overlaps another key"
         taken |= set(range(*key.slots))
 
 
@@ -74,8 +93,8 @@ def _language_complaints(language: LanguageInput) -> Iterator[str]:
         yield f"language.prompt: expected {PLACEHOLDER} in it, got {language.prompt!r}"
     if len(language.suffix) > language.max_tokens:
         yield f"language.suffix: expected at most max_tokens ({language.max_tokens}) ids, got {len(language.suffix)}"
-    if min(language.suffix, default=0) < 0:
-        yield f"language.suffix: expected token ids, 0 or more, got {min(language.suffix)}"
+    for token in (token for token in language.suffix if not 0 <= token <= _LARGEST_TOKEN):
+        yield f"language.suffix: expected token ids, 0 to {_LARGEST_TOKEN}, got {token}"
 
 
 def _file_complaints(manifest: Manifest) -> Iterator[str]:
@@ -109,8 +128,9 @@ def _graph_complaints(manifest: Manifest) -> Iterator[str]:
 
 def _prefix_complaints(manifest: Manifest) -> Iterator[str]:
     size = manifest.image.size
+    cameras = len(next(iter(manifest.robots.values())).cameras)
     given = {
-        "images": _Expected((len(manifest.cameras), 3, size, size), "float32"),
+        "images": _Expected((_views(manifest) or cameras, 3, size, size), "float32"),
         "state": _Expected((1, manifest.unified_width), "float32"),
     }
     if manifest.language is not None:

@@ -1,4 +1,4 @@
-"""`bundle.json`: what a policy bundle holds and how its numbers are meant (format version 2)."""
+"""`bundle.json`: what a policy bundle holds and how its numbers are meant (format version 3)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 
 MANIFEST_NAME: Final = "bundle.json"
 
@@ -55,6 +55,9 @@ Normalization = NoNormalization | MeanStd | MinMax | Quantiles | Binary
 
 RotationInput = Literal["axis_angle", "quaternion_wxyz", "quaternion_xyzw", "euler_xyz", "rotation_6d", "matrix"]
 """Forms in which a robot may give a rotation; the unified space holds axis-angle vectors, [rad]."""
+
+Noise = Literal["all", "own"]
+"""Slots in which the noise that a chunk starts from is Gaussian: all, or those of the robot's own actions."""
 
 
 class Key(_Struct, frozen=True, kw_only=True):
@@ -144,6 +147,23 @@ class Graphs(_Struct, frozen=True, kw_only=True):
     chunks: Annotated[tuple[ChunkGraph, ...], Meta(min_length=1)]
 
 
+class RobotEntry(_Struct, frozen=True, kw_only=True):
+    """One robot that a policy drives: what it sees and does there, with the same graphs and weights for all robots.
+
+    Attributes:
+        cameras: Cameras in the order of the graph's views, as many as it has.
+        state, action: Keys and their slots; `observation["state.<key>"]`, `result.actions["action.<key>"]`.
+        action_hz: Rows a second that the policy was trained at.
+        max_delay: Longest locked prefix seen in training, in rows.
+    """
+
+    cameras: Annotated[tuple[str, ...], Meta(min_length=1)]
+    state: dict[str, Key]
+    action: Annotated[dict[str, Key], Meta(min_length=1)]
+    action_hz: PositiveInt
+    max_delay: Annotated[int, Meta(ge=0)]
+
+
 class Manifest(_Struct, frozen=True, kw_only=True):
     """Content of `bundle.json`.
 
@@ -151,11 +171,9 @@ class Manifest(_Struct, frozen=True, kw_only=True):
         chunk_length: T, rows of a chunk.
         unified_width: Width of the unified vectors.
         denoising_steps: K, Euler steps unrolled in the chunk graph.
-        action_hz: Rows a second that the policy was trained at.
-        max_delay: Longest locked prefix seen in training, in rows.
-        embodiments: Robots this policy drives.
-        cameras: Cameras in the order of the graph's views.
-        state, action: Keys and their slots; `observation["state.<key>"]`, `result.actions["action.<key>"]`.
+        robots: Robots this policy drives, by the name of the embodiment.
+        noise: Where the noise that a chunk starts from is Gaussian, as in training: in all slots, or only in those
+            that the robot's own actions fill, with zeros elsewhere.
         precision: Type of the weights and of the arithmetic between the graphs' inputs and outputs.
         files: SHA-256 of every other file in the bundle.
         provenance: How it was made; free text, for people.
@@ -167,15 +185,16 @@ class Manifest(_Struct, frozen=True, kw_only=True):
     chunk_length: PositiveInt
     unified_width: PositiveInt
     denoising_steps: PositiveInt
-    action_hz: PositiveInt
-    max_delay: Annotated[int, Meta(ge=0)]
-    embodiments: Annotated[tuple[str, ...], Meta(min_length=1)]
-    cameras: Annotated[tuple[str, ...], Meta(min_length=1)]
     image: ImageInput
     language: LanguageInput | None
-    state: dict[str, Key]
-    action: Annotated[dict[str, Key], Meta(min_length=1)]
+    noise: Noise = "all"
+    robots: Annotated[dict[str, RobotEntry], Meta(min_length=1)]
     graphs: Graphs
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     files: dict[str, str] = {}
     provenance: dict[str, str] = {}
+
+    @property
+    def embodiments(self) -> tuple[str, ...]:
+        """Names of the robots this policy drives."""
+        return tuple(self.robots)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unichunk.runtime.errors import BundleError, ObservationError
-from unichunk.runtime.policy.arrays import in_words, numbers, require_finite
+from unichunk.runtime.policy.arrays import in_words, numbers, require_finite, without_batch
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.engine import Engine, OnnxRuntimeEngine
+from unichunk.runtime.policy.noise import NoiseSource, generator, silent_slots
 from unichunk.runtime.policy.normalization import SlotMap
 from unichunk.runtime.policy.preprocessing import Preprocessor
 from unichunk.runtime.policy.result import PolicyResult
@@ -25,22 +26,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.policy.engine import Value
-    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest
+    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest, RobotEntry
 
 
 class Policy:
-    """A loaded policy bundle. Use `Policy.load`.
+    """A loaded policy bundle that drives one robot. Use `Policy.load`.
 
-    Not for two threads at once: its noise generator is its own.
+    Not for two threads at once: its noise generator is its own, and its engines may be shared with the policies of
+    other robots, see `for_embodiment`.
 
     Args:
         manifest: The bundle's description.
         prefix: Engine of the prefix graph.
         chunk: Engine of the chunk graph with `refinement_rounds`.
         tokenizer: Instruction -> token ids; None for a policy without language.
+        embodiment: Which of the manifest's robots; may be left out where there is one.
         refinement_rounds: N, how many times the chunk is refined by MPG.
         seed: Seed of the noise that `infer` draws where none is given.
+
+    Attributes:
+        manifest: The bundle's description.
+        embodiment: Name of the robot.
+        robot: The robot's entry in the manifest: cameras, keys, rate, longest delay.
+        refinement_rounds: N.
+
+    Raises:
+        BundleError: The bundle does not drive this robot, or drives several and none is named.
     """
+
+    manifest: Manifest
+    embodiment: str
+    robot: RobotEntry
+    refinement_rounds: int
 
     def __init__(
         self,
@@ -49,37 +66,52 @@ class Policy:
         chunk: Engine,
         tokenizer: Callable[[Any], NDArray[np.int64]] | None,
         *,
+        embodiment: str | None = None,
         refinement_rounds: int = 0,
         seed: int = 0,
     ) -> None:
         self.manifest = manifest
+        self.embodiment = _embodiment(manifest, embodiment)
+        self.robot = manifest.robots[self.embodiment]
         self.refinement_rounds = refinement_rounds
         self._prefix = prefix
         self._chunk = chunk
-        self._preprocess = Preprocessor(manifest, tokenizer)
-        self._action = SlotMap("action", manifest.action, manifest.unified_width)
-        self._random = _generator(seed)
-        self._noise_shape = (1 + refinement_rounds, manifest.chunk_length, manifest.unified_width)
+        self._tokenizer = tokenizer
+        self._preprocess = Preprocessor(manifest, self.robot, tokenizer)
+        self._action = SlotMap("action", self.robot.action, manifest.unified_width)
+        self._noise = NoiseSource(manifest, self.robot, refinement_rounds, seed)
+        self._silent = silent_slots(manifest, self.robot)
 
     @classmethod
-    def load(cls, path: str | Path, *, refinement_rounds: int = 0, seed: int = 0, threads: int = 1) -> Policy:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        embodiment: str | None = None,
+        refinement_rounds: int = 0,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> Policy:
         """Load and check a bundle, and build its engines.
 
         Args:
             path: The bundle's folder.
+            embodiment: The robot to drive; may be left out where the bundle drives one.
             refinement_rounds: N, how many times each chunk is refined by MPG; the bundle has a graph for some of them,
                 and no other graph is loaded.
             seed: Seed of the noise, 0 or more.
             threads: Threads inside one operator.
 
         Raises:
-            BundleError: One line: a missing file, a wrong hash, an unknown format version, graphs that do not fit, no
-                graph with that many rounds, a seed that is none.
+            BundleError: One line: a missing file, a wrong hash, an unknown format version, graphs that do not fit, a
+                robot that the bundle does not drive, several robots and none named, no graph with that many rounds, a
+                seed that is none.
         """
         # Refused before gigabytes are read.
-        _generator(seed)
+        generator(seed)
         directory = Path(path)
         manifest = read_manifest(directory)
+        name = _embodiment(manifest, embodiment, f"{directory}: ")
         graph = _chunk_graph(directory, manifest, refinement_rounds)
         tokenizer = None
         if manifest.language is not None:
@@ -88,7 +120,31 @@ class Policy:
             OnnxRuntimeEngine(directory / part.file, part, precision=manifest.precision, threads=threads)
             for part in (manifest.graphs.prefix, graph)
         )
-        return cls(manifest, prefix, chunk, tokenizer, refinement_rounds=graph.refinement_rounds, seed=seed)
+        rounds = graph.refinement_rounds
+        return cls(manifest, prefix, chunk, tokenizer, embodiment=name, refinement_rounds=rounds, seed=seed)
+
+    def for_embodiment(self, name: str, *, seed: int = 0) -> Policy:
+        """The policy of another robot that this bundle drives, on the same engines: nothing is loaded twice.
+
+        The two are not for two threads at once: who infers for several robots with one loaded bundle takes turns, for
+        example under one lock. Keys, cameras, noise and what is sent to the graphs are each policy's own.
+
+        Args:
+            name: The robot, one of `manifest.embodiments`; the same one again gives an independent policy of it.
+            seed: Seed of its noise, 0 or more.
+
+        Raises:
+            BundleError: The bundle does not drive this robot, or the seed is none.
+        """
+        return Policy(
+            self.manifest,
+            self._prefix,
+            self._chunk,
+            self._tokenizer,
+            embodiment=name,
+            refinement_rounds=self.refinement_rounds,
+            seed=seed,
+        )
 
     @property
     def chunk_length(self) -> int:
@@ -98,7 +154,7 @@ class Policy:
     @property
     def max_delay(self) -> int:
         """Longest locked prefix seen in training, in rows."""
-        return self.manifest.max_delay
+        return self.robot.max_delay
 
     def infer(
         self,
@@ -118,10 +174,12 @@ class Policy:
                 T rows are continued with the last one. Rows that are not locked may hold anything.
             delay: d, how many of them are locked, a whole number of any type; 0 locks nothing.
             noise: Gaussian noise, shape (1 + N, T, 200) for N refinement rounds (or (T, 200) without any); drawn from
-                the policy's own seed where not given.
+                the policy's own seed where not given. Where the manifest's noise is `own`, what it holds outside the
+                slots of the robot's actions counts as zero.
 
         Returns:
-            The chunk; its rows before `delay` equal `previous_chunk`'s, bit by bit.
+            The chunk; its rows before `delay` equal `previous_chunk`'s, bit by bit. The others are zero outside the
+            slots of the robot's actions where the manifest's noise is `own`.
 
         Raises:
             ObservationError: Where an argument does not fit the bundle.
@@ -130,11 +188,13 @@ class Policy:
         rows = self._delay(delay)
         inputs["previous_chunk"] = self._previous(previous_chunk, rows)
         inputs["delay"] = np.asarray(rows, np.int64)
-        inputs["noise"] = self._noise(noise)
+        inputs["noise"] = self._noise.draw() if noise is None else self._noise.check(noise)
         # Keys and values of the whole observation are large: they never leave the engine.
         inputs.update(self._prefix.run(inputs))
         outputs = self._chunk.run(inputs)
         unified = _own(outputs["actions"])
+        # What the graphs leave in slots that are not the robot's must not come back in the next chunk's locked rows.
+        unified[rows:, self._silent] = 0
         # ONNX Runtime's `Where` turns -0.0 into 0.0. Rows that differ in value are left to be seen.
         previous, locked = inputs["previous_chunk"][:rows], unified[:rows]
         np.copyto(locked, previous, where=locked == previous)
@@ -161,10 +221,8 @@ class Policy:
     def example_observation(self) -> dict[str, Any]:
         """An observation of the right keys, shapes and types; its values mean nothing."""
         size = self.manifest.image.size
-        example: dict[str, Any] = {
-            f"video.{name}": np.zeros((size, size, 3), np.uint8) for name in self.manifest.cameras
-        }
-        for name, key in self.manifest.state.items():
+        example: dict[str, Any] = {f"video.{name}": np.zeros((size, size, 3), np.uint8) for name in self.robot.cameras}
+        for name, key in self.robot.state.items():
             at_rest = np.zeros(key.width) if key.rotation == "axis_angle" else no_rotation(key.rotation)
             example[f"state.{name}"] = at_rest.astype(np.float32)
         example["language.instruction"] = ""
@@ -187,7 +245,7 @@ class Policy:
             if delay:
                 raise ObservationError(f"previous_chunk: missing, but delay = {delay} rows of it shall be locked")
             return np.zeros((rows, width), np.float32)
-        previous = _without_batch(numbers("previous_chunk", previous, np.float32), 2)
+        previous = without_batch(numbers("previous_chunk", previous, np.float32), 2)
         if previous.ndim != 2 or previous.shape[1] != width or not 1 <= len(previous) <= rows:
             raise ObservationError(f"previous_chunk: expected shape (1 to {rows}, {width}), got {previous.shape}")
         if len(previous) < rows:
@@ -195,16 +253,18 @@ class Policy:
         require_finite(f"previous_chunk, rows to lock (delay = {delay})", previous[:delay])
         return np.ascontiguousarray(previous)
 
-    def _noise(self, noise: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        if noise is None:
-            return self._random.standard_normal(self._noise_shape, np.float32)
-        noise = _without_batch(numbers("noise", noise, np.float32), 3)
-        if noise.ndim == len(self._noise_shape) - 1:
-            noise = noise[None]
-        if noise.shape != self._noise_shape:
-            raise ObservationError(f"noise: expected shape {self._noise_shape}, got {noise.shape}")
-        require_finite("noise", noise)
-        return np.ascontiguousarray(noise)
+
+def _embodiment(manifest: Manifest, asked: str | None, origin: str = "") -> str:
+    """The robot that was asked for, or the only one."""
+    names = manifest.embodiments
+    if asked is None and len(names) == 1:
+        return names[0]
+    drives = f"{origin}policy {manifest.name!r} drives {', '.join(names)}"
+    if asked is None:
+        raise BundleError(f"{drives}, and none of them is named; name one as the embodiment")
+    if asked not in names:
+        raise BundleError(f"{drives}, not {asked}; choose another bundle or another embodiment")
+    return asked
 
 
 def _chunk_graph(directory: Path, manifest: Manifest, rounds: int) -> ChunkGraph:
@@ -221,15 +281,3 @@ def _chunk_graph(directory: Path, manifest: Manifest, rounds: int) -> ChunkGraph
 def _own(value: Value) -> NDArray[np.float32]:
     """An array that outlives what the engine keeps."""
     return np.array(value.numpy(), np.float32)
-
-
-def _without_batch(values: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """Values without a leading axis of one that they have beyond their dimensions."""
-    return values[0] if values.ndim == dimensions + 1 and len(values) == 1 else values
-
-
-def _generator(seed: int) -> np.random.Generator:
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError):
-        raise BundleError(f"seed: expected a whole number, 0 or more, got {in_words(seed)}") from None

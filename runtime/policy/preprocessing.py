@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.manifest import ImageInput, Manifest
+    from unichunk.runtime.policy.manifest import ImageInput, Manifest, RobotEntry
 
 
 class Preprocessor:
@@ -26,14 +26,17 @@ class Preprocessor:
 
     Args:
         manifest: The bundle's description.
+        robot: Whose cameras and state keys; one of the manifest's.
         tokenizer: Instruction -> token ids, shape (1, L); None for a policy without language.
     """
 
-    def __init__(self, manifest: Manifest, tokenizer: Callable[[Any], NDArray[np.int64]] | None) -> None:
-        self._cameras = [f"video.{name}" for name in manifest.cameras]
+    def __init__(
+        self, manifest: Manifest, robot: RobotEntry, tokenizer: Callable[[Any], NDArray[np.int64]] | None
+    ) -> None:
+        self._cameras = [f"video.{name}" for name in robot.cameras]
         self._images = ImageNormalizer(manifest.image)
         self._tokenizer = tokenizer
-        self._state = SlotMap("state", manifest.state, manifest.unified_width)
+        self._state = SlotMap("state", robot.state, manifest.unified_width)
         # Resizing leaves the interpreter to others. Views beyond the first go to other cores where there are some.
         self._threads = min(len(self._cameras), len(os.sched_getaffinity(0))) - 1
         self._helpers: ThreadPoolExecutor | None = None

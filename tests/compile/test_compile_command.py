@@ -59,10 +59,12 @@ def test_a_bundle_and_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     manifest = read_manifest(out)
     assert manifest.denoising_steps == 2
     assert [graph.refinement_rounds for graph in manifest.graphs.chunks] == [0, 1]
-    assert manifest.max_delay == 8
-    assert manifest.action_hz == 20
-    assert manifest.cameras == ("top_view", "wrist_view")
     assert manifest.embodiments == ("libero",)
+    robot = manifest.robots["libero"]
+    assert (robot.max_delay, robot.action_hz) == (8, 20)
+    assert robot.cameras == ("top_view", "wrist_view")
+    assert manifest.noise == "all"
+    assert "robot libero: views top_view, wrist_view, 20 Hz, d up to 8" in said.out
     assert "seed 3" in manifest.provenance["mpg"]
     assert manifest.provenance["checkpoint"] == "being_h05_tiny"
     assert str(tmp_path) not in (out / "bundle.json").read_text()
@@ -143,7 +145,7 @@ def test_a_checkpoint_that_never_saw_locked_prefixes_is_said_to_be_one(
     (directory / "config.json").write_text(json.dumps(document))
     assert command(tmp_path / "bundle", checkpoint=directory, steps=1, refinement_rounds=0)() == 0
     manifest = read_manifest(tmp_path / "bundle")
-    assert manifest.max_delay == longest
+    assert manifest.robots["libero"].max_delay == longest
     said = capsys.readouterr().out
     if trained and delay:
         assert "not trained" not in said
@@ -162,8 +164,9 @@ def test_the_rate_of_the_actions_may_be_given(tmp_path: Path) -> None:
     (directory / "uni_posttrain_metadata.json").write_text(json.dumps(metadata))
     with refused(CheckpointError, "29.97", "None", "--action-hz"):
         plan_compilation(directory, options())
-    assert compile_checkpoint(directory, tmp_path / "bundle", options(action_hz=30, steps=1)).action_hz == 30
-    assert plan_compilation(GOLDEN, options(action_hz=7)).action_hz == 7
+    manifest = compile_checkpoint(directory, tmp_path / "bundle", options(action_hz=30, steps=1))
+    assert manifest.robots["libero"].action_hz == 30
+    assert plan_compilation(GOLDEN, options(action_hz=7)).robots[0].action_hz == 7
 
 
 @pytest.mark.parametrize("given", ["0", None])
@@ -309,9 +312,10 @@ def test_what_the_cpu_cannot_do_is_said(precision: str, tmp_path: Path, capsys: 
 
 
 def test_the_command_and_the_function_take_the_same_options() -> None:
-    assert set(CompileOptions.__dataclass_fields__) - {"directions"} == set(Compile.__dataclass_fields__) - {
+    assert set(CompileOptions.__dataclass_fields__) - {"directions", "robots"} == set(Compile.__dataclass_fields__) - {
         "checkpoint",
         "out",
         "mpg_directions",
+        "robot",
     }
     assert Compile.instruction_tokens == compilation.INSTRUCTION_TOKENS

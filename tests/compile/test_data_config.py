@@ -23,8 +23,19 @@ def slots(config: DataConfig, section: str) -> dict[str, tuple[int, int]]:
     return {name: key.slots for name, key in getattr(config, section).items()}
 
 
+HANDS = {"right_hand": (20, 26), "left_hand": (32, 38)}
+ARMS = {"right_arm": (50, 57), "left_arm": (57, 64)}
+GENERALIST = {
+    "generalist_so101": ("third_person", {"arm_joints": (50, 55), "gripper": (18, 19)}),
+    "generalist_fr3_inspire": ("front", {"right_arm": (50, 57), "right_hand": (20, 26)}),
+    "generalist_g1_o6": ("head", {**ARMS, **HANDS}),
+    "generalist_adam_u": ("head_left", {**ARMS, "head": (64, 66), "waist": (66, 69), **HANDS}),
+    "generalist_d1": ("head", {"right_arm": (50, 56), "head": (64, 66), "right_hand": (20, 26)}),
+}
+
+
 def test_shipped() -> None:
-    assert shipped_data_configs() == ["libero_nonorm", "robocasa_human", "so101_follow"]
+    assert shipped_data_configs() == [*sorted(GENERALIST), "libero_nonorm", "robocasa_human", "so101_follow"]
     assert all(read_data_config(name).name == name for name in shipped_data_configs())
 
 
@@ -70,6 +81,18 @@ def test_so101_follow() -> None:
     assert {key.mode for key in [*config.state.values(), *config.action.values()]} == {"mean_std"}
 
 
+@pytest.mark.parametrize(("name", "view", "groups"), [(name, *rest) for name, rest in GENERALIST.items()])
+def test_generalist(name: str, view: str, groups: dict[str, tuple[int, int]]) -> None:
+    config = read_data_config(name)
+    assert (config.views, config.noise) == ((view,), "own")
+    assert slots(config, "state") == slots(config, "action") == groups
+    assert {key.mode for key in [*config.state.values(), *config.action.values()]} == {"mean_std"}
+
+
+def test_noise_is_in_all_slots_where_nothing_is_said() -> None:
+    assert read_data_config("libero_nonorm").noise == read_data_config("so101_follow").noise == "all"
+
+
 def test_the_layout_is_the_runtimes() -> None:
     covered = sorted(REGIONS.values())
     assert covered[0][0] == 0
@@ -111,6 +134,7 @@ def test_unknown_names_get_the_list(tmp_path: Path) -> None:
 
 
 REFUSED: list[tuple[str, Any, tuple[str, ...]]] = [
+    ("noise", "none", ("'none'", "noise")),
     ("views", [], ("views",)),
     ("views", ["front", "front"], ("'front'", "twice")),
     ("action", {}, ("action",)),

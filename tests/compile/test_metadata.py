@@ -12,7 +12,7 @@ from tests.compile.golden_files import GOLDEN, drop, golden_metadata, put
 from tests.one_line import refused
 from unichunk.runtime.compile.data_config import parse_data_config
 from unichunk.runtime.compile.keys import build_keys
-from unichunk.runtime.compile.metadata import DatasetMetadata, check_views, frame_rate, read_metadata
+from unichunk.runtime.compile.metadata import DatasetMetadata, check_metadata, check_views, frame_rate, read_metadata
 from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -147,6 +147,34 @@ def test_statistics_that_are_no_numbers_may_stand_where_nobody_uses_them(tmp_pat
 def data_config(mode: str) -> dict[str, Any]:
     state = {"eef_position": {"slots": [0, 3], "mode": mode}}
     return {"name": "mine", "views": ["top_view"], "state": state, "action": {"eef_position": {"slots": [0, 3]}}}
+
+
+def of_two_robots() -> dict[str, Any]:
+    """A dataset that holds an entry for each robot and none of its own."""
+    document = golden_metadata()
+    entries = {name: document[f"{DATASET}_variants"][name] for name in ("libero", "task_a")}
+    return {DATASET: {"panda": entries["libero"], "walker": entries["task_a"]}}
+
+
+def test_a_dataset_may_hold_an_entry_for_each_robot(tmp_path: Path) -> None:
+    write(tmp_path, of_two_robots())
+    check_metadata(tmp_path, DATASET)
+    variants = golden_metadata()[f"{DATASET}_variants"]
+    for name, entry in (("panda", variants["libero"]), ("walker", variants["task_a"])):
+        assert (
+            mean(read_metadata(tmp_path, DATASET, name)) == entry["statistics"]["action"]["gripper_position"]["mean"][0]
+        )
+    for name in ("merged", DATASET, "libero_v2"):
+        with refused(CheckpointError, f"no statistics {name!r}", "choose from panda (embodiment), walker (task)"):
+            read_metadata(tmp_path, DATASET, name)
+
+
+def test_what_is_wrong_with_one_robots_entry_names_it(tmp_path: Path) -> None:
+    write(tmp_path, drop(of_two_robots(), f"{DATASET}.walker.modalities"))
+    with refused(CheckpointError, f"{DATASET}: walker: ", "`modalities`"):
+        read_metadata(tmp_path, DATASET, "panda")
+    with refused(CheckpointError, f"{DATASET}: walker: ", "`modalities`"):
+        check_metadata(tmp_path, DATASET)
 
 
 def test_frame_rate() -> None:

@@ -27,8 +27,12 @@ AGAIN = "fetch or build the bundle again"
 def test_a_valid_bundle_is_read(bundle: Path) -> None:
     manifest = read_manifest(bundle)
     assert manifest.chunk_length == 8
-    assert manifest.state["arm_joints"].slots == (50, 55)
-    assert manifest.state["gripper"].slots == (18, 19)
+    assert manifest.embodiments == ("so101",)
+    robot = manifest.robots["so101"]
+    assert robot.state["arm_joints"].slots == (50, 55)
+    assert robot.state["gripper"].slots == (18, 19)
+    assert (robot.cameras, robot.action_hz, robot.max_delay) == (("third_person",), 20, 6)
+    assert manifest.noise == "all"
     assert set(manifest.files) == {"prefix.onnx", "chunk.onnx", "chunk_1.onnx", "tokenizer.json"}
 
 
@@ -61,16 +65,23 @@ def test_not_an_object(bundle: Path, content: str, found: str) -> None:
         Policy.load(bundle)
 
 
-@pytest.mark.parametrize("version", [1, 3, 0, -1, "2", None, [2]])
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_format_version(bundle: Path, version: int) -> None:
+    set_value(bundle, "format_version", version)
+    with refused(BundleError, "bundle.json", f"format_version {version} is older than the 3", "compile the checkpoint"):
+        Policy.load(bundle)
+
+
+@pytest.mark.parametrize("version", [4, 0, -1, "3", None, [3]])
 def test_unknown_format_version(bundle: Path, version: Any) -> None:
     set_value(bundle, "format_version", version)
-    with refused(BundleError, "bundle.json", f"format_version {version!r}", "expected 2", "rebuild the bundle"):
+    with refused(BundleError, "bundle.json", f"format_version {version!r}", "expected 3", "rebuild the bundle"):
         Policy.load(bundle)
 
 
 def test_missing_format_version(bundle: Path) -> None:
     delete_value(bundle, "format_version")
-    with refused(BundleError, "bundle.json", "format_version None", "expected 2"):
+    with refused(BundleError, "bundle.json", "format_version None", "expected 3"):
         Policy.load(bundle)
 
 
@@ -81,8 +92,11 @@ def test_missing_format_version(bundle: Path) -> None:
         ("graphs", ("missing required field `graphs`",)),
         ("image.size", ("missing required field `size`", "`bundle.image`")),
         ("graphs.chunks.0.file", ("missing required field `file`", "`bundle.graphs.chunks[0]`")),
-        ("state.gripper.slots", ("missing required field `slots`", "`bundle.state.gripper`")),
-        ("action.arm_joints.normalization.std", ("missing required field `std`", "bundle.action.arm_joints.norm")),
+        ("robots.so101.state.gripper.slots", ("missing required field `slots`", "`bundle.robots.so101.state.gripper`")),
+        (
+            "robots.so101.action.arm_joints.normalization.std",
+            ("missing required field `std`", "bundle.robots.so101.action.arm_joints.norm"),
+        ),
     ],
 )
 def test_missing_field(bundle: Path, path: str, words: tuple[str, ...]) -> None:
@@ -96,7 +110,7 @@ def test_missing_field(bundle: Path, path: str, words: tuple[str, ...]) -> None:
     [
         ("speed", "`speed`"),
         ("image.depth", "`depth` - at `bundle.image`"),
-        ("state.gripper.unit", "bundle.state.gripper"),
+        ("robots.so101.state.gripper.unit", "bundle.robots.so101.state.gripper"),
     ],
 )
 def test_unknown_field(bundle: Path, path: str, where: str) -> None:
@@ -110,22 +124,32 @@ def test_unknown_field(bundle: Path, path: str, where: str) -> None:
     [
         ("chunk_length", "8", ("Expected `int`, got `str`", "`bundle.chunk_length`")),
         ("chunk_length", 0, ("Expected `int` >= 1", "`bundle.chunk_length`")),
-        ("action_hz", 20.5, ("Expected `int`, got `float`", "`bundle.action_hz`")),
-        ("max_delay", -1, ("Expected `int` >= 0", "`bundle.max_delay`")),
-        ("cameras", "third_person", ("Expected `array`, got `str`", "`bundle.cameras`")),
-        ("cameras", [], ("Expected `array` of length >= 1", "`bundle.cameras`")),
-        ("embodiments", [], ("Expected `array` of length >= 1", "`bundle.embodiments`")),
-        ("action", {}, ("Expected `object` of length >= 1", "`bundle.action`")),
+        ("robots.so101.action_hz", 20.5, ("Expected `int`, got `float`", "`bundle.robots.so101.action_hz`")),
+        ("robots.so101.max_delay", -1, ("Expected `int` >= 0", "`bundle.robots.so101.max_delay`")),
+        ("robots.so101.cameras", "third_person", ("Expected `array`, got `str`", "`bundle.robots.so101.cameras`")),
+        ("robots.so101.cameras", [], ("Expected `array` of length >= 1", "`bundle.robots.so101.cameras`")),
+        ("robots", {}, ("Expected `object` of length >= 1", "`bundle.robots`")),
+        ("robots.so101", [], ("Expected `object`, got `array`", "`bundle.robots.so101`")),
+        ("noise", "none", ("'none'", "`bundle.noise`")),
+        ("robots.so101.action", {}, ("Expected `object` of length >= 1", "`bundle.robots.so101.action`")),
         ("image.mean", [0.5, 0.5], ("length 3", "`bundle.image.mean`")),
         ("language.tokenizer", 3, ("Expected `str`, got `int`", "`bundle.language.tokenizer`")),
         ("graphs.chunks", [], ("Expected `array` of length >= 1", "`bundle.graphs.chunks`")),
         ("graphs.chunks.1.refinement_rounds", -1, ("`int` >= 0", "`bundle.graphs.chunks[1].refinement_rounds`")),
         ("graphs.chunks.0.inputs.0.dtype", "float64", ("'float64'", "`bundle.graphs.chunks[0].inputs[0].dtype`")),
         ("precision", "int8", ("'int8'", "`bundle.precision`")),
-        ("state.gripper.rotation", "yaw", ("'yaw'", "`bundle.state.gripper.rotation`")),
+        ("robots.so101.state.gripper.rotation", "yaw", ("'yaw'", "`bundle.robots.so101.state.gripper.rotation`")),
         ("graphs.prefix.outputs.1.shape.0", "one", ("`bundle.graphs.prefix.outputs[1].shape[0]`",)),
-        ("state.arm_joints.slots.1", "55", ("Expected `int`, got `str`", "`bundle.state.arm_joints.slots[1]`")),
-        ("action.gripper.normalization.mode", "log", ("'log'", "`bundle.action.gripper.normalization.mode`")),
+        (
+            "robots.so101.state.arm_joints.slots.1",
+            "55",
+            ("Expected `int`, got `str`", "`bundle.robots.so101.state.arm_joints.slots[1]`"),
+        ),
+        (
+            "robots.so101.action.gripper.normalization.mode",
+            "log",
+            ("'log'", "`bundle.robots.so101.action.gripper.normalization.mode`"),
+        ),
         ("files", {"chunk.onnx": 3}, ("Expected `str`, got `int`", "`bundle.files.chunk.onnx`")),
     ],
 )
@@ -139,16 +163,29 @@ def test_wrong_type_or_value(bundle: Path, path: str, value: Any, words: tuple[s
     ("path", "value", "words"),
     [
         ("unified_width", 100, ("unified_width: expected 200, got 100",)),
-        ("max_delay", 8, ("max_delay: expected less than chunk_length (8), got 8",)),
-        ("max_delay", 9, ("max_delay: expected less than chunk_length (8), got 9",)),
+        ("robots.so101.max_delay", 8, ("robots.so101.max_delay: expected less than chunk_length (8), got 8",)),
+        ("robots.so101.max_delay", 9, ("robots.so101.max_delay: expected less than chunk_length (8), got 9",)),
         ("image.std", [0.2, 0.0, 0.2], ("image.std: expected positive numbers", "0.0")),
         ("image.std", [0.2, -0.1, 0.2], ("image.std: expected positive numbers", "-0.1")),
-        ("state.gripper.rotation", "matrix", ("state.gripper.rotation: matrix fills 3 slots, 18-19 has 1",)),
-        ("state.arm_joints.rotation", "quaternion_wxyz", ("state.arm_joints.rotation", "3 slots, 50-55 has 5")),
-        ("action.gripper.rotation", "rotation_6d", ("action.gripper.rotation: ", "'rotation_6d'")),
+        (
+            "robots.so101.state.gripper.rotation",
+            "matrix",
+            ("robots.so101.state.gripper.rotation: matrix fills 3 slots, 18-19 has 1",),
+        ),
+        (
+            "robots.so101.state.arm_joints.rotation",
+            "quaternion_wxyz",
+            ("robots.so101.state.arm_joints.rotation", "3 slots, 50-55 has 5"),
+        ),
+        (
+            "robots.so101.action.gripper.rotation",
+            "rotation_6d",
+            ("robots.so101.action.gripper.rotation: ", "'rotation_6d'"),
+        ),
         ("language.prompt", "do it", ("language.prompt: expected {task_description} in it, got 'do it'",)),
         ("language.suffix", [1] * 65, ("language.suffix: expected at most max_tokens (64) ids, got 65",)),
-        ("language.suffix", [3, -1], ("language.suffix: expected token ids, 0 or more, got -1",)),
+        ("language.suffix", [3, -1], ("language.suffix: expected token ids, 0 to 2147483647, got -1",)),
+        ("language.suffix", [10**30], ("language.suffix: expected token ids, 0 to 2147483647, got 1000",)),
         ("language.tokenizer", "words.json", ("files: no hash for the tokenizer words.json",)),
         ("language.tokenizer", "chunk.onnx", ("chunk.onnx is named twice",)),
         ("graphs.chunks.1.file", "chunk.onnx", ("graphs: chunk.onnx is named twice",)),
@@ -156,25 +193,45 @@ def test_wrong_type_or_value(bundle: Path, path: str, value: Any, words: tuple[s
         ("graphs.chunks.0.refinement_rounds", 1, ("refinement_rounds 0 first and each number once, got [1, 1]",)),
         ("graphs.chunks.1.refinement_rounds", 0, ("refinement_rounds 0 first and each number once, got [0, 0]",)),
         ("graphs.chunks.0.refinement_rounds", 2, ("refinement_rounds 0 first and each number once, got [2, 1]",)),
-        ("action.gripper.slots", [54, 55], ("action.gripper.slots: 54-55 overlaps",)),
-        ("state.gripper.slots", [50, 51], ("state.gripper.slots: 50-51 overlaps",)),
-        ("action.gripper.slots", [200, 201], ("action.gripper.slots: expected a slice within 0-200, got 200-201",)),
-        ("state.arm_joints.slots", [196, 201], ("state.arm_joints.slots: expected", "0-200, got 196-201")),
-        ("state.gripper.slots", [19, 18], ("state.gripper.slots: expected", "got 19-18")),
-        ("state.gripper.slots", [18, 18], ("state.gripper.slots: expected", "got 18-18")),
-        ("action.arm_joints.slots", [50, 56], ("action.arm_joints.normalization.mean: expected 6 values, got 5",)),
-        ("state.gripper.normalization.std", [1, 1], ("state.gripper.normalization.std: expected 1 values, got 2",)),
+        ("robots.so101.action.gripper.slots", [54, 55], ("robots.so101.action.gripper.slots: 54-55 overlaps",)),
+        ("robots.so101.state.gripper.slots", [50, 51], ("robots.so101.state.gripper.slots: 50-51 overlaps",)),
         (
-            "state.gripper.normalization",
+            "robots.so101.action.gripper.slots",
+            [200, 201],
+            ("robots.so101.action.gripper.slots: expected a slice within 0-200, got 200-201",),
+        ),
+        (
+            "robots.so101.state.arm_joints.slots",
+            [196, 201],
+            ("robots.so101.state.arm_joints.slots: expected", "0-200, got 196-201"),
+        ),
+        ("robots.so101.state.gripper.slots", [19, 18], ("robots.so101.state.gripper.slots: expected", "got 19-18")),
+        ("robots.so101.state.gripper.slots", [18, 18], ("robots.so101.state.gripper.slots: expected", "got 18-18")),
+        (
+            "robots.so101.action.arm_joints.slots",
+            [50, 56],
+            ("robots.so101.action.arm_joints.normalization.mean: expected 6 values, got 5",),
+        ),
+        (
+            "robots.so101.state.gripper.normalization.std",
+            [1, 1],
+            ("robots.so101.state.gripper.normalization.std: expected 1 values, got 2",),
+        ),
+        (
+            "robots.so101.state.gripper.normalization",
             {"mode": "q99", "q01": [0.0, 1.0], "q99": [1.0]},
-            ("state.gripper.normalization.q01: expected 1 values, got 2",),
+            ("robots.so101.state.gripper.normalization.q01: expected 1 values, got 2",),
         ),
         (
-            "action.arm_joints.normalization",
+            "robots.so101.action.arm_joints.normalization",
             {"mode": "q99", "q01": [0.0] * 5, "q99": [1.0] * 4},
-            ("action.arm_joints.normalization.q99: expected 5 values, got 4",),
+            ("robots.so101.action.arm_joints.normalization.q99: expected 5 values, got 4",),
         ),
-        ("state.gripper.normalization.mean", [], ("state.gripper.normalization.mean: expected 1 values, got 0",)),
+        (
+            "robots.so101.state.gripper.normalization.mean",
+            [],
+            ("robots.so101.state.gripper.normalization.mean: expected 1 values, got 0",),
+        ),
     ],
 )
 def test_contradictions(bundle: Path, path: str, value: Any, words: tuple[str, ...]) -> None:
@@ -198,12 +255,12 @@ def test_graph_without_a_hash(bundle: Path) -> None:
 
 def test_a_key_may_be_a_rotation_or_binary(bundle: Path) -> None:
     document = manifest_of(bundle)
-    document["state"]["base_rotation"] = {
+    document["robots"]["so101"]["state"]["base_rotation"] = {
         "slots": [73, 76],
         "normalization": {"mode": "none"},
         "rotation": "quaternion_wxyz",
     }
-    document["state"]["door"] = {"slots": [10, 12], "normalization": {"mode": "binary"}}
+    document["robots"]["so101"]["state"]["door"] = {"slots": [10, 12], "normalization": {"mode": "binary"}}
     put_manifest(bundle, document)
     policy = Policy.load(bundle)
     assert policy.example_observation()["state.base_rotation"].shape == (4,)

@@ -70,7 +70,7 @@ def test_unused_slots_are_zero(policy: Policy, observation: dict[str, Any]) -> N
 
 def test_actions_are_the_denormalized_slots(policy: Policy, observation: dict[str, Any]) -> None:
     result = policy.infer(observation)
-    normalization: Any = policy.manifest.action["arm_joints"].normalization
+    normalization: Any = policy.robot.action["arm_joints"].normalization
     expected = result.unified[:, 50:55].astype(float) * normalization.std + normalization.mean
     np.testing.assert_allclose(result.actions["action.arm_joints"], expected, rtol=0, atol=1e-6)
 

@@ -173,9 +173,9 @@ def test_a_state_that_float32_cannot_hold(policy: Policy, observation: dict[str,
 
 
 def test_the_key_that_is_not_finite_is_named(folder: Path) -> None:
-    manifest = msgspec.structs.replace(
-        read_manifest(folder),
-        language=None,
+    manifest = msgspec.structs.replace(read_manifest(folder), language=None)
+    robot = msgspec.structs.replace(
+        manifest.robots["so101"],
         state={
             "a": Key(slots=(50, 52), normalization=NoNormalization()),
             "b": Key(slots=(10, 11), normalization=MeanStd(mean=(0.0,), std=(1e-30,))),
@@ -183,7 +183,7 @@ def test_the_key_that_is_not_finite_is_named(folder: Path) -> None:
     )
     observation = {CAMERA: np.zeros((24, 24, 3), np.uint8), "state.a": [1.0, 2.0], "state.b": [1e30]}
     with refused(ObservationError, "state.b: expected values that are finite once normalized", "got [1e+30]"):
-        Preprocessor(manifest, None)(observation)
+        Preprocessor(manifest, robot, None)(observation)
 
 
 @pytest.mark.parametrize(
@@ -198,10 +198,11 @@ def test_the_key_that_is_not_finite_is_named(folder: Path) -> None:
 )
 def test_huge_rotations_are_refused_without_a_warning(folder: Path, rotation: Any, value: list[float]) -> None:
     key = Key(slots=(73, 76), normalization=NoNormalization(), rotation=rotation)
-    manifest = msgspec.structs.replace(read_manifest(folder), language=None, state={"base": key})
+    manifest = msgspec.structs.replace(read_manifest(folder), language=None)
+    robot = msgspec.structs.replace(manifest.robots["so101"], state={"base": key})
     observation = {CAMERA: np.zeros((24, 24, 3), np.uint8), "state.base": value}
     with refused(ObservationError, "state.base: expected "):
-        Preprocessor(manifest, None)(observation)
+        Preprocessor(manifest, robot, None)(observation)
 
 
 NO_NUMBERS: list[Any] = [

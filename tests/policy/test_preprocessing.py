@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.manifest import Manifest
+    from unichunk.runtime.policy.manifest import Manifest, RobotEntry
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PUBLISHED = {"eef_position": (0, 3), "eef_rotation": (3, 6), "libero_gripper_position": (44, 46)}
@@ -49,17 +49,21 @@ def manifest(bundle: Path) -> Manifest:
     return read_manifest(bundle)
 
 
+def preprocessor(manifest: Manifest) -> Preprocessor:
+    return Preprocessor(manifest, manifest.robots["so101"], no_words)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_recorded_images_and_states_bit_by_bit(manifest: Manifest, case: str) -> None:
     recorded = golden(case)
-    published = msgspec.structs.replace(
-        manifest,
+    published = msgspec.structs.replace(manifest, image=ImageInput(size=56, mean=MEAN, std=STD))
+    robot = msgspec.structs.replace(
+        manifest.robots["so101"],
         cameras=("top_view", "wrist_view"),
-        image=ImageInput(size=56, mean=MEAN, std=STD),
         state={name: Key(slots=slots, normalization=NoNormalization()) for name, slots in PUBLISHED.items()},
     )
     observation = {name.removeprefix("obs/"): value for name, value in recorded.items() if name.startswith("obs/")}
-    inputs = Preprocessor(published, no_words)(observation)
+    inputs = Preprocessor(published, robot, no_words)(observation)
     assert inputs["images"].dtype == np.float32
     np.testing.assert_array_equal(inputs["images"], recorded["pixel_values"])
     np.testing.assert_array_equal(inputs["state"], recorded["state_unified"])
@@ -116,7 +120,7 @@ def test_images_in_any_memory_layout() -> None:
 
 def test_the_state_in_its_slots_and_zero_elsewhere(manifest: Manifest) -> None:
     arm = np.array([0.1, -0.2, 0.3, -0.4, 0.5])
-    inputs = Preprocessor(manifest, no_words)(
+    inputs = preprocessor(manifest)(
         {
             "video.third_person": some_image(24, 32),
             "state.arm_joints": arm,
@@ -126,7 +130,7 @@ def test_the_state_in_its_slots_and_zero_elsewhere(manifest: Manifest) -> None:
     )
     expected = np.zeros((1, 200))
     for name, slots, values in (("arm_joints", slice(50, 55), arm), ("gripper", slice(18, 19), np.array([0.75]))):
-        normalization: Any = manifest.state[name].normalization
+        normalization: Any = manifest.robots["so101"].state[name].normalization
         expected[0, slots] = (values - normalization.mean) / normalization.std
     assert inputs["state"].dtype == np.float32
     np.testing.assert_allclose(inputs["state"], expected, rtol=1e-5)
@@ -134,15 +138,15 @@ def test_the_state_in_its_slots_and_zero_elsewhere(manifest: Manifest) -> None:
 
 
 def test_inputs_have_the_names_shapes_and_types_of_the_graph(manifest: Manifest) -> None:
-    inputs = Preprocessor(manifest, no_words)(an_observation(manifest))
+    inputs = preprocessor(manifest)(an_observation(manifest.robots["so101"]))
     declared = {tensor.name: (tensor.shape, tensor.dtype) for tensor in manifest.graphs.prefix.inputs}
     assert {name: (value.shape, value.dtype.name) for name, value in inputs.items()} == declared
 
 
-def an_observation(manifest: Manifest) -> dict[str, Any]:
+def an_observation(robot: RobotEntry) -> dict[str, Any]:
     return {
-        **{f"video.{name}": some_image(120, 160) for name in manifest.cameras},
-        **{f"state.{name}": np.zeros(key.width) for name, key in manifest.state.items()},
+        **{f"video.{name}": some_image(120, 160) for name in robot.cameras},
+        **{f"state.{name}": np.zeros(key.width) for name, key in robot.state.items()},
         "language.instruction": "",
     }
 
@@ -153,12 +157,12 @@ def test_views_come_in_the_order_of_the_cameras(
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)))
     names = ("left", "right", "wrist")
-    views = msgspec.structs.replace(manifest, cameras=names)
+    views = msgspec.structs.replace(manifest.robots["so101"], cameras=names)
     observation = {
         **an_observation(views),
         **{f"video.{name}": np.full((24, 32, 3), 100 * i, np.uint8) for i, name in enumerate(names)},
     }
-    images = Preprocessor(views, no_words)(observation)["images"]
+    images = Preprocessor(manifest, views, no_words)(observation)["images"]
     assert images.shape == (3, 3, 24, 24)
     assert images[0].max() < images[1].min()
     assert images[1].max() < images[2].min()
@@ -167,25 +171,25 @@ def test_views_come_in_the_order_of_the_cameras(
 @pytest.mark.parametrize("value", [[0.5, 0.5, 0.5, 0.5], np.array([[2, 2, 2, 2]])])
 def test_rotations_arrive_as_axis_angle(manifest: Manifest, value: Any) -> None:
     key = Key(slots=(73, 76), normalization=NoNormalization(), rotation="quaternion_wxyz")
-    turning = msgspec.structs.replace(manifest, state={"base_rotation": key})
-    inputs = Preprocessor(turning, no_words)({**an_observation(turning), "state.base_rotation": value})
+    turning = msgspec.structs.replace(manifest.robots["so101"], state={"base_rotation": key})
+    inputs = Preprocessor(manifest, turning, no_words)({**an_observation(turning), "state.base_rotation": value})
     third = 2 * np.pi / 3 / np.sqrt(3)
     np.testing.assert_allclose(inputs["state"][0, 73:76], [third] * 3, rtol=1e-6)
 
 
 def test_a_rotation_matrix_may_come_as_one(manifest: Manifest) -> None:
     key = Key(slots=(73, 76), normalization=NoNormalization(), rotation="matrix")
-    turning = msgspec.structs.replace(manifest, state={"base_rotation": key})
+    turning = msgspec.structs.replace(manifest.robots["so101"], state={"base_rotation": key})
     quarter = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
     for value in (quarter, quarter.reshape(9), quarter.reshape(1, 9)):
-        inputs = Preprocessor(turning, no_words)({**an_observation(turning), "state.base_rotation": value})
+        inputs = Preprocessor(manifest, turning, no_words)({**an_observation(turning), "state.base_rotation": value})
         np.testing.assert_allclose(inputs["state"][0, 73:76], [0, 0, np.pi / 2], rtol=1e-6)
     with refused(ObservationError, "state.base_rotation: expected shape (9,), got (3,)"):
-        Preprocessor(turning, no_words)({**an_observation(turning), "state.base_rotation": np.zeros(3)})
+        Preprocessor(manifest, turning, no_words)({**an_observation(turning), "state.base_rotation": np.zeros(3)})
 
 
 def test_what_is_no_rotation_is_refused(manifest: Manifest) -> None:
     key = Key(slots=(73, 76), normalization=NoNormalization(), rotation="quaternion_xyzw")
-    turning = msgspec.structs.replace(manifest, state={"base_rotation": key})
+    turning = msgspec.structs.replace(manifest.robots["so101"], state={"base_rotation": key})
     with refused(ObservationError, "state.base_rotation: expected a quaternion that is not zero, got [[0.0"):
-        Preprocessor(turning, no_words)({**an_observation(turning), "state.base_rotation": np.zeros(4)})
+        Preprocessor(manifest, turning, no_words)({**an_observation(turning), "state.base_rotation": np.zeros(4)})

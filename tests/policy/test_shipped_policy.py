@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from unichunk.embodiments.adapter import JointAdapter
-from unichunk.embodiments.spec import load_spec
+from tests.one_line import refused
+from tests.policy.damage import set_value
+from tests.policy.tiny_bundle import write_tiny_bundle
+from unichunk.embodiments.adapter import EmbodimentAdapter
+from unichunk.embodiments.catalogue import load_spec
+from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.server import run_command
 
 BUNDLE = Path(str(resources.files("unichunk.embodiments"))) / "bundles" / "so101_follow"
 
@@ -23,7 +29,7 @@ def policy(request: pytest.FixtureRequest) -> Policy:
 
 def test_it_is_small_and_fits_its_robot():
     manifest = read_manifest(BUNDLE)
-    JointAdapter(load_spec("so101")).check_policy(manifest, str(BUNDLE))
+    EmbodimentAdapter.for_manifest(load_spec("so101"), manifest, str(BUNDLE))
     assert sum(path.stat().st_size for path in BUNDLE.iterdir()) <= 12_000_000
     assert manifest.provenance["data_config"] == "so101_follow"
 
@@ -46,3 +52,15 @@ def test_what_slots_hold_that_are_not_in_use_does_not_matter(policy: Policy):
     after = policy.infer(policy.example_observation(), previous, 4, noise)
     for name, values in before.actions.items():
         np.testing.assert_array_equal(after.actions[name], values)
+
+
+def test_the_bundle_for_a_robot_is_the_generalist_or_the_first_that_drives_it(tmp_path: Path, monkeypatch: Any):
+    folders = tmp_path / "bundles"
+    for name, robots in (("b", ["so101", "d1"]), ("a", ["so101"]), ("generalist", ["d1", "g1_o6"]), ("so101_old", [])):
+        write_tiny_bundle(folders / name, embodiments=robots or ["so101"], denoising_steps=1)
+    set_value(folders / "so101_old", "format_version", 2)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
+    for embodiment, name in (("so101", "a"), ("d1", "generalist"), ("g1_o6", "generalist")):
+        assert run_command.shipped_bundle(embodiment) == folders / name
+    with refused(UnichunkError, "no policy ships for adam_u", "--policy"):
+        run_command.shipped_bundle("adam_u")

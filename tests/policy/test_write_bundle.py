@@ -131,9 +131,9 @@ def test_an_interrupt_midway_leaves_the_older_bundle(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"max_delay": 8}, "max_delay: expected less than chunk_length (8), got 8"),
+        ({"chunk_length": 6}, "robots.so101.max_delay: expected less than chunk_length (6), got 6"),
         ({"unified_width": 7}, "unified_width: expected 200, got 7"),
-        ({"format_version": 1}, "format_version: expected 2, got 1"),
+        ({"format_version": 1}, "format_version: expected 3, got 1"),
     ],
 )
 def test_a_manifest_that_could_not_be_read_back_is_not_written(
@@ -311,7 +311,7 @@ def test_a_folder_that_takes_the_place_costs_no_bundle(
     assert [path.read_bytes() for path in tmp_path.glob(".tiny-*-old/chunk.onnx")] == [content]
 
 
-@pytest.mark.parametrize("version", [1, 2, 7])
+@pytest.mark.parametrize("version", [1, 2, 3, 7])
 def test_what_the_older_bundle_does_not_list_is_not_deleted(bundle: Path, tmp_path: Path, version: int) -> None:
     put_manifest(bundle, {**manifest_of(bundle), "format_version": version})
     (bundle / "notes.txt").write_text("works best with the lamp on")
@@ -352,7 +352,9 @@ def test_where_the_older_manifest_says_nothing_no_file_is_deleted(tmp_path: Path
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_statistics_that_json_cannot_hold_are_not_written(bundle: Path, tmp_path: Path, value: float) -> None:
     manifest = read_manifest(bundle)
-    key = msgspec.structs.replace(manifest.state["gripper"], normalization=MeanStd(mean=(value,), std=(1.0,)))
-    broken = msgspec.structs.replace(manifest, state={**manifest.state, "gripper": key})
-    with refused(BundleError, "state.gripper.normalization.mean: expected finite numbers"):
+    robot = manifest.robots["so101"]
+    key = msgspec.structs.replace(robot.state["gripper"], normalization=MeanStd(mean=(value,), std=(1.0,)))
+    robot = msgspec.structs.replace(robot, state={**robot.state, "gripper": key})
+    broken = msgspec.structs.replace(manifest, robots={"so101": robot})
+    with refused(BundleError, "robots.so101.state.gripper.normalization.mean: expected finite numbers"):
         write_bundle(tmp_path / "new", broken, files_of(bundle))

@@ -11,7 +11,7 @@ import numpy as np
 from tests.policy.tiny_graphs import signatures, write_chunk_graph, write_prefix_graph
 from tests.policy.tiny_motion import TinyMotion
 from tests.policy.tiny_tokenizer import SUFFIX, write_tiny_tokenizer
-from unichunk.embodiments.spec import load_spec
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.runtime.policy.bundle import write_bundle
 from unichunk.runtime.policy.manifest import (
     FORMAT_VERSION,
@@ -23,6 +23,7 @@ from unichunk.runtime.policy.manifest import (
     MeanStd,
     MinMax,
     NoNormalization,
+    RobotEntry,
 )
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -52,13 +53,14 @@ def write_tiny_bundle(
     refinement_rounds: Sequence[int] = (0, 1),
     normalization: Mode = "mean_std",
     nan_row: int | None = None,
+    noise: Literal["all", "own"] = "all",
 ) -> Path:
     """Write a policy that moves a robot gently around its rest pose, within its limits.
 
     Args:
         directory: Where the bundle shall be.
         embodiment: The shipped robot whose slots, limits, rate and cameras it is made for.
-        embodiments: Robots it claims to drive; that one where not given.
+        embodiments: Robots it claims to drive, all with the same entry; that one where not given.
         cameras: Cameras it asks for; those of the robot where not given.
         chunk_length: T.
         denoising_steps: K.
@@ -69,6 +71,7 @@ def write_tiny_bundle(
         prompt: Text around the instruction.
         refinement_rounds: A chunk graph for each of these.
         normalization: The mode of all keys.
+        noise: Where the manifest says that the noise is.
         nan_row: A row that comes out as NaN unless it is locked: a policy gone wrong.
 
     Returns:
@@ -90,6 +93,13 @@ def write_tiny_bundle(
     language = None
     if max_tokens is not None:
         language = LanguageInput(tokenizer="tokenizer.json", prompt=prompt, suffix=SUFFIX, max_tokens=max_tokens)
+    robot = RobotEntry(
+        cameras=views,
+        state=keys,
+        action=keys,
+        action_hz=action_hz,
+        max_delay=chunk_length - 2 if max_delay is None else max_delay,
+    )
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         name="tiny",
@@ -97,14 +107,10 @@ def write_tiny_bundle(
         chunk_length=chunk_length,
         unified_width=UNIFIED_WIDTH,
         denoising_steps=denoising_steps,
-        action_hz=action_hz,
-        max_delay=chunk_length - 2 if max_delay is None else max_delay,
-        embodiments=tuple([embodiment] if embodiments is None else embodiments),
-        cameras=views,
         image=ImageInput(size=image_size, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)),
         language=language,
-        state=keys,
-        action=keys,
+        noise=noise,
+        robots=dict.fromkeys([embodiment] if embodiments is None else embodiments, robot),
         graphs=Graphs(prefix=prefix, chunks=chunks),
     )
     with tempfile.TemporaryDirectory() as name:

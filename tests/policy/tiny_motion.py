@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unichunk.embodiments.adapter import JointAdapter
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -48,10 +46,9 @@ class TinyMotion:
     @classmethod
     def of(cls, spec: EmbodimentSpec, action_hz: int) -> TinyMotion:
         """The motion of a robot, at `action_hz` rows a second."""
-        adapter = JointAdapter(spec)
         slots = np.concatenate([np.arange(*group.slots) for group in spec.groups.values()])
         poses = np.stack([spec.limits.lower, spec.limits.upper, spec.rest])
-        lower, upper, centre = np.concatenate(list(adapter.actions(poses).values()), axis=1)
+        lower, upper, centre = _values(spec, poses)
         step = np.eye(len(slots)) * np.exp(-DECAY / action_hz)
         turning = [i for i, slot in enumerate(slots) if slot in _radian_slots(spec)]
         if len(turning) >= 2:
@@ -65,6 +62,13 @@ class TinyMotion:
     def after(self, offset: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
         """The rows that follow a row, as offsets from the centre, shape (rows, n)."""
         return np.stack([offset @ np.linalg.matrix_power(self.step, i + 1) for i in range(rows)])
+
+
+def _values(spec: EmbodimentSpec, poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Joint positions (m, n) [rad] as the slots hold them, in command order."""
+    lower, upper = spec.limits.lower, spec.limits.upper
+    units = [group.unit for group in spec.groups.values() for _ in group.joints]
+    return np.where(np.array(units) == "open_fraction", (poses - lower) / (upper - lower), poses)
 
 
 def _radian_slots(spec: EmbodimentSpec) -> set[int]:
