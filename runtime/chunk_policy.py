@@ -68,10 +68,38 @@ class Adapter(Protocol):
         """The policy's view of an observation: `video.<camera>`, `state.<key>`, `language.instruction`."""
         ...
 
-    def joints(self, actions: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-        """Joint commands of a whole chunk, shape (T, n), [rad]."""
+    def joints(
+        self, actions: Mapping[str, NDArray[np.float32]], before: NDArray[np.float64], delay: int = 0
+    ) -> NDArray[np.float64]:
+        """Joint commands of a whole chunk.
+
+        End-effector actions are displacements from step to step in the fixed base frame, translation added and rotation
+        from the left (`kinematics.displacement`); they accumulate from the forward kinematics of `before`, so a chunk
+        goes on from what the robot was really told. To hold is a displacement of zero, never the row repeated.
+
+        Args:
+            actions: `action.<key>` -> values in physical units, shape (T, width).
+            before: The joint row that runs right before row `delay`, shape (n,), [rad]: row `delay` - 1 of what is
+                committed, for delay 0 the row of the tick before the observation's, or where the robot stands.
+            delay: d, rows that are committed already and not executed again.
+
+        Returns:
+            Joint targets, shape (T, n), [rad], in command order. Rows before `delay` hold anything finite.
+        """
         ...
 
-    def actions(self, joints: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """The actions that command these joints (m, n) [rad]: the inverse of `joints`."""
+    def actions(self, joints: NDArray[np.float64], before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """The actions that command these rows after `before`: the inverse of `joints`.
+
+        Args:
+            joints: Joint targets, shape (m, n), [rad].
+            before: The joint row that runs right before the first of them, shape (n,), [rad].
+
+        Returns:
+            `action.<key>` -> values in physical units, shape (m, width).
+        """
+        ...
+
+    def statistics(self) -> dict[str, Any]:
+        """What it counted while it translated, by name; for the report."""
         ...

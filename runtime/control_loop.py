@@ -14,6 +14,7 @@ from unichunk.runtime.tick_status import TickStatus
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from unichunk.runtime.command_recording import CommandRecording
     from unichunk.runtime.guard import Guard
     from unichunk.runtime.ticks import Timebase
 
@@ -57,6 +58,8 @@ class ControlLoop:
     def __init__(self, guard: Guard, sink: CommandSink, timebase: Timebase) -> None:
         self.guard = guard
         self.telemetry = ControlTelemetry(len(guard.command))
+        self.recording: CommandRecording | None = None
+        """Gets every command that was sent, where one is asked for."""
         self._sink = sink
         self._timebase = timebase
         self._order = _Order(Hold(), silent=True)
@@ -88,7 +91,7 @@ class ControlLoop:
     @property
     def settled(self) -> bool:
         """True once the newest order was taken up and the command stream is at rest (or silent)."""
-        return self._taken is self._order and (self._taken.silent or not self.guard.velocity.any())
+        return self._taken is self._order and (self._taken.silent or self.guard.resting)
 
     def step(self, step: int, due_ns: int, now_ns: int, missed: int = 0) -> TickStatus:
         """Run one control step.
@@ -117,6 +120,8 @@ class ControlLoop:
         sent = self._sink.send(self._timebase.tick_of_step(step), guard.command)
         if not sent:
             guard.withdraw()
+        elif self.recording is not None:
+            self.recording.add(step, guard.command)
         chunk = order.motion.seam_chunk if isinstance(order.motion, RingMotion) else -1
         self.telemetry.record(
             step, due_ns, now_ns - due_ns, status, chunk, guard, intervened=intervened, sent=sent, missed=missed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+Encode: TypeAlias = "Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float32]]"
+"""Joint rows (m, n) [rad], and the row that runs before them (n,), to unified, normalized rows (m, 200)."""
 
 
 class Fallback(Protocol):
@@ -27,7 +30,16 @@ class Fallback(Protocol):
 
 
 class HoldFallback:
-    """Stay where the last row was."""
+    """Stay where the last row was.
+
+    Args:
+        slots: Unified slots that say how far to go from the row before, shape (k,): there, to stay is not to repeat.
+        still: What they hold, normalized, where the robot stays, shape (k,).
+    """
+
+    def __init__(self, slots: NDArray[np.int64] | None = None, still: NDArray[np.float32] | None = None) -> None:
+        self._slots: NDArray[np.int64] = np.zeros(0, np.int64) if slots is None else slots
+        self._still: NDArray[np.float32] = np.zeros(0, np.float32) if still is None else still
 
     def extend(
         self,
@@ -36,8 +48,9 @@ class HoldFallback:
         next_unified: NDArray[np.float32],
         next_joints: NDArray[np.float64],
     ) -> None:
-        """Repeat the row."""
+        """Repeat the joints, and what is absolute of the row."""
         next_unified[:] = unified
+        next_unified[self._slots] = self._still
         next_joints[:] = joints
 
 
@@ -47,14 +60,14 @@ class RampFallback:
     Args:
         rest: Rest pose, shape (n,), [rad].
         step: Largest change of a joint from row to row, shape (n,), [rad].
-        encode: Maps joint rows (m, n) to unified, normalized rows (m, 200), so that what ran can be locked.
+        encode: So that what ran can be locked.
     """
 
     def __init__(
         self,
         rest: NDArray[np.float64],
         step: NDArray[np.float64],
-        encode: Callable[[NDArray[np.float64]], NDArray[np.float32]],
+        encode: Encode,
     ) -> None:
         self._rest = rest
         self._step = step
@@ -69,4 +82,4 @@ class RampFallback:
     ) -> None:
         """One bounded step towards the rest pose."""
         next_joints[:] = joints + np.clip(self._rest - joints, -self._step, self._step)
-        next_unified[:] = self._encode(next_joints[None])[0]
+        next_unified[:] = self._encode(next_joints[None], joints)[0]

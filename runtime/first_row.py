@@ -74,7 +74,8 @@ class FirstRow:
 
     def _infer(self, observation: Observation) -> NDArray[np.float64]:
         inputs = self._adapter.policy_input(observation, self._instruction)
-        row: NDArray[np.float64] = self._adapter.joints(self._policy.infer(inputs).actions)[0]
+        actions = self._policy.infer(inputs).actions
+        row: NDArray[np.float64] = self._adapter.joints(actions, observation.state.q)[0]
         if not np.isfinite(row).all():
             raise PolicyError(f"the policy's first row is {row.tolist()}; expected finite joint commands")
         return row

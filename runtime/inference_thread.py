@@ -166,7 +166,7 @@ class InferenceThread(threading.Thread):
         try:
             inputs = self._adapter.policy_input(observation, self._instruction)
             chunk = self._policy.infer(inputs, commitment.previous_chunk, commitment.delay)
-            joints = self._adapter.joints(chunk.actions)
+            joints = self._adapter.joints(chunk.actions, commitment.before, commitment.delay)
             record = producer.finish(commitment, chunk.unified, joints, time.monotonic_ns)
         except (PolicyError, ObservationError) as error:
             self.telemetry.rejection(str(error))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.delay import DelayEstimator
+    from unichunk.runtime.fallback import Encode
     from unichunk.runtime.ticks import Timebase
 
 
@@ -33,6 +34,7 @@ class Commitment:
         tick: Tick of the observation, t0.
         delay: d: rows t0 ... t0 + d - 1 are committed.
         previous_chunk: Unified rows from t0 on, shape (T, 200); the sampler locks the first d.
+        before: The joint row of tick t0 + d - 1, shape (n,), [rad]: what the chunk's own rows go on from.
         stamp_ns: When the observation was captured, [ns].
         begun_ns: When the inference began, [ns].
         saturated: True where the latency asks for more delay than the chunk can cover.
@@ -42,6 +44,7 @@ class Commitment:
     tick: int
     delay: int
     previous_chunk: NDArray[np.float32]
+    before: NDArray[np.float64]
     stamp_ns: int
     begun_ns: int
     saturated: bool
@@ -77,6 +80,7 @@ class Producer:
         ring: Where rows go.
         estimator: Chooses d.
         timebase: Maps stamps to ticks.
+        encode: What a late seam makes of a chunk's joint rows, as unified rows again.
         joint_step: Largest change of each joint from row to row, shape (n,), [rad]; bounds how a late seam fades.
         minimum_postfix: Fewest rows a chunk must keep after its prefix.
         trained_delay: Longest prefix the policy was trained to continue.
@@ -90,6 +94,7 @@ class Producer:
         estimator: DelayEstimator,
         timebase: Timebase,
         *,
+        encode: Encode,
         joint_step: NDArray[np.float64],
         minimum_postfix: int,
         trained_delay: int,
@@ -99,6 +104,7 @@ class Producer:
         self._ring = ring
         self._estimator = estimator
         self._timebase = timebase
+        self._encode = encode
         self._joint_step = joint_step
         self._largest = largest_delay(chunk_length, minimum_postfix, trained_delay)
         self._chunk_length = chunk_length
@@ -122,9 +128,9 @@ class Producer:
         committed = min(self._ring.committed_end - tick, self._chunk_length)
         delay = max(min(wanted, self._largest), committed)
         previous = np.zeros((self._chunk_length, UNIFIED_WIDTH), np.float32)
-        self._ring.commit(tick, delay, previous)
+        before = self._ring.commit(tick, delay, previous)
         self._number += 1
-        return Commitment(self._number - 1, tick, delay, previous, stamp_ns, now_ns, saturated=wanted > delay)
+        return Commitment(self._number - 1, tick, delay, previous, before, stamp_ns, now_ns, saturated=wanted > delay)
 
     def finish(
         self,
@@ -179,12 +185,13 @@ class Producer:
     def _blend(
         self, commitment: Commitment, first: int, unified: NDArray[np.float32], joints: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
-        ran_unified, ran_joints = self._ring.snapshot(commitment.tick + first - 1, 1)
-        shift = ran_joints[0] - joints[first - 1]
+        ran = self._ring.snapshot(commitment.tick + first - 1, 1)[1][0]
+        shift = ran - joints[first - 1]
         fade = late_seam_fade(shift, self._joint_step, len(joints) - first)[:, None]
         rows, commands = unified.copy(), joints.copy()
-        rows[first:] += (fade * (ran_unified[0] - unified[first - 1])).astype(np.float32)
         commands[first:] += fade * shift
+        # Encoded anew, not shifted themselves: what they say may be relative to the row before.
+        rows[first:] = self._encode(commands[first:], ran)
         return rows, commands, float(np.max(np.abs(shift)))
 
 

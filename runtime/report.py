@@ -66,6 +66,7 @@ def build_report(
         "late_chunk_events": [_late_chunk(record) for record in list(chunks.late)],
         "chunk_latency_ms": _scaled(_percentiles(chunks.latency, p50=0.5, p95=0.95, p99=0.99), 1e-3),
         "refinement": chunks.refinement.report(),
+        "adapter": supervisor.adapter_statistics,
         "commands": control.steps,
         "missed_control_steps": control.missed_steps,
         "unsent_commands": control.unsent,

@@ -160,7 +160,7 @@ class RingBuffer:
             return RowStatus.POLICY
         return RowStatus.SEED if row.chunk == SEED_CHUNK else RowStatus.UNDERRUN
 
-    def commit(self, tick: int, delay: int, out: NDArray[np.float32]) -> None:
+    def commit(self, tick: int, delay: int, out: NDArray[np.float32]) -> NDArray[np.float64]:
         """Commit rows `tick` ... `tick` + `delay` - 1 and copy what the sampler must lock.
 
         Where the buffer has no row for a committed tick, the fallback's row is written and committed: the policy is
@@ -171,6 +171,10 @@ class RingBuffer:
             delay: d, at most T.
             out: Filled with the unified rows from t0 on, shape (T, 200); rows past the end of the buffer repeat the
                 last one.
+
+        Returns:
+            The joint row right before the chunk's own first one, of tick t0 + d - 1, a copy of shape (n,), [rad]; with
+            d = 0 that is the row before the observation's tick, or the oldest one kept.
         """
         with self._lock:
             self._require_started()
@@ -182,6 +186,8 @@ class RingBuffer:
             slots = np.arange(tick, tick + present) % self._capacity
             out[:present] = self._unified[slots]
             out[present:] = self._unified[(self._end - 1) % self._capacity]
+            before: NDArray[np.float64] = self._joints[max(tick + delay - 1, self._first) % self._capacity].copy()
+        return before
 
     def publish(
         self, chunk: int, tick: int, first: int, unified: NDArray[np.float32], joints: NDArray[np.float64]

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from unichunk.runtime.robot import StateSource
 
 OUTSIDE: Final = 0.05
-"""How far outside its limits a joint may stand (sensor zero, sag) and still be drawn in, [rad]."""
+"""How far outside its limits a joint may stand (sensor zero, sag) and still be drawn in, [rad].
+
+A servo is drawn in by the first command. Where every set-point is checked, the driver begins the stream where the joint
+stands and moves it in (`embodiments.drivers.stream_conditioner`).
+"""
 
 STILL: Final = 0.2
 """Below this speed a joint counts as standing, [rad/s]; above it a command stream at rest would jerk it."""
@@ -29,7 +33,7 @@ SETTLING_S: Final = 3.0
 
 
 def standing_pose(states: StateSource, limits: JointLimits, pause: Callable[[], None]) -> NDArray[np.float64]:
-    """Wait until the robot stands still; return where, drawn into its limits.
+    """Wait until the robot stands still; return where, drawn into its limits: where its guard begins.
 
     Args:
         states: Joint states.

@@ -27,6 +27,7 @@ from unichunk.runtime.events import EventLog
 from unichunk.runtime.first_row import FirstRow
 from unichunk.runtime.guard import Guard
 from unichunk.runtime.inference_thread import Episode, InferenceThread
+from unichunk.runtime.interpolation import smoothing_steps
 from unichunk.runtime.motion import Ramp, RingMotion
 from unichunk.runtime.outcome import ExitReason, RunState
 from unichunk.runtime.producer import Producer
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from unichunk.runtime.run_options import RunOptions
 
 SYNC_FRACTION: Final = 0.25
-"""Share of the velocity and acceleration limits that the ramp to the first command uses."""
+"""Share of the velocity, acceleration and jerk limits that the ramp to the first command uses."""
 
 LOOK_S: Final = 0.02
 """How often the supervisor looks at everything, [s]."""
@@ -60,8 +61,11 @@ PING_S: Final = 0.5
 PING_TIMEOUT_S: Final = 0.05
 """A ping that takes longer is given up, [s]: whether the driver lives is told by its states."""
 
-REST_S: Final = 1.0
-"""How long braking to rest may take before the supervisor goes on all the same, [s]."""
+LEAST_REST_S: Final = 1.0
+"""How long braking to rest may take at least before the supervisor goes on all the same, [s]."""
+
+REST_MARGIN: Final = 1.5
+"""How many times as long as the slowest joint's limits say it may take."""
 
 
 class Supervisor:
@@ -129,6 +133,11 @@ class Supervisor:
     def stop(self, reason: ExitReason = ExitReason.INTERRUPTED) -> None:
         """Ask the run to end; safe from a signal handler or another thread."""
         self._checks.request_stop(reason)
+
+    @property
+    def adapter_statistics(self) -> dict[str, Any]:
+        """What the adapter counted, warm-up included."""
+        return self._adapter.statistics()
 
     @property
     def elapsed_s(self) -> float:
@@ -220,6 +229,7 @@ class Supervisor:
             goal,
             velocity=SYNC_FRACTION * limits.velocity,
             acceleration=SYNC_FRACTION * limits.acceleration,
+            jerk=SYNC_FRACTION * limits.jerk,
             command_hz=self._robot.command_hz,
         )
         self.loop.restart(start, ramp)
@@ -236,15 +246,17 @@ class Supervisor:
         if not self._task_begun:
             self._begin_task()
         first_tick = self.timebase.tick_at(time.monotonic_ns()) + 2
-        unified = self._policy.encode_actions(self._adapter.actions(rest[None]))[0]
+        unified = self._encode(rest[None], rest)[0]
         grace = min(self._policy.chunk_length, 2 * self._estimator.delay() + 2)
         self._ring.start(first_tick, grace, unified, rest)
-        self.motions.append(RingMotion(self._ring, self.timebase, first_tick, rest))
+        smoothing = smoothing_steps(self._robot.limits, self._robot.command_hz)
+        self.motions.append(RingMotion(self._ring, self.timebase, first_tick, rest, smoothing))
         self.loop.follow(self.motions[-1])
         producer = Producer(
             self._ring,
             self._estimator,
             self.timebase,
+            encode=self._encode,
             joint_step=self._robot.limits.velocity / self._robot.action_hz,
             minimum_postfix=self._robot.minimum_postfix_ticks,
             trained_delay=self._policy.max_delay,
@@ -253,6 +265,10 @@ class Supervisor:
         )
         self.inference.begin(Episode(first_tick, producer))
         self._enter(RunState.RUNNING, "")
+
+    def _encode(self, joints: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Joint rows (m, n) after the row before them (n,) as the policy's unified rows (m, 200)."""
+        return self._policy.encode_actions(self._adapter.actions(joints, before))
 
     def _begin_task(self) -> None:
         self.task_unmeasured = self._link.control.task_begin(self._options.instruction)
@@ -276,7 +292,7 @@ class Supervisor:
         """Brake to rest and let the inference thread rest too; False where an inference does not end."""
         self.loop.hold()
         self._enter(RunState.HOLDING, note)
-        deadline = time.monotonic() + REST_S
+        deadline = time.monotonic() + max(LEAST_REST_S, REST_MARGIN * self._robot.limits.stopping_s)
         while not self.loop.settled and self.control.is_alive() and time.monotonic() < deadline:
             time.sleep(LOOK_S)
         return self.inference.pause(self._options.recovery_s)

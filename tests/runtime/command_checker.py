@@ -15,22 +15,32 @@ if TYPE_CHECKING:
     from unichunk.runtime.control_telemetry import ControlTelemetry
     from unichunk.runtime.limits import JointLimits
 
-ROUNDING = 1e-12
+RELATIVE = 1e-9
+"""Share of a limit that rounding may exceed it by."""
+
+ADDED_UP = 1e-12
+"""What rounding may add to the way of one period, [rad]."""
 
 
 def check_limits(commands: Joints, start: Joints, limits: JointLimits, command_hz: int) -> None:
     """Check a command stream (m, n) [rad] that begins at rest at `start`."""
     h = 1.0 / command_hz
+    # What the difference of two commands may be off by, and the slack of as much that a command passes with.
+    rounding = 16 * np.finfo(float).eps * np.maximum(np.maximum(np.abs(limits.lower), np.abs(limits.upper)), 1e-3)
     assert np.isfinite(commands).all(), "a command is not finite"
     assert (commands >= limits.lower).all(), "a command is below the lower limit"
     assert (commands <= limits.upper).all(), "a command is above the upper limit"
-    stream = np.concatenate([start[None], start[None], commands])
+    stream = np.concatenate([start[None], start[None], start[None], commands])
     change = np.diff(stream, axis=0)
-    # A target within TOLERANCE of the command passes as it is: that much, twice, may lie between two commands.
-    assert (np.abs(change) <= limits.velocity * h + 2 * TOLERANCE + ROUNDING).all(), "faster than allowed"
+    # Rounding adds up while an acceleration is taken back.
+    limit = limits.velocity * h * (1 + RELATIVE) + rounding + ADDED_UP
+    assert (np.abs(change) <= limit).all(), "faster than allowed"
     bend = np.diff(change, axis=0)
-    excess = np.abs(bend) - limits.acceleration * h * h
-    assert (excess <= 4 * TOLERANCE + ROUNDING).all(), f"acceleration exceeded by {excess.max() / h / h} rad/s^2"
+    excess = np.abs(bend) - limits.acceleration * h**2 * (1 + RELATIVE) - 2 * rounding
+    assert (excess <= 0).all(), f"acceleration exceeded by {excess.max() / h**2} rad/s^2"
+    limited = np.isfinite(limits.jerk)
+    excess = np.abs(np.diff(bend, axis=0)) - np.where(limited, limits.jerk, 0.0) * h**3 * (1 + RELATIVE) - 4 * rounding
+    assert (excess[:, limited] <= 0).all(), f"jerk exceeded by {excess[:, limited].max() / h**3} rad/s^3"
 
 
 class CommandChecker:

@@ -5,21 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from unichunk.runtime.fallback import HoldFallback
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 Joints = NDArray[np.float64]
 Unified = NDArray[np.float32]
 
-CHUNK, ROW, FIRST_JOINT = 0, 1, 2
-"""Columns of a unified row: which chunk, which row of it, and from where the joints are written."""
+CHUNK, ROW, FIRST_JOINT, FIRST_STEP = 0, 1, 2, 100
+"""Columns of a unified row: which chunk, which row of it, and from where the joints are written, and their changes."""
 
 
-def encode(joints: Joints) -> Unified:
-    """Joint rows (m, n) as unified rows (m, 200) that belong to no chunk."""
+def encode(joints: Joints, before: Joints) -> Unified:
+    """Joint rows (m, n) after the row before them (n,) as unified rows (m, 200) that belong to no chunk."""
     rows = np.zeros((len(joints), UNIFIED_WIDTH), np.float32)
     rows[:, CHUNK] = rows[:, ROW] = -1
     rows[:, FIRST_JOINT : FIRST_JOINT + joints.shape[1]] = joints
+    rows[:, FIRST_STEP : FIRST_STEP + joints.shape[1]] = np.diff(joints, axis=0, prepend=before[None])
     return rows
+
+
+def hold(joints: int) -> HoldFallback:
+    """A fallback for such rows: in them, to stay is to repeat the joints and to change them by nothing."""
+    return HoldFallback(np.arange(FIRST_STEP, FIRST_STEP + joints), np.zeros(joints, np.float32))
 
 
 class FakePolicy:
@@ -45,7 +52,7 @@ class FakePolicy:
     def answer(self, chunk: int, previous: Unified, delay: int, *, broken: bool) -> tuple[Unified, Joints]:
         """A chunk: its unified rows (T, 200) and its joint rows (T, n)."""
         values = self._values(previous, delay).astype(np.float32)
-        rows = encode(values.astype(np.float64))
+        rows = encode(values.astype(np.float64), values[0].astype(np.float64))
         rows[:, CHUNK], rows[:, ROW] = chunk, np.arange(self._length)
         rows[:, -1] = self._random.random(self._length, np.float32) + np.float32(0.5)
         rows[:delay] = previous[:delay]

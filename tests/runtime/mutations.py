@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from unichunk.runtime import chunking, delay, producer
 from unichunk.runtime.fallback import HoldFallback
 from unichunk.runtime.guard import Guard
+from unichunk.runtime.guard_bounds import AccelerationBounds
 from unichunk.runtime.motion import RingMotion
 from unichunk.runtime.producer import Producer
 from unichunk.runtime.ring_buffer import NO_TICK, Publication, RingBuffer
@@ -91,9 +93,10 @@ def commit_one_row_less(patch: Patch) -> None:
 def commit_that_tells_the_next_rows(patch: Patch) -> None:
     commit = RingBuffer.commit
 
-    def shifted(self: RingBuffer, tick: int, delay: int, out: Unified) -> None:
-        commit(self, tick, delay, out)
+    def shifted(self: RingBuffer, tick: int, delay: int, out: Unified) -> Joints:
+        before = commit(self, tick, delay, out)
         out[:-1] = out[1:].copy()
+        return before
 
     patch.setattr(RingBuffer, "commit", shifted)
 
@@ -101,13 +104,44 @@ def commit_that_tells_the_next_rows(patch: Patch) -> None:
 def commit_that_protects_nothing(patch: Patch) -> None:
     commit = RingBuffer.commit
 
-    def forgetful(self: RingBuffer, tick: int, delay: int, out: Unified) -> None:
-        commit(self, tick, delay, out)
+    def forgetful(self: RingBuffer, tick: int, delay: int, out: Unified) -> Joints:
+        before = commit(self, tick, delay, out)
         self._committed_end = NO_TICK
+        return before
 
     patch.setattr(RingBuffer, "commit", forgetful)
     # On its own it is only a second line of defence: let the first one fail too.
     stitch_one_row_early(patch)
+
+
+def commit_that_goes_on_from_the_row_after(patch: Patch) -> None:
+    _commit_that_goes_on_from(patch, 1)
+
+
+def commit_that_goes_on_from_a_row_too_early(patch: Patch) -> None:
+    _commit_that_goes_on_from(patch, -1)
+
+
+def _commit_that_goes_on_from(patch: Patch, off: int) -> None:
+    commit, snapshot = RingBuffer.commit, RingBuffer.snapshot
+
+    def another(self: RingBuffer, tick: int, delay: int, out: Unified) -> Joints:
+        before = commit(self, tick, delay, out)
+        rows = snapshot(self, tick + delay - 1 + off, 1)[1]
+        return rows[0] if len(rows) else before
+
+    patch.setattr(RingBuffer, "commit", another)
+
+
+def chunk_that_goes_on_from_where_the_observation_was(patch: Patch) -> None:
+    begin = Producer.begin
+
+    def stale(self: Producer, stamp_ns: int, now_ns: int) -> producer.Commitment:
+        commitment = begin(self, stamp_ns, now_ns)
+        rows = RingBuffer.snapshot(self._ring, commitment.tick, 1)[1]
+        return replace(commitment, before=rows[0])
+
+    patch.setattr(Producer, "begin", stale)
 
 
 def publish_ignoring_the_cursor(patch: Patch) -> None:
@@ -185,6 +219,38 @@ def fallback_that_goes_on(patch: Patch) -> None:
     patch.setattr(HoldFallback, "extend", extend)
 
 
+def hold_that_repeats_the_last_change(patch: Patch) -> None:
+    def extend(self: HoldFallback, unified: Unified, joints: Joints, new_unified: Unified, new_joints: Joints) -> None:
+        new_unified[:] = unified
+        new_joints[:] = joints
+
+    patch.setattr(HoldFallback, "extend", extend)
+
+
+def seam_whose_unified_rows_are_shifted_too(patch: Patch) -> None:
+    blend = Producer._blend
+
+    def shifted(self: Producer, commitment: object, first: int, unified: Unified, joints: Joints) -> object:
+        rows, commands, seam = blend(self, commitment, first, unified, joints)
+        ran = RingBuffer.snapshot(self._ring, commitment.tick + first - 1, 1)[0][0]
+        fade = np.linspace(1.0, 0.0, len(rows) - first)[:, None]
+        rows[first:] = unified[first:] + fade * (ran - unified[first - 1])
+        return rows, commands, seam
+
+    patch.setattr(Producer, "_blend", shifted)
+
+
+def seam_encoded_after_the_chunks_own_row(patch: Patch) -> None:
+    build = Producer.__init__
+
+    def changed(self: Producer, *args: object, **kwargs: object) -> None:
+        build(self, *args, **kwargs)
+        encode = self._encode
+        self._encode = lambda joints, before: encode(joints, joints[0])
+
+    patch.setattr(Producer, "__init__", changed)
+
+
 def seam_without_blend(patch: Patch) -> None:
     patch.setattr(producer, "late_seam_fade", lambda shift, step, rows: np.zeros(rows))
 
@@ -233,11 +299,46 @@ def ticks_that_begin_late(patch: Patch) -> None:
 
 
 def guard_without_acceleration(patch: Patch) -> None:
-    _with_guard(patch, lambda guard: setattr(guard, "_reach", np.full_like(guard._reach, np.inf)))
+    _with_acceleration(patch, 1e6)
 
 
 def guard_with_twice_the_acceleration(patch: Patch) -> None:
-    _with_guard(patch, lambda guard: setattr(guard, "_reach", 2 * guard._reach))
+    _with_acceleration(patch, 2.0)
+
+
+def guard_without_jerk(patch: Patch) -> None:
+    _with_guard(patch, lambda guard: setattr(guard._bounds, "reach", np.full_like(guard._bounds.reach, np.inf)))
+
+
+def guard_that_takes_acceleration_back_too_late(patch: Patch) -> None:
+    speeds = AccelerationBounds.evaluate
+
+    def eager(self: AccelerationBounds, velocity: Joints, acceleration: Joints) -> None:
+        speeds(self, velocity, acceleration)
+        np.copyto(self.low, np.maximum(-self._limits.acceleration, acceleration - self.reach))
+        np.copyto(self.high, np.minimum(self._limits.acceleration, acceleration + self.reach))
+
+    patch.setattr(AccelerationBounds, "evaluate", eager)
+
+
+def guard_that_forgets_its_acceleration(patch: Patch) -> None:
+    remember = Guard._remember
+
+    def forgetful(self: Guard) -> None:
+        remember(self)
+        self._acceleration[:] = 0.0
+
+    patch.setattr(Guard, "_remember", forgetful)
+
+
+def guard_that_lands_as_soon_as_it_can_touch(patch: Patch) -> None:
+    """Takes a target bit by bit wherever jerk and acceleration allow it, whatever comes after."""
+
+    def greedy(self: Guard) -> None:
+        change = np.abs(self._direct - self._acceleration)
+        self._passes[:] = (change <= self._bounds.reach) & (np.abs(self._direct) <= self._limits.acceleration)
+
+    patch.setattr(Guard, "_judge", greedy)
 
 
 def guard_that_passes_everything(patch: Patch) -> None:
@@ -249,8 +350,13 @@ def guard_that_passes_everything(patch: Patch) -> None:
 
 
 def guard_that_brakes_too_late(patch: Patch) -> None:
-    stopping = Guard._stopping
-    patch.setattr(Guard, "_stopping", lambda self, room: 2.0 * stopping(self, room))
+    distances = AccelerationBounds.distances
+
+    def late(self: AccelerationBounds, q: Joints) -> None:
+        distances(self, q)
+        self._distances *= 2.0
+
+    patch.setattr(AccelerationBounds, "distances", late)
 
 
 def guard_that_hides_its_corrections(patch: Patch) -> None:
@@ -262,6 +368,14 @@ def guard_that_hides_its_corrections(patch: Patch) -> None:
         return changed
 
     patch.setattr(Guard, "filter", quiet)
+
+
+def _with_acceleration(patch: Patch, factor: float) -> None:
+    def change(guard: Guard) -> None:
+        limits = guard._bounds._limits
+        guard._bounds._limits = replace(limits, acceleration=factor * limits.acceleration)
+
+    _with_guard(patch, change)
 
 
 def _with_guard(patch: Patch, change: Callable[[Guard], None]) -> None:
@@ -304,6 +418,9 @@ MUTATIONS: Final = [
     commit_one_row_less,
     commit_that_tells_the_next_rows,
     commit_that_protects_nothing,
+    commit_that_goes_on_from_the_row_after,
+    commit_that_goes_on_from_a_row_too_early,
+    chunk_that_goes_on_from_where_the_observation_was,
     publish_ignoring_the_cursor,
     publish_that_keeps_the_old_end,
     publish_one_tick_late,
@@ -312,6 +429,9 @@ MUTATIONS: Final = [
     underrun_that_repeats_the_row_before,
     underrun_that_passes_for_a_policy_row,
     fallback_that_goes_on,
+    hold_that_repeats_the_last_change,
+    seam_whose_unified_rows_are_shifted_too,
+    seam_encoded_after_the_chunks_own_row,
     seam_without_blend,
     seam_whose_shift_stays,
     seam_measured_a_row_off,
@@ -321,6 +441,10 @@ MUTATIONS: Final = [
     ticks_that_begin_late,
     guard_without_acceleration,
     guard_with_twice_the_acceleration,
+    guard_without_jerk,
+    guard_that_takes_acceleration_back_too_late,
+    guard_that_forgets_its_acceleration,
+    guard_that_lands_as_soon_as_it_can_touch,
     guard_that_passes_everything,
     guard_that_brakes_too_late,
     guard_that_hides_its_corrections,

@@ -84,8 +84,10 @@ class RingModel:
         self.cursor, self.end, self.oldest = tick - 1, tick + rows, tick - 2
         self.committed_end = tick
 
-    def commit(self, tick: int, delay: int, told: Unified) -> None:
+    def commit(self, tick: int, delay: int, told: Unified, before: Joints) -> None:
         self._fill_to(tick + delay)
+        last = max(tick + delay - 1, self.oldest)
+        assert same_bits(before, self.rows[last].joints), f"the row before tick {tick + delay} is another one"
         self.promise = Promise(tick, delay)
         self.committed_end = max(self.committed_end, tick + delay)
         for t in range(tick, tick + delay):

@@ -10,14 +10,14 @@ import numpy as np
 
 from tests.runtime.command_checker import CommandChecker
 from tests.runtime.delay_checker import DelayChecker
-from tests.runtime.fake_policy import FakePolicy, Joints, Unified, encode
+from tests.runtime.fake_policy import FIRST_STEP, FakePolicy, Joints, Unified, encode, hold
 from tests.runtime.ring_model import RingModel, Tally, labels
 from tests.runtime.seam_checker import check_late_seam
 from tests.runtime.watched_ring import WatchedRing
 from unichunk.runtime import delay as delay_module
 from unichunk.runtime.control_loop import ControlLoop
 from unichunk.runtime.errors import PolicyError
-from unichunk.runtime.fallback import Fallback, HoldFallback, RampFallback
+from unichunk.runtime.fallback import Fallback, RampFallback
 from unichunk.runtime.guard import Guard
 from unichunk.runtime.limits import JointLimits
 from unichunk.runtime.motion import RingMotion
@@ -46,8 +46,14 @@ class ScheduleRun:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = s = schedule
         n = s.joints
+        jerk = [np.inf if (s.content + i) % 2 else 500.0 for i in range(n)]
         self.limits = JointLimits.of(
-            [f"joint{i}" for i in range(n)], [-1.2] * n, [1.0 + 0.1 * i for i in range(n)], [3.0] * n, [38.0] * n
+            [f"joint{i}" for i in range(n)],
+            [-1.2] * n,
+            [1.0 + 0.1 * i for i in range(n)],
+            [3.0] * n,
+            [38.0] * n,
+            jerk=jerk,
         )
         self.timebase = Timebase(EPOCH_NS, s.action_hz, s.command_hz)
         self.rest = np.linspace(-0.5, 0.5, n)
@@ -65,13 +71,14 @@ class ScheduleRun:
             self.ring,
             self.estimator,
             self.timebase,
+            encode=encode,
             joint_step=self.step,
             minimum_postfix=s.minimum_postfix,
             trained_delay=s.trained_delay,
             chunk_length=s.chunk_length,
         )
         self.policy = FakePolicy(s.chunk_length, n, 0.5 * self.step, 1.3, smooth=s.smooth, seed=s.content)
-        self.ring.start(FIRST_TICK, min(s.seeded, s.chunk_length), encode(self.rest[None])[0], self.rest)
+        self.ring.start(FIRST_TICK, min(s.seeded, s.chunk_length), encode(self.rest[None], self.rest)[0], self.rest)
         self.motion = RingMotion(self.ring, self.timebase, FIRST_TICK, self.rest)
         self.commands = CommandChecker(self.limits, s.command_hz, self.rest)
         self.loop = ControlLoop(Guard(self.limits, s.command_hz), self.commands, self.timebase)
@@ -115,6 +122,8 @@ class ScheduleRun:
         rows_end = self.model.end
         commitment = self.producer.begin(stamp_ns, begun_ns)
         self.delays.check_commitment(commitment, promised_end)
+        last = self.model.rows[commitment.tick + commitment.delay - 1]
+        assert commitment.before.tobytes() == last.joints.tobytes(), "the chunk is told to go on from another row"
         self.all_covered &= commitment.tick + commitment.delay <= rows_end or commitment.chunk > 0
         self.chunk_ticks[commitment.chunk] = commitment.tick
         self.now_ns += self._duration(latency)
@@ -241,15 +250,17 @@ class ScheduleRun:
         return EPOCH_NS + self._duration(thousandths)
 
     def _fallback(self) -> Fallback:
-        return RampFallback(self.rest, 0.3 * self.step, encode) if self.schedule.ramp else HoldFallback()
+        return RampFallback(self.rest, 0.3 * self.step, encode) if self.schedule.ramp else hold(self.schedule.joints)
 
     def _continue(self, unified: Unified, joints: Joints) -> tuple[Unified, Joints]:
         """The fallback, written a second time."""
         if not self.schedule.ramp:
-            return unified, joints
+            still = unified.copy()
+            still[FIRST_STEP : FIRST_STEP + self.schedule.joints] = 0
+            return still, joints
         way, step = self.rest - joints, 0.3 * self.step
         following = joints + np.minimum(np.maximum(way, -step), step)
-        return encode(following[None])[0], following
+        return encode(following[None], joints)[0], following
 
 
 def forever(values: tuple[T, ...]) -> Iterator[T]:

@@ -133,6 +133,33 @@ def test_the_policy_is_told_what_runs() -> None:
     assert out[:, 0].tolist() == [3004, 3005, 3006, 3007, 3007, 3007, 3007, 3007], "past the end the last row repeats"
 
 
+def test_a_commitment_names_the_joints_that_the_chunk_goes_on_from() -> None:
+    ring = started(rows=2)
+    rows, joints = chunk(3)
+    ring.publish(3, 0, 2, rows, joints)
+    out = np.zeros((T, UNIFIED_WIDTH), np.float32)
+    assert ring.commit(3, 2, out).tolist() == [3004.0, 3004.0], "the row of tick 3 + 2 - 1"
+    assert ring.commit(3, 0, out).tolist() == [3002.0, 3002.0], "with nothing locked, the row before the observation's"
+    assert ring.commit(6, 5, out).tolist() == [3007.0, 3007.0], "past the end, what the fallback makes of the last row"
+    assert ring.commit(-2, 0, out).tolist() == [-5.0, -5.0], "nothing is older than the oldest row"
+    before = ring.commit(3, 2, out)
+    before[:] = 9
+    assert ring.commit(3, 2, out).tolist() == [3004.0, 3004.0], "a copy"
+
+
+def test_a_hold_repeats_what_is_absolute_and_stops_what_is_relative() -> None:
+    ring = RingBuffer(2 * T, T, N, HoldFallback(np.array([3, 150]), np.array([0.25, -0.5], np.float32)))
+    ring.start(0, 1, np.arange(UNIFIED_WIDTH, dtype=np.float32), np.array([1.0, 2.0]))
+    for tick in range(3):
+        read(ring, tick)
+    unified, joints = ring.snapshot(0, 3)
+    expected = np.arange(UNIFIED_WIDTH, dtype=np.float32)
+    assert np.array_equal(unified[0], expected), "the row that was there stays as it is"
+    expected[[3, 150]] = 0.25, -0.5
+    assert np.array_equal(unified[1:], [expected, expected])
+    assert np.array_equal(joints, [[1.0, 2.0]] * 3)
+
+
 def test_one_different_bit_in_the_prefix_is_a_violation() -> None:
     ring = started(rows=3)
     rows, joints = chunk(0)
@@ -203,8 +230,10 @@ def test_a_second_start_forgets_everything() -> None:
 
 
 def test_the_ramp_fallback_goes_to_rest_in_bounded_steps() -> None:
-    def encode(joints: Joints) -> Unified:
-        return np.repeat(joints[:, :1], UNIFIED_WIDTH, axis=1).astype(np.float32)
+    def encode(joints: Joints, before: Joints) -> Unified:
+        rows = np.repeat(joints[:, :1], UNIFIED_WIDTH, axis=1).astype(np.float32)
+        rows[:, 1:] = np.diff(joints[:, :1], axis=0, prepend=before[None, :1])
+        return rows
 
     ring = RingBuffer(2 * T, T, N, RampFallback(np.array([1.0, -0.3]), np.array([0.4, 0.4]), encode))
     ring.start(0, 1, np.zeros(UNIFIED_WIDTH, np.float32), np.zeros(N))
@@ -212,7 +241,7 @@ def test_the_ramp_fallback_goes_to_rest_in_bounded_steps() -> None:
         read(ring, tick)
     unified, joints = ring.snapshot(0, 5)
     assert np.allclose(joints, [[0, 0], [0.4, -0.3], [0.8, -0.3], [1, -0.3], [1, -0.3]])
-    assert np.array_equal(unified, encode(joints))
+    assert np.array_equal(unified[1:], encode(joints[1:], joints[0]))
 
 
 class RingMachine(RuleBasedStateMachine):
@@ -233,13 +262,13 @@ class RingMachine(RuleBasedStateMachine):
             unified, _ = self.ring.snapshot(tick, 1)
             self.model.read(tick, status, row.joints, unified[0], row.chunk, row.intact)
 
-    @rule(back=st.integers(0, T - 1), delay=st.integers(1, T))
+    @rule(back=st.integers(0, T - 1), delay=st.integers(0, T))
     @precondition(lambda self: self.ring.cursor - T >= self.model.oldest)
     def commit(self, back: int, delay: int) -> None:
         tick = self.ring.cursor - back
         out = np.zeros((T, UNIFIED_WIDTH), np.float32)
-        self.ring.commit(tick, delay, out)
-        self.model.commit(tick, delay, out)
+        before = self.ring.commit(tick, delay, out)
+        self.model.commit(tick, delay, out, before)
 
     @rule(
         first=st.one_of(st.none(), st.integers(0, T - 1)),

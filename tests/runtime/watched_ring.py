@@ -52,10 +52,11 @@ class WatchedRing(RingBuffer):
         self.model.read(tick, status, row.joints, unified[0], row.chunk, row.intact)
         return status
 
-    def commit(self, tick: int, delay: int, out: Unified) -> None:
-        super().commit(tick, delay, out)
+    def commit(self, tick: int, delay: int, out: Unified) -> Joints:
+        before = super().commit(tick, delay, out)
         self.attempts = 0
-        self.model.commit(tick, delay, out)
+        self.model.commit(tick, delay, out, before)
+        return before
 
     def publish(self, chunk: int, tick: int, first: int, unified: Unified, joints: Joints) -> Publication:
         self.attempts += 1

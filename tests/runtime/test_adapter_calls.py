@@ -1,0 +1,70 @@
+"""What the runtime tells an adapter: which joint row a chunk goes on from, and how many rows are not its own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unichunk.runtime.errors import PolicyError
+from unichunk.runtime.first_row import FirstRow
+from unichunk.runtime.inference_thread import InferenceThread
+from unichunk.runtime.observation import Observation, RobotState
+from unichunk.runtime.producer import Commitment
+
+if TYPE_CHECKING:
+    from tests.runtime.fake_policy import Joints
+
+T, N = 6, 3
+STANDING = np.array([0.1, 0.2, 0.3])
+
+
+class Calls:
+    """Policy, adapter, source and producer at once; keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Joints, int]] = []
+        self.finished: list[Joints] = []
+        self.commitment = Commitment(
+            0, 7, 2, np.zeros((T, 200), np.float32), np.array([4.0, 5.0, 6.0]), 0, 0, saturated=False
+        )
+
+    def newest(self) -> Observation:
+        return Observation(0, RobotState(0, 0, STANDING, np.zeros(N), False), {})
+
+    def policy_input(self, observation: Observation, instruction: str) -> dict[str, Any]:
+        return {}
+
+    def infer(self, observation: object, previous: object = None, delay: int = 0) -> object:
+        return SimpleNamespace(unified=np.zeros((T, 200), np.float32), actions={"action.arm": np.zeros((T, N))})
+
+    def joints(self, actions: dict[str, Joints], before: Joints, delay: int = 0) -> Joints:
+        self.told.append((before.copy(), delay))
+        return actions["action.arm"] + 1.0
+
+    def begin(self, stamp_ns: int, now_ns: int) -> Commitment:
+        return self.commitment
+
+    def finish(self, commitment: Commitment, unified: object, joints: Joints, clock: object) -> object:
+        assert commitment is self.commitment
+        self.finished.append(joints)
+        raise PolicyError("seen enough")
+
+
+def test_a_chunk_goes_on_from_the_last_committed_row() -> None:
+    calls: Any = Calls()
+    thread = InferenceThread(calls, calls, calls, "go", calls, calls, calls)
+    thread._produce(calls.newest(), calls)
+    [(before, delay)] = calls.told
+    assert before.tolist() == [4.0, 5.0, 6.0]
+    assert delay == 2
+    assert calls.finished[0].shape == (T, N)
+
+
+def test_the_first_row_goes_on_from_where_the_robot_stands() -> None:
+    calls: Any = Calls()
+    assert FirstRow(calls, calls, calls, "go")().tolist() == [1.0, 1.0, 1.0]
+    [(before, delay)] = calls.told
+    assert before.tolist() == STANDING.tolist()
+    assert delay == 0
