@@ -1,104 +1,155 @@
-"""The adapter between a robot's joints and a policy's keys, driven by the spec."""
+"""The adapter between a robot's joints and a policy's keys, driven by the spec and by the bundle's entry for it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unichunk.embodiments.adapter_checks import check_actions, check_rates_and_cameras, goal_kinds
+from unichunk.embodiments.adapter_keys import FramePart, bound_keys
+from unichunk.embodiments.adapter_poses import EndEffectorPoses
+from unichunk.embodiments.adapter_rotation import rotation_in
+from unichunk.embodiments.adapter_tracking import EndEffectorTracking
+from unichunk.kinematics.displacement import steps_from_poses
 from unichunk.runtime.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from unichunk.embodiments.spec import EmbodimentSpec
+    from unichunk.embodiments.adapter_keys import BoundKey, Quantity
+    from unichunk.embodiments.spec import EmbodimentSpec, Side
     from unichunk.runtime.observation import Observation
-    from unichunk.runtime.policy.manifest import Manifest
+    from unichunk.runtime.policy.manifest import Manifest, RobotEntry
 
 
-REMEDY: Final = "choose another bundle, or build this one again for this robot"
+class EmbodimentAdapter:
+    """Between one robot's joints and one policy's keys.
 
+    Keys are matched by their slots in the unified space. In joint form an action is absolute joint positions; in
+    end-effector form it is a displacement in the base from the row before (`unichunk.kinematics.displacement`), which
+    inverse kinematics follows. A state may have both. A head or waist without an action stays where it is.
 
-class JointAdapter:
-    """Joint positions as state, absolute joint targets as actions.
-
-    Groups in `rad` pass as they are; groups in `open_fraction` map the joint's lower limit to 0 and its upper to 1.
+    `joints` is for one thread at a time; everything else may be called from any.
 
     Args:
         spec: The embodiment.
+        robot: The bundle's entry for it.
+        origin: What to call the bundle in messages.
+
+    Raises:
+        BundleError: Where the policy does not drive this robot: an unknown camera, another rate, slots that the robot
+            does not have, an arm or hand without an action or with two.
     """
 
-    def __init__(self, spec: EmbodimentSpec) -> None:
-        self._spec = spec
-        self._groups: list[tuple[str, list[int], NDArray[np.float64], NDArray[np.float64]]] = []
-        for name, group in spec.groups.items():
-            index = spec.joint_index(name)
-            offset, scale = np.zeros(len(index)), np.ones(len(index))
-            if group.unit == "open_fraction":
-                offset = spec.limits.lower[index]
-                scale = spec.limits.upper[index] - offset
-            self._groups.append((name, index, offset, scale))
+    def __init__(self, spec: EmbodimentSpec, robot: RobotEntry, origin: str = "the bundle") -> None:
+        check_rates_and_cameras(spec, robot, origin)
+        self._cameras = robot.cameras
+        self._state = bound_keys(spec, robot, "state", origin)
+        self._action = bound_keys(spec, robot, "action", origin)
+        check_actions(spec, self._action, origin)
+        self._seen = _poses(spec, self._state)
+        self._told = _poses(spec, self._action)
+        self._tracking = None
+        if self._told is not None:
+            self._tracking = EndEffectorTracking(spec, self._told, goal_kinds(self._action))
+        self.displacement_slots = np.array(
+            [
+                slot
+                for key in self._action
+                for slot, part in zip(range(*key.slots), _by_slot(key), strict=True)
+                if isinstance(part, FramePart)
+            ],
+            np.int64,
+        )
+        """Unified slots of the actions that are displacements: zero there means stay."""
 
-    def check_policy(self, manifest: Manifest, origin: str) -> None:
-        """Refuse a bundle that does not drive this robot.
+    @classmethod
+    def for_manifest(cls, spec: EmbodimentSpec, manifest: Manifest, origin: str) -> EmbodimentAdapter:
+        """The adapter for a bundle that may drive several robots.
 
         Args:
+            spec: The embodiment.
             manifest: The bundle's description.
             origin: What to call it in messages.
 
         Raises:
-            BundleError: With what does not fit.
+            BundleError: Where it does not drive this one.
         """
-        spec = self._spec
-        if spec.name not in manifest.embodiments:
+        if spec.name not in manifest.robots:
             raise BundleError(
-                f"{origin}: policy {manifest.name!r} drives {', '.join(manifest.embodiments)}, not {spec.name}; "
+                f"{origin}: policy {manifest.name!r} drives {', '.join(manifest.robots)}, not {spec.name}; "
                 "choose another bundle or another embodiment"
             )
-        for camera in manifest.cameras:
-            if camera not in spec.cameras:
-                raise BundleError(
-                    f"{origin}: needs camera {camera!r}, {spec.name} has {', '.join(spec.cameras)}; {REMEDY}"
-                )
-        if manifest.action_hz != spec.action_hz:
-            raise BundleError(
-                f"{origin}: its rows are {manifest.action_hz} Hz, {spec.name} runs at {spec.action_hz} Hz; {REMEDY}"
-            )
-        for section in ("state", "action"):
-            self._check_keys(section, manifest, origin)
+        return cls(spec, manifest.robots[spec.name], origin)
 
     def policy_input(self, observation: Observation, instruction: str) -> dict[str, Any]:
-        """`video.<camera>` (H, W, 3) uint8, `state.<group>` (width,), `language.instruction`."""
-        q = observation.state.q
-        inputs: dict[str, Any] = {f"video.{name}": frame.image for name, frame in observation.frames.items()}
-        inputs.update({f"state.{name}": (q[index] - offset) / scale for name, index, offset, scale in self._groups})
+        """`video.<camera>` (H, W, 3) uint8, `state.<key>` (width,), `language.instruction`."""
+        frames, q = observation.frames, observation.state.q[None]
+        inputs: dict[str, Any] = {f"video.{name}": frames[name].image for name in self._cameras if name in frames}
+        poses = {} if self._seen is None else dict(zip(self._seen.sides, self._seen.poses(q), strict=True))
+        for key in self._state:
+            values: dict[tuple[Side, Quantity], NDArray[np.float64]] = {}
+            for side, pose in poses.items():
+                values[side, "position"] = pose[:, :3, 3]
+                values[side, "rotation"] = rotation_in(key.rotation, pose[:, :3, :3])
+            inputs[key.name] = key.values(q, values)[0]
         inputs["language.instruction"] = instruction
         return inputs
 
-    def joints(self, actions: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-        """`action.<group>` -> (T, width) to joint targets (T, n), [rad], in command order."""
+    def joints(
+        self, actions: Mapping[str, NDArray[np.float32]], before: NDArray[np.float64], delay: int = 0
+    ) -> NDArray[np.float64]:
+        """Joint rows of a chunk.
+
+        Args:
+            actions: `action.<key>`, each (T, width).
+            before: The joint row that runs right before row `delay`, shape (n,), [rad].
+            delay: d, rows that are not this chunk's own.
+
+        Returns:
+            Shape (T, n), [rad], in command order; the rows before `delay` repeat `before`.
+        """
         rows = len(next(iter(actions.values())))
-        joints: NDArray[np.float64] = np.zeros((rows, len(self._spec.joints)))
-        for name, index, offset, scale in self._groups:
-            joints[:, index] = actions[f"action.{name}"] * scale + offset
+        joints: NDArray[np.float64] = np.repeat(before[None], rows, axis=0)
+        own = joints[delay:]
+        sides: tuple[Side, ...] = () if self._told is None else self._told.sides
+        steps = np.zeros((len(sides), len(own), 6))
+        views = _views(sides, steps)
+        for key in self._action:
+            key.write(actions[key.name][delay:], own, views)
+        if self._tracking is not None and len(own):
+            self._tracking.follow(steps, before, own)
         return joints
 
-    def actions(self, joints: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Joint targets (m, n) [rad] to `action.<group>` -> (m, width)."""
-        return {f"action.{name}": (joints[:, index] - offset) / scale for name, index, offset, scale in self._groups}
+    def actions(self, joints: NDArray[np.float64], before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """What commands these joint rows (m, n) after `before` (n,), [rad]: `action.<key>` -> (m, width)."""
+        views: Mapping[tuple[Side, Quantity], NDArray[np.float64]] = {}
+        if self._told is not None:
+            poses = self._told.poses(np.concatenate([before[None], joints]))
+            views = _views(self._told.sides, steps_from_poses(poses[:, 0], poses[:, 1:]))
+        return {key.name: key.values(joints, views) for key in self._action}
 
-    def _check_keys(self, section: str, manifest: Manifest, origin: str) -> None:
-        keys = getattr(manifest, section)
-        for name, key in keys.items():
-            group = self._spec.groups.get(name)
-            if group is None or group.slots != key.slots:
-                found = "does not have it" if group is None else f"has it in {group.slots[0]}-{group.slots[1]}"
-                raise BundleError(
-                    f"{origin}: {section}.{name} in slots {key.slots[0]}-{key.slots[1]}, but {self._spec.name} {found}"
-                    f"; {REMEDY}"
-                )
-        missing = sorted(set(self._spec.groups) - set(keys)) if section == "action" else []
-        if missing:
-            raise BundleError(f"{origin}: no action for {', '.join(missing)} of {self._spec.name}; {REMEDY}")
+    def statistics(self) -> dict[str, int]:
+        """How the rows that inverse kinematics was asked for ended, by name; empty for policies in joint form."""
+        return {} if self._tracking is None else self._tracking.counts.as_dict()
+
+
+def _views(sides: tuple[Side, ...], steps: NDArray[np.float64]) -> dict[tuple[Side, Quantity], NDArray[np.float64]]:
+    """Displacements (F, m, 6) by side and quantity, each (m, 3)."""
+    views: dict[tuple[Side, Quantity], NDArray[np.float64]] = {}
+    for side, rows in zip(sides, steps, strict=True):
+        views[side, "position"], views[side, "rotation"] = rows[:, :3], rows[:, 3:]
+    return views
+
+
+def _poses(spec: EmbodimentSpec, keys: Iterable[BoundKey]) -> EndEffectorPoses | None:
+    """Forward kinematics of the end effectors that keys are about; None where they are about none."""
+    about = {part.side for key in keys for part in key.parts if isinstance(part, FramePart)}
+    return EndEffectorPoses(spec, [side for side in spec.end_effectors if side in about]) if about else None
+
+
+def _by_slot(key: BoundKey) -> list[object]:
+    return [part for part in key.parts for _ in range(part.width)]

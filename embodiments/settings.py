@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.spec import RampFallback as RampSpec
 from unichunk.runtime.fallback import Fallback, HoldFallback, RampFallback
 from unichunk.runtime.robot import RobotSettings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unichunk.embodiments.adapter import EmbodimentAdapter
     from unichunk.embodiments.spec import EmbodimentSpec
-    from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
+    from unichunk.runtime.chunk_policy import ChunkPolicy
 
 
-def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: Adapter) -> RobotSettings:
-    """The robot's constants, with a fallback whose rows are encoded as this policy's rows are."""
+def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: EmbodimentAdapter) -> RobotSettings:
+    """The robot's constants, with a fallback whose rows are encoded as this policy's rows are.
+
+    Raises:
+        SpecError: Where the robot ramps without an action, and the policy's actions are in end-effector form: the
+            control thread, which takes each row of a ramp, would wait for forward kinematics.
+    """
     return RobotSettings(
         name=spec.name,
         action_hz=spec.action_hz,
@@ -31,8 +41,17 @@ def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: Adapter) 
     )
 
 
-def _fallback(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: Adapter) -> Fallback:
+def _fallback(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: EmbodimentAdapter) -> Fallback:
+    def encode(joints: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float32]:
+        return policy.encode_actions(adapter.actions(joints, before))
+
     if isinstance(spec.fallback, RampSpec):
+        if len(adapter.displacement_slots):
+            raise SpecError(
+                f"embodiment.fallback.kind of {spec.name}: ramp does not go with a policy in end-effector form; choose "
+                "hold, or a policy in joint form"
+            )
         step = spec.limits.velocity * (spec.fallback.velocity_fraction / spec.action_hz)
-        return RampFallback(spec.rest, step, lambda joints: policy.encode_actions(adapter.actions(joints)))
-    return HoldFallback()
+        return RampFallback(spec.rest, step, encode)
+    slots = adapter.displacement_slots
+    return HoldFallback(slots, encode(spec.rest[None], spec.rest)[0, slots])

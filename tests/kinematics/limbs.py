@@ -25,7 +25,7 @@ class Limb:
     def model(self) -> pin.Model:
         return robot_model(self.robot)
 
-    @property
+    @cached_property
     def columns(self) -> np.ndarray:
         """Indices of the joints that move a goal's frame and may, found by moving them."""
         model, found = self.model, []

@@ -21,7 +21,7 @@ def box_of(limb):
 
 
 @pytest.mark.parametrize("name", LIMBS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_more_steps_never_leave_a_larger_residual(name, seed) -> None:
     limb, rng = LIMBS[name], np.random.default_rng(seed)
@@ -30,7 +30,7 @@ def test_more_steps_never_leave_a_larger_residual(name, seed) -> None:
     target[:, :3, 3] += rng.normal(0, 0.05, (len(target), 3))
     task.aim(target)
     costs = []
-    for steps in range(12):
+    for steps in (0, 1, 2, 3, 5, 8, 11):
         found = descend(task, start.copy(), box_of(limb), Patience(steps, progress=1.0, poor_steps=99))
         error, _ = task.evaluate(_with(limb, start, found.x))
         assert found.cost == pytest.approx(float(error @ error), rel=1e-12)

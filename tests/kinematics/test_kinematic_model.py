@@ -7,7 +7,7 @@ import pinocchio as pin
 import pytest
 
 from tests.one_line import refused
-from unichunk.embodiments.spec import load_spec
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.kinematics import robot_model
 from unichunk.kinematics.errors import KinematicsError, UnknownModel
 from unichunk.kinematics.model import KinematicModel, urdf_names, urdf_path

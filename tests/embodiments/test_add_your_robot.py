@@ -1,0 +1,299 @@
+"""The page that says how to add a robot is followed to the letter."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.one_line import refused
+from tests.policy.tiny_bundle import write_tiny_bundle
+from tests.pyproject import ROOT
+from tests.run.processes import eventually, start
+from unichunk.embodiments.catalogue import load_spec
+from unichunk.embodiments.drivers.errors import DriverError
+from unichunk.embodiments.drivers.hardware import hardware_device
+from unichunk.embodiments.errors import SpecError
+from unichunk.embodiments.link.driver_link import DriverLink
+from unichunk.embodiments.model import model_urdf, spec_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from unichunk.embodiments.drivers.device import CameraSource, RobotDevice
+    from unichunk.embodiments.spec import EmbodimentSpec
+
+PAGE = ROOT / "embodiments" / "ADD_YOUR_ROBOT.md"
+BLOCK = re.compile(r"^```(\w+)(?: ([\w.]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Session(NamedTuple):
+    arguments: list[str]
+    expected: list[str]
+
+
+def sessions() -> list[Session]:
+    """The commands of the page, and the first lines of what each prints."""
+    found = []
+    for language, _, text in BLOCK.findall(PAGE.read_text()):
+        if language == "console":
+            command, *expected = text.splitlines()
+            assert command.startswith("$ unichunk ")
+            found.append(Session(shlex.split(command)[2:], expected))
+    return found
+
+
+def session(*beginning: str) -> Session:
+    (found,) = (one for one in sessions() if " ".join(one.arguments).startswith(" ".join(beginning)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """The page's files, in a folder whose path is short enough for sockets, and a policy."""
+    folder = Path(tempfile.mkdtemp(prefix="unichunk-"))
+    for _, name, text in BLOCK.findall(PAGE.read_text()):
+        if name:
+            (folder / name).write_text(text)
+    (folder / "tmp").mkdir()
+    write_tiny_bundle(
+        folder / "policy", embodiment=str(folder / "bench_arm.json"), embodiments=["bench_arm"], chunk_length=24
+    )
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def spec(folder: Path) -> EmbodimentSpec:
+    return load_spec(folder / "bench_arm.json")
+
+
+@contextmanager
+def served(folder: Path, command: Session) -> Iterator[str]:
+    """A driver's process, started as the page says; its address."""
+    with start(*command.arguments, folder=folder) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            (expected,) = command.expected
+            assert line.startswith(expected), line + process.stderr.read()
+            yield line.removeprefix(expected).split(",")[0].strip()
+        finally:
+            process.terminate()
+            process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def check_that_it_is_driven(endpoint: str, spec: EmbodimentSpec) -> None:
+    with closing(DriverLink(endpoint, spec, connect_timeout_s=20)) as link:
+        link.connect()
+        target = spec.rest + 0.1
+        begun = time.monotonic()
+        while time.monotonic() - begun < 0.8:
+            assert link.commands.send(0, target)
+            time.sleep(0.01)
+        state = link.states.newest()
+        assert state is not None
+        assert link.states.commanding
+        np.testing.assert_allclose(state.q, target, atol=0.05)
+        eventually(lambda: link.sensors.newest() is not None)
+        observation = link.sensors.newest()
+        assert observation is not None
+        assert observation.frames["front"].image.shape == (120, 160, 3)
+        counters = link.control.status().counters
+        assert counters["accepted"] > 0
+        # Then nothing comes any more, and it is brought to rest.
+        eventually(lambda: link.states.newest().watchdog)
+
+
+def test_every_block_is_a_file_or_a_command(folder: Path) -> None:
+    names = [name for _, name, _ in BLOCK.findall(PAGE.read_text()) if name]
+    assert names == ["bench_arm.json", "bench_arm.urdf", "bench_arm_driver.py"]
+    assert len(sessions()) == 4
+
+
+def test_links_and_files_that_the_page_names_exist() -> None:
+    for name in re.findall(r"`((?:embodiments|tests|specs)/[\w/]+\.\w+)`", PAGE.read_text()):
+        assert (ROOT / name).exists() or (ROOT / "embodiments" / name).exists(), name
+    assert "embodiments/ADD_YOUR_ROBOT.md" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.processes
+def test_check_it(folder: Path) -> None:
+    command = session("embodiments")
+    with start(*command.arguments, folder=folder) as process:
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert output.splitlines()[: len(command.expected)] == command.expected
+    assert "hardware driver: bench_arm_driver.py:BenchArm" in output
+
+
+@pytest.mark.processes
+@pytest.mark.simulator
+def test_the_twin(folder: Path, spec: EmbodimentSpec) -> None:
+    with served(folder, session("driver", "./bench_arm.json", "--sim")) as endpoint:
+        check_that_it_is_driven(endpoint, spec)
+
+
+@pytest.mark.processes
+@pytest.mark.simulator
+def test_the_policy(folder: Path) -> None:
+    command = session("run")
+    with start(*command.arguments, folder=folder) as process:
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert output.splitlines()[: len(command.expected)] == command.expected
+
+
+@pytest.mark.processes
+def test_the_driver(folder: Path, spec: EmbodimentSpec) -> None:
+    (hardware,) = (one for one in sessions() if one.arguments == ["driver", "./bench_arm.json"])
+    with served(folder, hardware) as endpoint:
+        check_that_it_is_driven(endpoint, spec)
+
+
+def test_the_drivers_class_does_what_a_device_must(spec: EmbodimentSpec) -> None:
+    device: RobotDevice = hardware_device(spec)
+    device.start()
+    target = spec.rest + 0.1
+    device.command(target)
+    q, dq = device.step()
+    np.testing.assert_array_equal(q, target)
+    assert q.dtype == dq.dtype == np.float64
+    assert q.shape == dq.shape == (5,)
+    # The caller's own: what is done to it is not done to the robot.
+    q[:] = 9.0
+    device.rest()
+    np.testing.assert_array_equal(device.step()[0], target)
+    assert set(device.cameras()) == set(spec.cameras)
+    camera: CameraSource = device.cameras()["front"]
+    camera.open()
+    first, second = camera.capture(), camera.capture()
+    assert first is not None
+    assert second is not None
+    assert first.image.shape == (120, 160, 3)
+    assert (first.image != second.image).any()
+    assert first.stamp_ns < second.stamp_ns <= time.monotonic_ns()
+    camera.close()
+    assert device.task_begin("wave") == ""
+    assert device.task_end() == {}
+    device.stop()
+
+
+def test_the_model_is_the_file_beside_the_spec(spec: EmbodimentSpec, folder: Path) -> None:
+    assert spec.model == str(folder / "bench_arm.urdf")
+    assert 'discardvisual="false"' in model_urdf(spec)
+    model = spec_model(spec)
+    assert list(model.names)[1:] == ["turn", "shoulder", "elbow", "wrist", "jaw"]
+
+
+def test_a_path_relative_to_where_one_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert load_spec("./bench_arm.json").model == str(folder / "bench_arm.urdf")
+    assert load_spec("bench_arm.json").driver == f"{folder / 'bench_arm_driver.py'}:BenchArm"
+
+
+@pytest.fixture
+def changed(folder: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    for name in ("bench_arm.json", "bench_arm.urdf"):
+        shutil.copy(folder / name, tmp_path)
+    return tmp_path
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        ("json", "bench_arm.urdf", "other.urdf", ("embodiment.model", "other.urdf", "No such file", "so101")),
+        ("json", '"name": "turn"', '"name": "trun"', ("groups.arm.joints[0].name", "'trun'", "did you mean turn?")),
+        ("json", '"frame": "tool"', '"frame": "tip"', ("end_effectors.right.frame", "no link 'tip'", "expected one")),
+        ("json", '"upper": 2.3', '"upper": 132.0', ("groups.arm.joints[2].upper", "-0.5 to 2.3", "132", "radians")),
+        ("json", '"velocity": 3.0', '"velocity": 8.0', ("groups.arm.joints[3].velocity", "at most 3.03", "has 3, got 8")),
+        ("urdf", 'velocity="2.0" effort="2"', 'velocity="0.2" effort="2"', ("gripper.joints[0].velocity", "at most 1.6")),
+        ("json", '"fps": 20,', '"fps": 20, "mount": "head",', ("cameras.front.mount", "no link 'head'")),
+        (
+            "urdf",
+            '<limit lower="0" upper="0.8"',
+            '<mimic joint="wrist"/><limit lower="0" upper="0.8"',
+            ("mimics wrist",),
+        ),
+        ("urdf", "<robot", "<robut", ("embodiment.model", "no XML")),
+        ("urdf", '<child link="tool"/>', '<child link="tol"/>', ("embodiment.model", "unknown child link 'tol'")),
+        ("json", '"format": 2', '"format": 1', ("embodiment.format: expected 2, got 1",)),
+    ],
+)
+def test_what_does_not_fit(changed: Path, file: str, old: str, new: str, words: tuple[str, ...]) -> None:
+    replace(changed / f"bench_arm.{file}", old, new)
+    with refused(SpecError, str(changed / "bench_arm.json"), *words):
+        load_spec(changed / "bench_arm.json")
+
+
+def test_a_spec_that_is_not_there(tmp_path: Path) -> None:
+    with refused(SpecError, "my_arm.json: cannot be read (No such file or directory)"):
+        load_spec(tmp_path / "my_arm.json")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (None, "there is no module own_driver_0; expected one beside the spec"),
+        ("import no_such_library", "it needs no_such_library, which is not installed"),
+        ("x = ", "cannot be imported (SyntaxError"),
+        ("1 / 0", "cannot be imported (ZeroDivisionError: division by zero)"),
+        ("", "expected a class by that name in the module, found nothing"),
+        ("def Arm(spec): ...", "expected a class by that name in the module, found a function"),
+        ("class Arm: ...", "cannot be made from the spec (TypeError"),
+        ("class Arm:\n def __init__(self, spec): raise OSError('no\\nport')", "(OSError: no port)"),
+        ("class Arm:\n def __init__(self, spec): ...\n def start(self): ...", "it lacks description, simulated, stop"),
+    ],
+)
+def test_drivers_that_cannot_be_used(
+    changed: Path, source: str | None, words: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Modules are imported once: each gets a name of its own.
+    name = f"own_driver_{request.node.callspec.indices['source']}"
+    monkeypatch.setattr("sys.path", list(sys.path))
+    replace(changed / "bench_arm.json", "bench_arm_driver:BenchArm", f"{name}:Arm")
+    if source is not None:
+        (changed / f"{name}.py").write_text(source)
+    with refused(DriverError, f"{name}", ":Arm: ", words):
+        hardware_device(load_spec(changed / "bench_arm.json"))
+
+
+def test_no_driver_at_all() -> None:
+    with refused(DriverError, "there is no hardware driver for so101", "--sim"):
+        hardware_device(msgspec.structs.replace(load_spec("so101"), driver=None))
+
+
+@pytest.mark.processes
+def test_the_contract(folder: Path) -> None:
+    (command,) = re.findall(r"^UNICHUNK_SPECS=\S+ (pytest .*)$", PAGE.read_text(), re.MULTILINE)
+    environment = {**os.environ, "UNICHUNK_SPECS": str(folder / "bench_arm.json")}
+    ended = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command), "-q", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert " passed" in ended.stdout
