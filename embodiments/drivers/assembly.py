@@ -11,8 +11,10 @@ from unichunk.embodiments.drivers.control_loop import ControlLoop
 from unichunk.embodiments.drivers.control_service import ControlService
 from unichunk.embodiments.drivers.counters import Counters
 from unichunk.embodiments.drivers.driver_thread import DriverThread
+from unichunk.embodiments.drivers.group_rates import GroupCommands, GroupRates
 from unichunk.embodiments.drivers.lease import Lease
 from unichunk.embodiments.drivers.state_history import StateHistory
+from unichunk.embodiments.drivers.stream_conditioner import StreamConditioner
 from unichunk.embodiments.drivers.watchdog import Watchdog
 from unichunk.embodiments.drivers.welcome import welcome_of
 from unichunk.embodiments.link.calls import DriverStatus
@@ -61,7 +63,9 @@ def assemble(
         halt: Ends all threads.
     """
     watchdog_ns = round(spec.watchdog_s * 1e9)
-    counters = Counters()
+    rates = GroupRates({name: group.command_hz for name, group in spec.groups.items()}, spec.command_hz)
+    groups = GroupCommands(rates, {name: spec.joint_index(name) for name in spec.groups})
+    counters = Counters(applied=groups.applied)
     lease = Lease(max(watchdog_ns, _LEAST_LEASE_NS))
     watchdog = Watchdog(watchdog_ns)
     history = StateHistory(max(_LEAST_HISTORY, spec.command_hz))
@@ -73,6 +77,7 @@ def assemble(
     control_loop = ControlLoop(
         device=device,
         rate_hz=spec.command_hz,
+        groups=groups,
         commands=sockets.command,
         states=sockets.state,
         intake=CommandIntake(spec.limits, lease, watchdog_ns, counters),
@@ -80,6 +85,7 @@ def assemble(
         watchdog=watchdog,
         history=history,
         counters=counters,
+        conditioner=StreamConditioner(spec.limits, spec.command_hz, counters) if spec.checked_stream else None,
     )
 
     def status() -> DriverStatus:

@@ -41,19 +41,32 @@ class CommandIntake:
         """Sequence number of the newest command accepted under that grant, -1 before the first."""
 
     def take(self, arrived: Iterable[bytes], now_ns: int) -> NDArray[np.float64] | None:
-        """Check what has arrived.
+        """Check what has arrived and choose the newest.
 
         Args:
             arrived: Messages as they came, oldest first; anybody may have sent anything.
-            now_ns: Now, [ns], monotonic.
+            now_ns: Now, [ns], monotonic; not before the last of them was received, or a process that was held up in
+                between takes old commands for fresh ones.
 
         Returns:
             The set-points to follow, shape (n,), [rad], finite and within the limits; None where no valid command
             has arrived.
         """
+        accepted = self._accepted(arrived, now_ns)
+        return self._clamp(accepted[-1].q) if accepted else None
+
+    def take_all(self, arrived: Iterable[bytes], now_ns: int) -> list[NDArray[np.float64]]:
+        """Check what has arrived and keep all of it: like `take`, for those who play one command after the other.
+
+        Returns:
+            The set-points of every valid command, in the order of their sequence numbers.
+        """
+        return [self._clamp(command.q) for command in self._accepted(arrived, now_ns)]
+
+    def _accepted(self, arrived: Iterable[bytes], now_ns: int) -> list[Command]:
         if (grant := self._lease.grant) is not self.grant:
             self.grant, self.last_sequence = grant, -1
-        newest = None
+        accepted = []
         for data in arrived:
             try:
                 command = COMMANDS.decode(data)
@@ -61,8 +74,8 @@ class CommandIntake:
                 self._counters.malformed += 1
                 continue
             if self._accept(command, now_ns):
-                newest = command
-        return None if newest is None else self._clamp(newest.q)
+                accepted.append(command)
+        return accepted
 
     def _accept(self, command: Command, now_ns: int) -> bool:
         counters = self._counters
@@ -70,6 +83,9 @@ class CommandIntake:
             counters.foreign += 1
         elif self._lease.suspended:
             counters.suspended += 1
+        elif self._lease.grant is not self.grant:
+            # Another session has taken over since, which is also what ends a stop.
+            counters.foreign += 1
         elif command.sequence <= self.last_sequence:
             counters.stale += 1
         elif abs(now_ns - command.stamp_ns) > self._patience_ns:

@@ -1,4 +1,9 @@
-"""The driver's heartbeat: take the newest command, step the robot, send what was measured."""
+"""The driver's heartbeat: take the newest command, step the robot, send what was measured.
+
+A robot whose controller checks the stream gets its set-points from a `StreamConditioner`, one in every period; it is
+brought to rest by braking that stream, and told to rest in the period after the stream's last set-point. Where periods
+were left out, such a stream is broken: the robot is told to rest at once, and its session must say hello again.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +21,21 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from unichunk.embodiments.drivers.command_intake import CommandIntake
     from unichunk.embodiments.drivers.counters import Counters
     from unichunk.embodiments.drivers.device import RobotDevice
+    from unichunk.embodiments.drivers.group_rates import GroupCommands
     from unichunk.embodiments.drivers.lease import Lease
     from unichunk.embodiments.drivers.state_history import StateHistory
+    from unichunk.embodiments.drivers.stream_conditioner import StreamConditioner
     from unichunk.embodiments.drivers.watchdog import Watchdog
     from unichunk.embodiments.link.sockets import Socket
 
 _MOST_PER_PERIOD: Final = 64
+_MOST_WIND_DOWN_S: Final = 2.0
 
 
 class ControlLoop:
@@ -32,7 +43,8 @@ class ControlLoop:
 
     Args:
         device: The robot.
-        rate_hz: Its command rate.
+        rate_hz: Its command rate, that of the fastest group.
+        groups: Hands each group its set-points when they are due.
         commands: Socket that commands arrive on.
         states: Socket that states are published on.
         intake: Chooses the command to follow.
@@ -40,6 +52,7 @@ class ControlLoop:
         watchdog: Says when to rest.
         history: Gets every state.
         counters: Gets what was missed.
+        conditioner: Makes the stream of a robot that checks it; None: the newest command is handed on as it is.
     """
 
     def __init__(
@@ -47,6 +60,7 @@ class ControlLoop:
         *,
         device: RobotDevice,
         rate_hz: float,
+        groups: GroupCommands,
         commands: Socket,
         states: Socket,
         intake: CommandIntake,
@@ -54,9 +68,16 @@ class ControlLoop:
         watchdog: Watchdog,
         history: StateHistory,
         counters: Counters,
+        conditioner: StreamConditioner | None = None,
     ) -> None:
         self._device = device
         self._rate_hz = rate_hz
+        self._groups = groups
+        # Periods that ran; those left out do not count, so that a device that counts its own knows which one it is.
+        self._period = 0
+        self._missed = 0
+        self._ending = False
+        self._winding_down = False
         self._commands = commands
         self._states = states
         self._intake = intake
@@ -64,31 +85,110 @@ class ControlLoop:
         self._watchdog = watchdog
         self._history = history
         self._counters = counters
+        self._conditioner = conditioner
+        self._measured: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._sequence = 0
 
     def run(self, halt: threading.Event) -> None:
         """Run until halted; whatever ends it, the robot is brought to rest."""
-        pace = Pace(self._rate_hz)
+        pace = Pace(self._rate_hz, catch_up=self._device.simulated)
         try:
             while not halt.is_set():
-                self._follow()
-                self._publish(self._measure())
-                self._counters.missed_periods += pace.wait()
+                self._run_period(pace)
+            self._wind_down(pace)
         finally:
             self._device.rest()
 
+    def _run_period(self, pace: Pace) -> None:
+        self._follow()
+        self._publish(self._measure())
+        self._missed = pace.wait()
+        self._counters.missed_periods += self._missed
+        self._period += 1
+
     def _follow(self) -> None:
+        if self._ending:
+            # The stream came to rest, and the robot has had its last set-point for a period.
+            self._ending = False
+            self._rest_device()
+        messages = list(self._arrived())
+        # Not before they were received: a process that was held up in between would take old commands for fresh ones.
         now_ns = time.monotonic_ns()
-        q = self._intake.take(self._arrived(), now_ns)
-        if q is not None:
-            self._device.command(q)
+        commands = self._commands_of(messages, now_ns)
+        broken = self._break_off()
         suspended = self._lease.suspended
-        if self._watchdog.look(self._intake.grant, now_ns, commanded=q is not None, suspended=suspended):
-            self._device.rest()
-            if self._watchdog.tripped(self._intake.grant):
+        grant = self._intake.grant
+        if self._watchdog.look(grant, now_ns, commanded=bool(commands), suspended=suspended, broken=broken):
+            commands = []
+            self._rest()
+            if self._watchdog.tripped(grant):
                 # Whoever commanded knows no more where the robot stands: not a command before another hello.
-                self._lease.suspend()
+                self._lease.suspend(grant)
         self._counters.watchdog_trips = self._watchdog.trips
+        self._hand_on(commands)
+
+    def _commands_of(self, messages: list[bytes], now_ns: int) -> list[NDArray[np.float64]]:
+        """The set-points of valid commands: all of them for a conditioner, otherwise the newest, if there is one."""
+        if self._winding_down:
+            return []
+        if self._conditioner is not None:
+            return self._intake.take_all(messages, now_ns)
+        newest = self._intake.take(messages, now_ns)
+        return [] if newest is None else [newest]
+
+    def _hand_on(self, commands: list[NDArray[np.float64]]) -> None:
+        """Give the robot what it gets in this period."""
+        conditioner, groups = self._conditioner, self._groups
+        for q in commands if conditioner is None else self._conditioned(conditioner, commands):
+            groups.offer(q)
+        last = conditioner is not None and conditioner.idle
+        self._ending = last and groups.waiting
+        set_points = groups.flush() if last else groups.take(self._period)
+        if set_points is not None:
+            self._device.command(set_points)
+
+    def _conditioned(
+        self, conditioner: StreamConditioner, commands: list[NDArray[np.float64]]
+    ) -> list[NDArray[np.float64]]:
+        conditioner.offer(commands)
+        if self._measured is None:
+            return []
+        q = conditioner.sample(*self._measured)
+        return [] if q is None else [q]
+
+    def _break_off(self) -> bool:
+        """Whether a stream that must not miss a period has missed one; then it has ended, and the robot rests."""
+        conditioner = self._conditioner
+        if conditioner is None or conditioner.idle or not self._missed:
+            return False
+        self._counters.broken += 1
+        conditioner.break_off()
+        self._rest_device()
+        return True
+
+    def _rest(self) -> None:
+        if self._conditioner is None:
+            self._rest_device()
+        else:
+            self._conditioner.stop()
+
+    def _rest_device(self) -> None:
+        self._groups.clear()
+        # The next stream begins where the robot stands after this, so there is a period without one at least.
+        self._measured = None
+        self._device.rest()
+
+    def _wind_down(self, pace: Pace) -> None:
+        """A checked stream may not just end: brake it to rest first, whatever arrives."""
+        if self._conditioner is None:
+            return
+        self._winding_down = True
+        self._conditioner.stop()
+        # Counted, not timed: a loop that is late needs as many periods as any other.
+        for _ in range(round(_MOST_WIND_DOWN_S * self._rate_hz)):
+            if self._conditioner.idle:
+                return
+            self._run_period(pace)
 
     def _arrived(self) -> Iterator[bytes]:
         # Bounded: a flood of messages must not keep the loop from its robot.
@@ -99,6 +199,7 @@ class ControlLoop:
 
     def _measure(self) -> State:
         q, dq = self._device.step()
+        self._measured = q, dq
         grant = self._intake.grant
         state = State(
             sequence=self._sequence,

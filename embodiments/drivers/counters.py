@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass
@@ -19,8 +19,15 @@ class Counters:
         wrong_shape: Commands for another number of joints, or of another type than float64.
         non_finite: Commands with a NaN or an infinity.
         clamped: Commands that were followed with a joint moved to its limit.
-        watchdog_trips: Times the robot was brought to rest because commands stopped.
+        watchdog_trips: Times the robot was brought to rest because commands stopped, or a checked stream broke off.
+        conditioned: Set-points of a checked stream that were no command as it came: changed, made up or braking.
+        skipped: Commands of a checked stream that were not played, because too many were waiting.
+        starved: Periods of a checked stream without a command to play.
+        not_begun: Periods in which no checked stream could begin, because the robot moved, or stood too far outside
+            its limits.
+        broken: Checked streams that broke off, because the loop was too late to give every period its set-point.
         missed_periods: Command periods left out because the loop was late.
+        applied: Group -> set-points handed to its hardware.
         calls: Calls understood.
         malformed_calls: Messages on the control socket that were no call.
     """
@@ -35,10 +42,18 @@ class Counters:
     non_finite: int = 0
     clamped: int = 0
     watchdog_trips: int = 0
+    conditioned: int = 0
+    skipped: int = 0
+    starved: int = 0
+    not_begun: int = 0
+    broken: int = 0
     missed_periods: int = 0
     calls: int = 0
     malformed_calls: int = 0
+    applied: dict[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, int]:
-        """Name -> count."""
-        return asdict(self)
+        """Name -> count; `applied.<group>` for each group."""
+        counts = asdict(self)
+        applied = counts.pop("applied")
+        return {**counts, **{f"applied.{group}": count for group, count in applied.items()}}

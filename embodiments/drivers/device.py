@@ -65,13 +65,21 @@ class RobotDevice(Protocol):
         """Release the hardware. The robot is at rest already."""
 
     def command(self, q: NDArray[np.float64]) -> None:
-        """Set the joints' set-points, shape (n,), [rad], finite and within the spec's limits; `q` is the device's."""
+        """Set the joints' set-points, shape (n,), [rad], finite and within the spec's limits; `q` is the device's.
+
+        Joints of a group that is not due in this period have the set-points that they had before. Called at most once
+        before each `step`, and with a checked stream exactly once from its first set-point to its last. That first one
+        is the pose that `step` returned last, even where that is slightly outside the limits.
+        """
 
     def rest(self) -> None:
-        """Stop moving and hold."""
+        """Stop moving and hold. A checked stream has come to rest by then, or broke off."""
 
     def step(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure, once per command period; a simulator advances by one period.
+
+        A device whose controller compares the first set-point of a stream with the pose it holds returns that pose
+        while it holds it.
 
         Returns:
             Joint positions and velocities, each shape (n,), float64, [rad] and [rad/s]; arrays of the caller's own.

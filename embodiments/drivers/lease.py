@@ -22,7 +22,8 @@ class Lease:
     """Grants the robot to one session, until it says goodbye or falls silent.
 
     The control service claims and releases; the control loop reads `grant` and `suspended` and reports what it heard.
-    Each attribute is replaced as a whole, so no lock is needed.
+    Each attribute is replaced as a whole, so no lock is needed. What is suspended is a grant: a rest that the loop
+    orders while another session takes over does not concern that session.
 
     Args:
         patience_ns: A holder silent for longer may be replaced, [ns].
@@ -33,10 +34,15 @@ class Lease:
         self._heard_ns = 0
         self.grant: Grant | None = None
         """Who holds it now."""
-        self.suspended = False
-        """True from `stop`, or a rest by the watchdog, to the next hello: nobody's commands are followed."""
+        self._suspended: Grant | None = None
         self.stopped = False
         """True from `stop` until another session takes over."""
+
+    @property
+    def suspended(self) -> bool:
+        """True from `stop`, or a rest by the watchdog, to the next hello: nobody's commands are followed."""
+        grant = self.grant
+        return self.stopped or (grant is not None and grant is self._suspended)
 
     @property
     def holder(self) -> str:
@@ -61,7 +67,7 @@ class Lease:
                 return False
             self.grant = Grant(session, now_ns)
             self.stopped = False
-        self.suspended = False
+        self._suspended = None
         self.heard(session, now_ns)
         return True
 
@@ -70,14 +76,13 @@ class Lease:
         if session == self.holder:
             self.grant = None
 
-    def suspend(self) -> None:
-        """Follow nobody until the next claim."""
-        self.suspended = True
+    def suspend(self, grant: Grant | None) -> None:
+        """Follow a grant no more until its session claims again."""
+        self._suspended = grant
 
     def stop(self) -> None:
         """Follow nobody until another session takes over: who was told to stop may not go on by himself."""
         self.stopped = True
-        self.suspended = True
 
     def heard(self, session: str, now_ns: int) -> None:
         """Note a sign of life, [ns]."""

@@ -13,15 +13,18 @@ _CATCH_UP_NS: Final = 100_000_000
 class Pace:
     """Deadlines that are a period apart.
 
-    A loop that is late by a little runs its next periods at once, so that a simulator's time keeps up with real time;
-    what is late by more than a tenth of a second is left out.
+    Where it may catch up, a loop that is late by a little runs its next periods at once, so that a simulator's time
+    keeps up with real time; what is late by more than a tenth of a second is left out. A real robot's time does not
+    wait: there every period that went by is left out, since set-points that follow too fast move it too fast.
 
     Args:
         rate_hz: Periods a second.
+        catch_up: Whether late periods are made up for.
     """
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, *, catch_up: bool = True) -> None:
         self._period_ns = round(1e9 / rate_hz)
+        self._allowed_ns = _CATCH_UP_NS if catch_up else self._period_ns
         self._due_ns = time.monotonic_ns()
 
     def wait(self) -> int:
@@ -33,7 +36,7 @@ class Pace:
         self._due_ns += self._period_ns
         missed = 0
         late_ns = time.monotonic_ns() - self._due_ns
-        if late_ns > _CATCH_UP_NS:
+        if late_ns > self._allowed_ns:
             missed = late_ns // self._period_ns
             self._due_ns += missed * self._period_ns
         sleep_until(self._due_ns)

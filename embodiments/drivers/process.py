@@ -9,14 +9,19 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.drivers.errors import DriverError
 from unichunk.embodiments.drivers.faulty_device import FaultyDevice
+from unichunk.embodiments.drivers.hardware import hardware_device
+from unichunk.embodiments.drivers.recording_device import RecordingDevice
 from unichunk.embodiments.drivers.server import DriverServer
-from unichunk.embodiments.spec import load_spec
+from unichunk.embodiments.drivers.twin_conditions import IDEAL, TwinConditions
+from unichunk.embodiments.link.endpoints import default_endpoint
 from unichunk.runtime.errors import UnichunkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from unichunk.embodiments.drivers.device import RobotDevice
     from unichunk.embodiments.drivers.faults import Fault
@@ -32,23 +37,29 @@ _SWITCH_S: Final = 0.0005
 
 
 def run_driver(
-    name: str,
-    endpoint: str,
+    embodiment: str,
+    endpoint: str | None,
     *,
     simulated: bool,
     seed: int = 0,
+    conditions: TwinConditions = IDEAL,
+    objects: bool = False,
     faults: Sequence[Fault] = (),
+    record: Path | None = None,
     ready_fd: int | None = None,
     until_stdin_closes: bool = False,
 ) -> int:
     """Serve a robot until SIGINT, SIGTERM or SIGHUP. Call it from the main thread.
 
     Args:
-        name: The embodiment.
-        endpoint: Where to listen for calls.
+        embodiment: Name of a robot that ships, or path of a spec.
+        endpoint: Where to listen for calls; None for this user's own place for the robot.
         simulated: Whether to serve the simulated robot.
-        seed: Seed of the simulated blocks' paths.
+        seed: Seed of the simulated blocks' paths and of all simulated noise.
+        conditions: What is not ideal about the simulated robot.
+        objects: Whether the loose objects of the simulated robot's spec are there.
         faults: What shall go wrong on purpose.
+        record: Where to write the set-points of every command period at the end, an .npz file.
         ready_fd: A pipe that one byte is written to once calls are answered and every camera is open; then closed.
         until_stdin_closes: Stop as well when the standard input ends, as it does when the process at its other end
             dies, however that dies.
@@ -60,33 +71,43 @@ def run_driver(
         with _stop_on_signals() as stop:
             if until_stdin_closes:
                 threading.Thread(target=_stop_at_end_of_input, args=(stop,), name="stdin", daemon=True).start()
-            spec = load_spec(name)
-            device = _device(spec, simulated=simulated, seed=seed)
+            spec = load_spec(embodiment)
+            device = _device(spec, simulated=simulated, seed=seed, conditions=conditions, objects=objects)
             if faults:
                 device = FaultyDevice(device, faults)
+            if record is not None:
+                device = RecordingDevice(device, spec, record)
 
             def ready(address: str) -> None:
-                _say(f"{name} driver ({device.description}): listening on {address}, Ctrl-C to stop")
+                _say(f"{spec.name} driver ({device.description}): listening on {address}, Ctrl-C to stop")
                 if ready_fd is not None:
                     _announce(ready_fd)
 
             # Threads that compute in Python give way sooner, for the sake of the control loop.
             sys.setswitchinterval(_SWITCH_S)
-            DriverServer(spec, device, endpoint).run(stop, ready)
+            DriverServer(spec, device, endpoint or default_endpoint(spec.name)).run(stop, ready)
     except UnichunkError as error:
         _say(f"error: {error}")
         return EXIT_FAILED
-    _say(f"{name} driver: stopped, the robot is at rest")
+    _say(f"{spec.name} driver: stopped, the robot is at rest")
     return EXIT_STOPPED
 
 
-def _device(spec: EmbodimentSpec, *, simulated: bool, seed: int) -> RobotDevice:
+def _device(
+    spec: EmbodimentSpec, *, simulated: bool, seed: int, conditions: TwinConditions, objects: bool
+) -> RobotDevice:
     if not simulated:
-        raise DriverError(f"there is no hardware driver for {spec.name} yet: add --sim for the simulated robot")
+        if conditions != IDEAL or objects:
+            raise DriverError("noise, delay, loss and loose objects are the simulated robot's: add --sim")
+        return hardware_device(spec)
+    if spec.twin is None:
+        raise DriverError(
+            f"{spec.name} has no simulated twin: its spec lacks `twin` ({{}} is enough for one on a table)"
+        )
     # Not at the top: MuJoCo is an extra, and hardware drivers run without it.
     from unichunk.embodiments.drivers.simulated import SimulatedDevice  # noqa: PLC0415
 
-    return SimulatedDevice(spec, seed)
+    return SimulatedDevice(spec, seed, conditions, objects=objects)
 
 
 @contextmanager

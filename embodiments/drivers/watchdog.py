@@ -24,33 +24,34 @@ class Watchdog:
         self._tripped_by: Grant | None = None
         self._newest_ns = 0
         self.trips = 0
-        """Times that commands stopped while the session still held the robot."""
+        """Times that commands stopped, or a stream was interrupted, while the session still held the robot."""
 
-    def look(self, grant: Grant | None, now_ns: int, *, commanded: bool, suspended: bool) -> bool:
-        """Look at one command period.
+    def look(self, grant: Grant | None, now_ns: int, *, commanded: bool, suspended: bool, broken: bool = False) -> bool:
+        """Look at one command period, before anything is handed to the robot in it.
 
         Args:
             grant: Who holds the robot now.
             now_ns: Now, [ns], monotonic.
-            commanded: Whether a valid command of that session is followed in this period.
+            commanded: Whether a valid command of that session arrived in this period.
             suspended: Whether `stop` was called.
+            broken: Whether the stream that the robot follows was interrupted.
 
         Returns:
-            Whether the robot must be brought to rest now. Said once for each reason.
+            Whether the robot must be brought to rest now, and no command that arrived in this period be followed. Said
+            once for each reason.
         """
+        following = self._following
+        if following is not None:
+            silent = not commanded and now_ns - self._newest_ns > self._patience_ns
+            if silent or suspended or broken or grant is not following:
+                self._following = None
+                if grant is following:
+                    self._tripped_by = grant
+                    self.trips += not suspended
+                return True
         if commanded:
             self._following, self._tripped_by, self._newest_ns = grant, None, now_ns
-            return False
-        if self._following is None:
-            return False
-        silent = now_ns - self._newest_ns > self._patience_ns
-        if not (silent or suspended or grant is not self._following):
-            return False
-        if grant is self._following:
-            self._tripped_by = grant
-            self.trips += silent and not suspended
-        self._following = None
-        return True
+        return False
 
     def tripped(self, grant: Grant | None) -> bool:
         """Whether the robot rests because this session's commands stopped, or because it was told to stop."""

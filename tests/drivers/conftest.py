@@ -7,22 +7,30 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import zmq
+from hypothesis import settings
 
 from tests.drivers.fake_device import FakeDevice
 from tests.drivers.serving import Served, serve
-from unichunk.embodiments.spec import EmbodimentSpec, load_spec
+from unichunk.embodiments.catalogue import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from unichunk.embodiments.drivers.device import RobotDevice
+    from unichunk.embodiments.spec import EmbodimentSpec
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture
 def spec() -> EmbodimentSpec:
-    return load_spec("so101")
+    """With a watchdog that does not bite because a test machine is busy."""
+    return msgspec.structs.replace(load_spec("so101"), watchdog_s=0.6)
 
 
 @pytest.fixture

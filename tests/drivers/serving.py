@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unichunk.embodiments.spec import EmbodimentSpec
 
 
-def eventually(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+def eventually(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
     """Wait for something that another thread does."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -36,7 +36,7 @@ class Served:
     links: ExitStack
 
     def make_link(self, spec: EmbodimentSpec | None = None) -> DriverLink:
-        link = DriverLink(self.endpoint, spec or self.spec, timeout_s=5.0)
+        link = DriverLink(self.endpoint, spec or self.spec, timeout_s=30.0)
         self.links.callback(link.close)
         return link
 
@@ -59,13 +59,13 @@ def serve(spec: EmbodimentSpec, device: RobotDevice, endpoint: str) -> Iterator[
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert ready.wait(20)
+        assert ready.wait(60)
         if not address:
             raise failure[0]
         with ExitStack() as links:
             yield Served(spec, device, address[0], links)
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
     if failure:
         raise failure[0]

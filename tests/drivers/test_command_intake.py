@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,9 @@ from unichunk.embodiments.drivers.lease import Lease
 from unichunk.embodiments.link.codec import encode
 from unichunk.embodiments.link.messages import Command
 from unichunk.runtime.limits import JointLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOW = 10_000_000_000
 PATIENCE = 250_000_000
@@ -96,3 +101,18 @@ def test_bytes_are_no_commands(arrived: list[bytes]) -> None:
     lease.claim("us", NOW)
     assert CommandIntake(LIMITS, lease, PATIENCE, counters).take(arrived, NOW) is None
     assert counters.malformed == len(arrived)
+
+
+def test_who_was_stopped_is_not_followed_in_the_moment_another_session_takes_over(
+    intake: CommandIntake, lease: Lease, counters: Counters
+) -> None:
+    lease.stop()
+    assert intake.take([command(1)], NOW) is None
+
+    def taken_over() -> Iterator[bytes]:
+        lease.release("us")
+        lease.claim("them", NOW)
+        yield command(2)
+
+    assert intake.take(taken_over(), NOW) is None
+    assert (counters.suspended, counters.foreign, counters.accepted) == (1, 1, 0)

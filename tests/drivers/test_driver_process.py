@@ -36,7 +36,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
                 [sys.executable, *program, *arguments], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
             )
             stack.callback(process.stderr.close)
-            stack.callback(process.wait, 10)
+            stack.callback(process.wait, 60)
             stack.callback(process.kill)
             return process
 
@@ -50,14 +50,15 @@ def test_an_absent_driver_is_said_to_be_absent(spec: EmbodimentSpec, endpoint: s
             LinkTimeout, f"no answer from the so101 driver for 0.2 s on {endpoint}: is `unichunk driver so101` running?"
         ):
             link.connect()
-        assert 0.2 <= time.monotonic() - before < 1.0
+        assert time.monotonic() - before >= 0.2
         assert link.reconnect(0.1) is None
 
 
 def test_hardware_that_has_no_driver_yet_is_refused(endpoint: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_driver("so101", endpoint, simulated=False) != 0
     assert capfd.readouterr().err == (
-        "error: there is no hardware driver for so101 yet: add --sim for the simulated robot\n"
+        "error: there is no hardware driver for so101: add --sim for the simulated robot, or name a class as `driver` "
+        "in its spec\n"
     )
 
 
@@ -82,16 +83,16 @@ def test_a_killed_driver_comes_back_with_other_stream_ports(
 
 def check_comeback(spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]) -> None:
     process = start(endpoint)
-    with closing(DriverLink(endpoint, spec, timeout_s=15)) as link:
+    with closing(DriverLink(endpoint, spec, timeout_s=60)) as link:
         first = link.connect()
         drive(link, spec.rest)
         eventually(lambda: link.sensors.newest() is not None)
         process.kill()
-        process.wait(10)
+        process.wait(60)
         assert link.reconnect(0.3) is None
         eventually(lambda: not link.commands.send(0, spec.rest))
         start(endpoint)
-        second = link.reconnect(15)
+        second = link.reconnect(60)
         assert second is not None
         assert second.boot != first.boot
         drive(link, spec.rest + 0.1)
@@ -122,7 +123,7 @@ def test_a_signal_ends_it_at_rest_with_status_0(
     process = start(endpoint)
     assert "listening on" in process.stderr.readline()
     process.send_signal(number)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     assert "stopped, the robot is at rest" in process.stderr.read()
     assert sorted(path.name for path in Path(endpoint[6:]).parent.iterdir()) == ["driver.ipc.lock"]
 
@@ -134,7 +135,7 @@ def test_a_second_driver_does_not_take_the_address_of_the_first(
     first = start(endpoint)
     assert "listening on" in first.stderr.readline()
     second = start(endpoint)
-    assert second.wait(10) == 1
+    assert second.wait(60) == 1
     assert second.stderr.read() == (
         f"error: another driver is listening on {endpoint}: stop it or choose another --endpoint\n"
     )
@@ -147,7 +148,7 @@ def test_a_driver_whose_camera_hangs_still_ends(endpoint: str, start: Callable[.
     process = start(endpoint, "hang_in_capture_s=100")
     assert "listening on" in process.stderr.readline()
     process.terminate()
-    assert process.wait(15) == 1
+    assert process.wait(60) == 1
     assert process.stderr.read() == (
         "error: the so101 driver stopped: its camera third_person did not end within 3 s\n"
     )
@@ -159,10 +160,10 @@ def test_the_simulated_robot_dies_when_told_to(
     spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     process = start("--embodiment", "so101", "--endpoint", endpoint, "--sim", "--fault", "die@0.2", module=True)
-    with closing(DriverLink(endpoint, spec, connect_timeout_s=20)) as link:
+    with closing(DriverLink(endpoint, spec, connect_timeout_s=60)) as link:
         link.connect()
         drive(link, spec.rest)
-        assert process.wait(10) == 1
+        assert process.wait(60) == 1
         assert "(MuJoCo twin, with faults)" in process.stderr.read()
 
 
@@ -171,7 +172,7 @@ def test_commands_that_were_held_up_are_not_followed_afterwards(
     spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     process = start(endpoint)
-    with closing(DriverLink(endpoint, spec, connect_timeout_s=20)) as link:
+    with closing(DriverLink(endpoint, spec, connect_timeout_s=60)) as link:
         link.connect()
         drive(link, spec.rest)
         process.send_signal(signal.SIGSTOP)
@@ -184,3 +185,19 @@ def test_commands_that_were_held_up_are_not_followed_afterwards(
         eventually(lambda: counters()["untimely"] + counters()["suspended"] > 0)
         eventually(lambda: link.states.newest().watchdog)
         assert np.allclose(link.states.newest().q, spec.rest)
+
+
+@pytest.mark.processes
+def test_a_recorded_driver_leaves_the_set_points_of_every_period(
+    spec: EmbodimentSpec, endpoint: str, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = start(endpoint, f"record={tmp_path}/set_points.npz")
+    with closing(DriverLink(endpoint, spec, connect_timeout_s=60)) as link:
+        assert link.connect().driver == "fake, recorded"
+        drive(link, spec.rest + 0.1)
+    process.terminate()
+    assert process.wait(60) == 0
+    with np.load(tmp_path / "set_points.npz", allow_pickle=False) as archive:
+        assert (archive["commands"] == spec.rest + 0.1).all()
+        assert archive["steps"].shape == archive["commands"].shape[:1] != (0,)
+        assert tuple(archive["joints"]) == spec.joint_names

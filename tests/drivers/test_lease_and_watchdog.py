@@ -28,7 +28,7 @@ def test_a_session_that_says_hello_again_keeps_its_grant() -> None:
     lease = Lease(SECOND)
     lease.claim("a", 0)
     grant = lease.grant
-    lease.suspend()
+    lease.suspend(grant)
     assert not lease.claim("b", 1)
     assert lease.suspended
     assert lease.claim("a", 5 * SECOND)
@@ -82,3 +82,43 @@ def test_stop_rests_at_once_and_is_no_trip_of_the_watchdog() -> None:
     assert look(watchdog, grant, 1, suspended=True)
     assert watchdog.tripped(grant)
     assert watchdog.trips == 0
+
+
+def test_a_rest_of_the_old_holder_does_not_suspend_the_new_one() -> None:
+    lease = Lease(SECOND)
+    lease.claim("a", 0)
+    old = lease.grant
+    lease.claim("b", 3 * SECOND)
+    lease.suspend(old)
+    assert not lease.suspended
+    lease.suspend(lease.grant)
+    assert lease.suspended
+    lease.release("b")
+    assert not lease.suspended
+
+
+def test_the_first_command_of_a_new_holder_rests_the_robot_and_the_next_one_counts() -> None:
+    watchdog, first, second = Watchdog(10), Grant("a", 0), Grant("b", 5)
+    look(watchdog, first, 0, commanded=True)
+    assert look(watchdog, second, 1, commanded=True)
+    assert not look(watchdog, second, 2, commanded=True)
+    assert not look(watchdog, second, 12)
+    assert look(watchdog, second, 13)
+    assert watchdog.tripped(second)
+    assert watchdog.trips == 1
+
+
+def test_a_stop_counts_at_once_whatever_arrives() -> None:
+    watchdog, grant = Watchdog(10), Grant("a", 0)
+    look(watchdog, grant, 0, commanded=True)
+    assert look(watchdog, grant, 1, commanded=True, suspended=True)
+    assert watchdog.tripped(grant)
+    assert watchdog.trips == 0
+
+
+def test_a_stream_that_broke_off_is_a_trip_only_for_who_follows_it() -> None:
+    watchdog, grant = Watchdog(10), Grant("a", 0)
+    assert not watchdog.look(grant, 0, commanded=True, suspended=False, broken=True)
+    assert watchdog.look(grant, 1, commanded=True, suspended=False, broken=True)
+    assert watchdog.tripped(grant)
+    assert watchdog.trips == 1

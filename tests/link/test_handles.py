@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from tests.one_line import refused
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.errors import LinkError, MessageError
 from unichunk.embodiments.link import DriverLink
 from unichunk.embodiments.link.caller import Caller
@@ -26,7 +27,6 @@ from unichunk.embodiments.link.messages import COMMANDS, Frame, State
 from unichunk.embodiments.link.sensor_receiver import SensorReceiver
 from unichunk.embodiments.link.sockets import receive, subscribe
 from unichunk.embodiments.link.state_receiver import StateReceiver
-from unichunk.embodiments.spec import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
