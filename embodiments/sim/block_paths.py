@@ -10,23 +10,13 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from unichunk.embodiments.twin_spec import FollowTask
+
 Block = Literal["red", "blue"]
 """A block is called by its colour."""
 
 BLOCKS: Final[tuple[Block, Block]] = ("red", "blue")
 """All of them, in the order of arrays that hold one entry for each."""
-
-REGION_X: Final = (0.17, 0.31)
-"""Where a block may be: extent along x of the robot's base, [m]."""
-
-REGION_Y: Final = (-0.15, 0.15)
-"""Extent along y of the robot's base, [m]."""
-
-CLEARANCE: Final = 0.06
-"""The blocks' centres never come closer than this, [m]: blocks of 4 cm whose edges stay parallel do not touch."""
-
-SPEED: Final = (0.03, 0.10)
-"""Slowest and fastest speed of a block while it moves, [m/s]."""
 
 PAUSE_PROBABILITY: Final = 0.25
 PAUSE: Final = (0.3, 1.5)
@@ -50,12 +40,14 @@ class BlockPaths:
 
     Args:
         seed: Paths of equal seeds are equal.
+        task: Where the blocks may be, how fast they are and how far apart they stay.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, task: FollowTask) -> None:
+        self._task = task
         self._random = np.random.default_rng([seed, 0xB10C])
         first = second = self._waypoint()
-        while np.hypot(first[0] - second[0], first[1] - second[1]) < CLEARANCE:
+        while np.hypot(first[0] - second[0], first[1] - second[1]) < task.clearance:
             second = self._waypoint()
         self._lines = (_Line(first), _Line(second))
         colours = BLOCKS if self._random.random() < 0.5 else BLOCKS[::-1]
@@ -69,7 +61,7 @@ class BlockPaths:
             time: Seconds since the path's start, not negative, any shape, [s].
 
         Returns:
-            Positions on the table in the base link, shape (..., 2), [m].
+            Positions over the table in the base, shape (..., 2), [m].
         """
         time = np.asarray(time, dtype=np.float64)
         line = self._by_colour[block]
@@ -94,15 +86,15 @@ class BlockPaths:
             return line.end_time + random.uniform(*PAUSE), line.end
         for _ in range(_TRIES):
             to_x, to_y = self._waypoint()
-            share, speed = random.uniform(*LEG_SHARE), random.uniform(*SPEED)
+            share, speed = random.uniform(*LEG_SHARE), random.uniform(*self._task.speed)
             end = x + share * (to_x - x), y + share * (to_y - y)
             time = line.end_time + max(float(np.hypot(end[0] - x, end[1] - y)), 1e-3) / speed
-            if line.distance(time, end, other) >= CLEARANCE:
+            if line.distance(time, end, other) >= self._task.clearance:
                 return time, end
         return line.end_time + random.uniform(*PAUSE), line.end
 
     def _waypoint(self) -> _Point:
-        return self._random.uniform(*REGION_X), self._random.uniform(*REGION_Y)
+        return self._random.uniform(*self._task.region_x), self._random.uniform(*self._task.region_y)
 
 
 class _Line:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _FLAGS_OFF = ("mjRND_SHADOW", "mjRND_REFLECTION", "mjRND_SKYBOX", "mjRND_HAZE", "mjRND_FOG")
 
+_SPARE_GEOMS = 64
+"""Room in a picture for what disturbances add."""
+
 
 class Disturbance(Protocol):
     """Something that changes what a camera sees, and nothing else."""
@@ -44,7 +47,7 @@ class CameraRenderer:
         self._camera.fixedcamid = model.camera(camera).id
         width, height = (int(pixels) for pixels in model.cam_resolution[self._camera.fixedcamid])
         try:
-            self._renderer = mujoco.Renderer(model, height, width, max_geom=200)
+            self._renderer = mujoco.Renderer(model, height, width, max_geom=model.ngeom + _SPARE_GEOMS)
         except Exception as error:  # noqa: BLE001 - graphics libraries fail in many ways, always for one reason
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             raise SimulatorUnavailable(f"off-screen rendering does not work ({cause}): {RENDERING_HINT}") from None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.embodiments.sim.block_paths import BLOCKS
-from unichunk.embodiments.sim.follow_score import FollowScore, follow_score
-from unichunk.embodiments.sim.instruction import named_block
+from unichunk.embodiments.sim.follow_score import FollowScore, Told, follow_score
+from unichunk.embodiments.sim.instruction import parse_instruction
 from unichunk.embodiments.sim.tick import run_tick
 from unichunk.runtime.observation import CameraFrame, Observation, RobotState
 
@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.embodiments.adapter import JointAdapter
     from unichunk.embodiments.sim.camera import CameraRenderer, Disturbance
     from unichunk.embodiments.sim.twin import Snapshot, Twin
-    from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
 
-OBSERVATION_AGE: Final = 2
-"""Age of the observation at the start of its tick, in control samples."""
+OBSERVATION_AGE_S: Final = 0.02
+"""Age of the observation at the start of its tick, [s]."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class ClosedLoopResult:
     """How a run went.
 
     Attributes:
-        score: How well the tool followed.
+        score: How well the hands followed.
         max_command_step: Largest change of a joint between consecutive commands, [rad].
     """
 
@@ -48,49 +47,49 @@ class ClosedLoop:
     Args:
         twin: The robot.
         camera: Name and renderer of the policy's camera.
-        adapter: Between joints and the policy's keys.
+        adapter: Between the robot's joints and the policy's keys.
         policy: The policy.
     """
 
-    def __init__(
-        self, twin: Twin, camera: tuple[str, CameraRenderer], adapter: JointAdapter, policy: ChunkPolicy
-    ) -> None:
+    def __init__(self, twin: Twin, camera: tuple[str, CameraRenderer], adapter: Adapter, policy: ChunkPolicy) -> None:
         self._twin, self._camera, self._adapter, self._policy = twin, camera, adapter, policy
 
     def run(self, instructions: Sequence[str], delay: int, disturbance: Disturbance | None = None) -> ClosedLoopResult:
         """Run from the rest pose at time zero.
 
         Args:
-            instructions: What the policy is told, one for each tick; each names one block.
+            instructions: What the policy is told, one for each tick; each names one block, and perhaps a posture.
             delay: d, in ticks.
             disturbance: What is wrong with the view.
 
         Raises:
-            InstructionUnclear: Where an instruction does not name one block.
+            InstructionUnclear: Where an instruction does not say which block, or is unclear about the posture.
         """
         twin, ticks, length = self._twin, len(instructions), self._policy.chunk_length
-        named = np.array([BLOCKS.index(named_block(text)) for text in instructions])
+        told = Told.of([parse_instruction(text) for text in instructions])
         twin.reset()
-        standing = self._policy.encode_actions(self._adapter.actions(twin.q[None]))
+        # The twin has stood still for long: committed are rows that keep it there.
+        standing = self._policy.encode_actions(self._adapter.actions(twin.q[None], twin.q))
         unified = np.repeat(standing, ticks + 2 * length, axis=0)
         joints = np.repeat(twin.q[None], ticks + 2 * length, axis=0)
-        history = [(twin.snapshot(), twin.q, twin.dq)]
+        age = round(OBSERVATION_AGE_S * twin.spec.command_hz)
+        history = deque([(twin.snapshot(), twin.q, twin.dq)], maxlen=age + 1)
         commands, times, reached = [twin.q], [], []
         for tick, instruction in enumerate(instructions):
             if tick % max(delay, 1) == 0:
-                seen = history[-1 - min(OBSERVATION_AGE, len(history) - 1)]
-                observation = self._observation(*seen, instruction, disturbance)
+                observation = self._observation(*history[0], instruction, disturbance)
                 chunk = self._policy.infer(observation, unified[tick : tick + length], delay)
+                before = joints[max(tick + delay - 1, 0)]
                 unified[tick + delay : tick + length] = chunk.unified[delay:]
-                joints[tick + delay : tick + length] = self._adapter.joints(chunk.actions)[delay:]
+                joints[tick + delay : tick + length] = self._adapter.joints(chunk.actions, before, delay)[delay:]
             rows = np.stack([joints[max(tick - back, 0)] for back in (2, 1, 0)])
-            for _ in run_tick(twin, rows):
-                history = [*history[-OBSERVATION_AGE:], (twin.snapshot(), twin.q, twin.dq)]
+            for _ in run_tick(twin, rows, tick):
+                history.append((twin.snapshot(), twin.q, twin.dq))
                 commands.append(twin.command)
-                times.append(twin.time)
-                reached.append(twin.q)
+            times.append(twin.time)
+            reached.append(twin.q)
         return ClosedLoopResult(
-            score=follow_score(twin.task, named, twin.spec.action_hz, np.array(times), np.array(reached)),
+            score=follow_score(twin.task, told, twin.spec.action_hz, np.array(times), np.array(reached)),
             max_command_step=float(np.abs(np.diff(np.array(commands), axis=0)).max()),
         )
 

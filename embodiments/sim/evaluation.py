@@ -1,4 +1,4 @@
-"""How well policies follow the named block, in virtual time: under several conditions, with both instructions."""
+"""How well policies follow the named block, in virtual time: under several conditions, with all instructions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from unichunk.embodiments.adapter import JointAdapter
 from unichunk.embodiments.sim.block_paths import BLOCKS
 from unichunk.embodiments.sim.camera import CameraRenderer
 from unichunk.embodiments.sim.closed_loop import ClosedLoop
 from unichunk.embodiments.sim.conditions import CONDITIONS
+from unichunk.embodiments.sim.follow_score import Told
+from unichunk.embodiments.sim.hands import POSTURES
+from unichunk.embodiments.sim.instruction import INSTRUCTIONS, Asked
 from unichunk.embodiments.sim.intervals import mean_and_error, wilson
 from unichunk.embodiments.sim.reference import expert_score, no_motion_score
 from unichunk.embodiments.sim.twin import Twin
@@ -22,15 +24,15 @@ if TYPE_CHECKING:
     from unichunk.embodiments.sim.block_paths import Block
     from unichunk.embodiments.sim.conditions import Condition
     from unichunk.embodiments.sim.follow_score import FollowScore
+    from unichunk.embodiments.sim.hands import Posture
     from unichunk.embodiments.spec import EmbodimentSpec
-    from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
 
 EVALUATION_SEEDS: Final = (101, 102, 103, 104, 105, 106)
 """Paths that no demonstration has."""
 
 EVALUATION_S: Final = 20.0
 EVALUATION_DELAY: Final = 4
-INSTRUCTION: Final = "follow the {block} block"
 
 EXPERT: Final = "expert"
 NO_MOTION: Final = "no motion"
@@ -45,6 +47,7 @@ class Trial:
         label: Of the policy, `EXPERT` or `NO_MOTION`.
         condition: Its name.
         block: The block that the (first) instruction named.
+        posture: Which it asked for.
         seed: Of the paths and of the disturbance.
         score: How it went.
         max_command_step: Largest change of a joint between consecutive commands, [rad]; 0 for references.
@@ -53,6 +56,7 @@ class Trial:
     label: str
     condition: str
     block: Block
+    posture: Posture
     seed: int
     score: FollowScore
     max_command_step: float = 0.0
@@ -75,9 +79,9 @@ class Evaluation:
     def table(self) -> str:
         """One Markdown row for each condition and label: success with its 95 % interval, means with standard errors."""
         lines = [
-            "| condition | policy | success (95 % Wilson) | on target | error [mm] | error to the other block [mm] | "
-            "largest command step [rad] |",
-            "|---|---|---|---|---|---|---|",
+            "| condition | policy | success (95 % Wilson) | near | on target | error [mm] | "
+            "error to the other block [mm] | posture error [%] | largest command step [rad] |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [self._row(condition, label) for condition, label in self._groups()]
         return "\n".join(lines)
@@ -112,9 +116,11 @@ class Evaluation:
         other: they are averaged first.
         """
         by_seed: dict[int, list[float]] = {}
-        other = {(trial.block, trial.seed): value(trial.score) for trial in self._of(condition, base)}
+        other = {(run.block, run.posture, run.seed): value(run.score) for run in self._of(condition, base)}
         for trial in self._of(condition, label):
-            by_seed.setdefault(trial.seed, []).append(value(trial.score) - other[trial.block, trial.seed])
+            by_seed.setdefault(trial.seed, []).append(
+                value(trial.score) - other[trial.block, trial.posture, trial.seed]
+            )
         return mean_and_error([float(np.mean(differences)) for differences in by_seed.values()])
 
     def _groups(self) -> list[tuple[str, str]]:
@@ -128,74 +134,83 @@ class Evaluation:
         scores = [trial.score for trial in trials]
         successes = sum(score.success for score in scores)
         low, high = wilson(successes, len(scores))
-        error, other = (
-            mean_and_error([1e3 * value for value in values])
-            for values in ([score.error for score in scores], [score.other_error for score in scores])
+        error, other, posture = (
+            mean_and_error(values)
+            for values in (
+                [1e3 * score.error for score in scores],
+                [1e3 * score.other_error for score in scores],
+                [1e2 * score.posture_error for score in scores],
+            )
         )
         step = max(trial.max_command_step for trial in trials)
+        largest_step = f"{step:.4f}" if step else "-"
         return (
             f"| {condition} | {label} | {successes}/{len(scores)} ({low:.2f} to {high:.2f}) | "
+            f"{np.mean([score.near for score in scores]):.2f} | "
             f"{np.mean([score.on_target for score in scores]):.2f} | {error[0]:.1f} +- {error[1]:.1f} | "
-            f"{other[0]:.1f} +- {other[1]:.1f} | {f'{step:.4f}' if step else '-'} |"
+            f"{other[0]:.1f} +- {other[1]:.1f} | {posture[0]:.1f} +- {posture[1]:.1f} | {largest_step} |"
         )
 
 
 def evaluate(
     spec: EmbodimentSpec,
-    policies: Sequence[tuple[str, ChunkPolicy]],
+    policies: Sequence[tuple[str, ChunkPolicy, Adapter]],
     camera: str,
     *,
     conditions: Sequence[Condition] = CONDITIONS,
+    postures: Sequence[Posture] = POSTURES,
     seeds: Sequence[int] = EVALUATION_SEEDS,
     duration_s: float = EVALUATION_S,
     delay: int = EVALUATION_DELAY,
-    instruction: str = INSTRUCTION,
     report: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Run every policy under every condition with both instructions on every path.
+    """Run every policy under every condition with every instruction on every path.
 
     Args:
         spec: The robot.
-        policies: Labels and policies.
+        policies: Labels, policies, and what is between them and the robot.
         camera: Their camera.
         conditions: What to evaluate under.
+        postures: Which are asked for, of both blocks; only the first under all but the first condition.
         seeds: Of the paths and disturbances.
         duration_s: Length of a run, [s].
         delay: d, in ticks.
-        instruction: What the policies are told; `{block}` stands for the colour.
         report: Called with a line of progress now and then.
     """
     ticks = round(duration_s * spec.action_hz)
     trials: list[Trial] = []
     referenced: set[bool] = set()
     renderer = CameraRenderer(Twin(spec).model, camera)
-    adapter = JointAdapter(spec)
     for condition in conditions:
         for seed in seeds:
             twin = Twin(spec, seed)
-            for block in BLOCKS:
-                named = condition.named(block, ticks)
+            for asked in _asked(postures if condition is conditions[0] else postures[:1]):
+                every = [Asked(block, asked.posture) for block in condition.named(asked.block, ticks)]
                 if condition.switch not in referenced:
-                    trials += _references(twin, condition, block, seed, named)
-                for label, policy in policies:
+                    trials += _references(twin, condition.name, asked, seed, Told.of(every))
+                texts = [INSTRUCTIONS[one.posture].format(block=one.block) for one in every]
+                for label, policy, adapter in policies:
                     view = condition.disturbance(seed) if condition.disturbance is not None else None
-                    texts = [instruction.format(block=name) for name in named]
                     result = ClosedLoop(twin, (camera, renderer), adapter, policy).run(texts, delay, view)
-                    step = result.max_command_step
-                    trials.append(Trial(label, condition.name, block, seed, result.score, step))
+                    run = (label, condition.name, asked.block, asked.posture, seed)
+                    trials.append(Trial(*run, result.score, result.max_command_step))
             if report is not None:
-                report(f"evaluation: {condition.name}, paths {seed}")
+                report(f"evaluation: {spec.name}, {condition.name}, paths {seed}")
         referenced.add(condition.switch)
     renderer.close()
     return Evaluation(trials)
 
 
-def _references(twin: Twin, condition: Condition, block: Block, seed: int, named: Sequence[Block]) -> list[Trial]:
-    index = np.array([BLOCKS.index(name) for name in named])
+def _asked(postures: Sequence[Posture]) -> list[Asked]:
+    return [Asked(block, posture) for posture in postures for block in BLOCKS]
+
+
+def _references(twin: Twin, condition: str, asked: Asked, seed: int, told: Told) -> list[Trial]:
+    run = (condition, asked.block, asked.posture, seed)
     rest = twin.spec.rest
     return [
-        Trial(EXPERT, condition.name, block, seed, expert_score(twin, index, rest)),
-        Trial(NO_MOTION, condition.name, block, seed, no_motion_score(twin, index, rest)),
+        Trial(EXPERT, *run, expert_score(twin, told, rest)),
+        Trial(NO_MOTION, *run, no_motion_score(twin, told, rest)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""How well the tool followed the block that was named."""
+"""How well the hands followed the block that was named, in the posture that was asked."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.embodiments.sim.block_paths import BLOCKS, CLEARANCE
+from unichunk.embodiments.sim.block_paths import BLOCKS
+from unichunk.embodiments.sim.hands import POSTURE_NEAR, POSTURES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from unichunk.embodiments.sim.follow_target import FollowTarget
-
-NEAR: Final = CLEARANCE / 2
-"""On target is who is within this distance of the hover point, [m]: half of what is always between the blocks, so that
-nobody is on target for both, and whoever follows the wrong block never is for the right one."""
+    from unichunk.embodiments.sim.instruction import Asked
 
 APPROACH_S: Final = 2.0
 """After an instruction there is this much time to get there before it counts, [s]: with joints at half their speed the
@@ -30,16 +30,22 @@ whoever shares the time between the two blocks fails, and a view that is hidden 
 
 @dataclass(frozen=True)
 class FollowScore:
-    """How a run went; all times count for the mean errors.
+    """How a run went; all times count for the mean errors, the time after each approach for the shares.
 
     Attributes:
-        error: Mean distance between the tool and the hover point of the block that was named, [m].
+        error: Mean distance between a hand and its point at the block that was named, the larger of two hands, [m].
         other_error: The same for the other block, [m].
-        on_target: Share of the time after each approach within `NEAR` of the named block's hover point.
+        posture_error: Mean distance of the hands from the posture that was asked, as a fraction of the way from open to
+            closed.
+        near: Share of the time within the task's `near` of the named block's points. At most half of what is always
+            between the blocks, so that nobody is near both.
+        on_target: Share of the time near with the posture, too: its error below `POSTURE_NEAR`.
     """
 
     error: float
     other_error: float
+    posture_error: float
+    near: float
     on_target: float
 
     @property
@@ -48,32 +54,62 @@ class FollowScore:
         return self.on_target >= SUCCESS_SHARE
 
 
+@dataclass(frozen=True)
+class Told:
+    """What was asked for in each tick of a run.
+
+    Attributes:
+        block: Index into `BLOCKS`, shape (ticks,).
+        posture: Index into `POSTURES`, shape (ticks,).
+    """
+
+    block: NDArray[np.int64]
+    posture: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.block)
+
+    @classmethod
+    def of(cls, asked: Sequence[Asked]) -> Told:
+        """What instructions ask for, one for each tick."""
+        return cls(
+            np.array([BLOCKS.index(one.block) for one in asked], dtype=np.int64),
+            np.array([POSTURES.index(one.posture) for one in asked], dtype=np.int64),
+        )
+
+    @classmethod
+    def throughout(cls, asked: Asked, ticks: int) -> Told:
+        """The same in every tick."""
+        return cls.of([asked] * ticks)
+
+
 def follow_score(
-    task: FollowTarget,
-    named: NDArray[np.int64],
-    action_hz: int,
-    times: NDArray[np.float64],
-    reached: NDArray[np.float64],
+    task: FollowTarget, told: Told, action_hz: int, times: NDArray[np.float64], reached: NDArray[np.float64]
 ) -> FollowScore:
     """Score a run.
 
     Args:
         task: Whose blocks.
-        named: Which block the instruction named in each tick, index into `BLOCKS`, shape (ticks,).
+        told: What the instruction asked for in each tick.
         action_hz: Ticks a second.
         times: Simulated times of evenly spaced samples, the same number in each tick, shape (S,), [s].
         reached: Joint positions there, shape (S, n), [rad].
     """
-    ticks = np.arange(len(named))
-    since = ticks - np.maximum.accumulate(np.where(np.diff(named, prepend=-1) != 0, ticks, 0))
-    samples = len(times) // len(named)
+    ticks = np.arange(len(told))
+    changed = (np.diff(told.block, prepend=-1) != 0) | (np.diff(told.posture, prepend=-1) != 0)
+    since = ticks - np.maximum.accumulate(np.where(changed, ticks, 0))
+    samples = len(times) // len(told)
     counts = np.repeat(since >= APPROACH_S * action_hz, samples)
-    index = np.repeat(named, samples)
-    tool = task.solver.position(reached)
-    errors = np.stack([np.linalg.norm(tool - task.hover_point(block, times), axis=-1) for block in BLOCKS])
+    index, posture = np.repeat(told.block, samples), np.repeat(told.posture, samples)
+    errors = np.stack([task.errors(block, times, reached) for block in BLOCKS])
     error, other = (errors[which, np.arange(len(times))] for which in (index, 1 - index))
+    posture_error = task.hands.error(reached, posture)
+    near = error <= task.task.near
+    on_target = near & (posture_error < POSTURE_NEAR)
     return FollowScore(
         error=float(error.mean()),
         other_error=float(other.mean()),
-        on_target=float((error[counts] <= NEAR).mean()) if counts.any() else 0.0,
+        posture_error=float(posture_error.mean()),
+        near=float(near[counts].mean()) if counts.any() else 0.0,
+        on_target=float(on_target[counts].mean()) if counts.any() else 0.0,
     )

@@ -1,49 +1,90 @@
-"""The follow task: the tool frame hovers over one of two blocks that move unpredictably on the table."""
+"""The follow task: every hand keeps its place at one of two blocks that move unpredictably over the table."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unichunk.embodiments.sim.block_paths import BlockPaths
-from unichunk.embodiments.sim.hover import HoverSolver
+from unichunk.embodiments.sim.goal_map import goal_map
+from unichunk.embodiments.sim.hands import Hands
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from unichunk.embodiments.sim.block_paths import Block
+    from unichunk.embodiments.sim.goal_map import GoalMap
+    from unichunk.embodiments.sim.hands import Posture
     from unichunk.embodiments.spec import EmbodimentSpec
-
-HOVER_HEIGHT: Final = 0.09
-"""Height of the tool frame over the table, [m]: 5 cm over the top of a block."""
-
-GRIPPER_OPENING: Final = 0.5
-"""How far the gripper is open while it follows, as a fraction."""
+    from unichunk.embodiments.twin_spec import FollowTask
 
 
 class FollowTarget:
-    """Where the blocks are, where the tool should be, and with which joint positions it would be there.
+    """Where the blocks are, where the hands should be, and with which joint positions they would be there.
 
     Args:
-        spec: The robot.
+        spec: The robot; its twin has a task.
         seed: Seed of the blocks' paths.
+
+    Attributes:
+        task: The task's numbers.
+        paths: Of the blocks.
+        hands: The joints of hands and grippers, and their postures.
+
+    Raises:
+        SpecError: Where the spec has no task, or one that the robot cannot do.
     """
 
     def __init__(self, spec: EmbodimentSpec, seed: int) -> None:
-        self.paths = BlockPaths(seed)
-        self.solver = HoverSolver(spec)
-        self._gripper = spec.joint_index("gripper")
-        limits = spec.limits
-        self._opening = (limits.lower + GRIPPER_OPENING * (limits.upper - limits.lower))[self._gripper]
+        self.goals: GoalMap = goal_map(spec)
+        """Joint positions for blocks anywhere."""
+        self.task: FollowTask = self.goals.frames.task
+        self.paths = BlockPaths(seed, self.task)
+        self.hands = Hands(spec)
 
-    def hover_point(self, block: Block, time: ArrayLike) -> NDArray[np.float64]:
-        """Where the tool should be for a block, shape (..., 3), [m], for times of any shape, [s]."""
-        ground = self.paths.position(block, time)
-        return np.concatenate([ground, np.full((*ground.shape[:-1], 1), HOVER_HEIGHT)], axis=-1)
+    def points(self, block: Block, time: ArrayLike) -> NDArray[np.float64]:
+        """Where the hands should be for a block.
 
-    def goal(self, block: Block, time: ArrayLike) -> NDArray[np.float64]:
-        """Joint positions that hold the tool there, gripper half open, shape (..., n), [rad]."""
-        q = self.solver.solve(self.hover_point(block, time))
-        q[..., self._gripper] = self._opening
+        Args:
+            block: Which one.
+            time: Of any shape, [s].
+
+        Returns:
+            In the base, shape (..., H, 3), [m], in the order of the task's hands.
+        """
+        return self.goals.frames.points(self.paths.position(block, time))
+
+    def positions(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where the hands are with joint positions (..., n), [rad]: in the base, shape (..., H, 3), [m]."""
+        return self.goals.frames.positions(q)
+
+    def errors(self, block: Block, time: ArrayLike, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance between a hand and its point, the larger one of two hands.
+
+        Args:
+            block: Which one.
+            time: Shape (...), [s].
+            q: Joint positions at that time, shape (..., n), [rad].
+
+        Returns:
+            Shape (...), [m].
+        """
+        away = self.positions(q) - self.points(block, time)
+        distances: NDArray[np.float64] = np.sqrt((away**2).sum(axis=-1)).max(axis=-1)
+        return distances
+
+    def goal(self, block: Block, time: ArrayLike, posture: NDArray[np.int64] | Posture = "half") -> NDArray[np.float64]:
+        """Joint positions that hold the hands there, in a posture.
+
+        Args:
+            block: Which one.
+            time: Shape (...), [s].
+            posture: One by name, or an index into `POSTURES` for each time.
+
+        Returns:
+            Shape (..., n), [rad].
+        """
+        q = self.goals.joints(self.paths.position(block, time))
+        q[..., self.hands.index] = self.hands.values(posture)
         return q

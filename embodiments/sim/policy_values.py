@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.embodiments.adapter import JointAdapter
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,17 +16,20 @@ LEAST_STD: Final = 0.12
 
 
 class PolicyValues:
-    """Between joint positions and the policy's normalized values, in the order of the spec's groups.
+    """Between joint positions and the policy's normalized values, in command order.
 
     Args:
         spec: The robot.
         rows: Executed rows to take mean and standard deviation from, shape (N, n), [rad].
+
+    Attributes:
+        slots: Slot of the unified space of each value, length n.
     """
 
     def __init__(self, spec: EmbodimentSpec, rows: NDArray[np.float64]) -> None:
-        self._adapter = JointAdapter(spec)
         self._groups = {name: len(group.joints) for name, group in spec.groups.items()}
         self.slots = tuple(slot for group in spec.groups.values() for slot in range(*group.slots))
+        self._offset, self._scale = np.concatenate([group.slot_units for group in spec.groups.values()], axis=1)
         physical = self._physical(rows)
         self._mean, self._std = physical.mean(axis=0), np.maximum(physical.std(axis=0), LEAST_STD)
         # The checkpoint's numbers are read back from a file: train on exactly those.
@@ -36,18 +37,13 @@ class PolicyValues:
 
     def encode(self, joints: NDArray[np.float64]) -> NDArray[np.float32]:
         """Joint positions (..., n) [rad] to normalized values (..., n)."""
-        flat = joints.reshape(-1, joints.shape[-1])
-        normalized = (self._physical(flat) - self._mean) / self._std
-        result: NDArray[np.float32] = normalized.astype(np.float32).reshape(joints.shape)
-        return result
+        normalized: NDArray[np.float32] = ((self._physical(joints) - self._mean) / self._std).astype(np.float32)
+        return normalized
 
     def decode(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """Normalized values (..., n) to joint positions (..., n), [rad]."""
-        physical = values.reshape(-1, values.shape[-1]) * self._std + self._mean
-        cuts = np.cumsum(list(self._groups.values()))[:-1]
-        parts = np.split(physical, cuts, axis=1)
-        actions = {f"action.{name}": part for name, part in zip(self._groups, parts, strict=True)}
-        return self._adapter.joints(actions).reshape(values.shape)
+        joints: NDArray[np.float64] = (values * self._std + self._mean) * self._scale + self._offset
+        return joints
 
     def statistics(self, rows: NDArray[np.float64]) -> dict[str, dict[str, list[float]]]:
         """Statistics of each group as a checkpoint's metadata holds them; mean and std are those that are used here.
@@ -71,5 +67,6 @@ class PolicyValues:
         return groups
 
     def _physical(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
-        actions = self._adapter.actions(joints)
-        return np.concatenate([actions[f"action.{name}"] for name in self._groups], axis=1)
+        """What the adapter hands to the policy: [rad], or how far a gripper is open."""
+        physical: NDArray[np.float64] = (joints - self._offset) / self._scale
+        return physical

@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from unichunk.embodiments.sim.demonstrations import Demonstrations, Recorder
-from unichunk.embodiments.spec import load_spec
+from unichunk.embodiments.catalogue import load_spec
+from unichunk.embodiments.sim.demonstrations import Demonstrations
+from unichunk.embodiments.sim.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unichunk.runtime.interpolation import weights
+from unichunk.runtime.ticks import Timebase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
     from unichunk.embodiments.sim.twin import Twin
 
 
-def run_tick(twin: Twin, rows: NDArray[np.float64]) -> Iterator[int]:
+def run_tick(twin: Twin, rows: NDArray[np.float64], tick: int = 0) -> Iterator[int]:
     """Run one tick; yields the control sample's number after each command has acted for its period.
 
     Args:
         twin: The robot; stepped in place.
         rows: Rows k-2, k-1 and k, shape (3, n), [rad]: the same spline as in `runtime.interpolation`.
+        tick: Number k of the tick, where the action rate does not divide the command rate: ticks then differ by a
+            sample, as those of `runtime.ticks.Timebase` do.
     """
-    samples = twin.spec.command_hz // twin.spec.action_hz
-    steps = round(1.0 / (twin.spec.command_hz * twin.timestep))
-    for sample in range(samples):
-        twin.set_command(np.array(weights((sample + 1) / samples)) @ rows)
-        twin.advance(steps)
-        yield sample
+    ticks = Timebase(0, twin.spec.action_hz, twin.spec.command_hz)
+    first, end = (-(-k * ticks.command_hz // ticks.action_hz) for k in (tick, tick + 1))
+    for step in range(first, end):
+        twin.set_command(np.einsum("k,kn->n", weights(ticks.phase_of_step(step)), rows))
+        twin.advance(twin.steps_per_command)
+        yield step - first

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.sim import camera as camera_module
-from unichunk.embodiments.sim.block_paths import BLOCKS, REGION_X, REGION_Y
+from unichunk.embodiments.sim.block_paths import BLOCKS
 from unichunk.embodiments.sim.camera import CameraRenderer
 from unichunk.embodiments.sim.mujoco_import import SimulatorUnavailable
 from unichunk.embodiments.sim.twin import Snapshot, Twin
-from unichunk.embodiments.spec import load_spec
 from unichunk.runtime.policy.preprocessing import fit_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SPEC = load_spec("so101")
+TASK = SPEC.twin.task
 CAMERA = "third_person"
 
 
@@ -84,10 +85,10 @@ def test_a_second_thread_renders_while_the_first_steps():
 @pytest.mark.parametrize("block", BLOCKS)
 def test_blocks_are_in_the_policys_picture_wherever_they_and_the_arm_are(twin, renderer, block):
     visible, margins = [], []
-    for x in np.linspace(*REGION_X, 4):
-        for y in np.linspace(*REGION_Y, 5):
+    for x in np.linspace(*TASK.region_x, 4):
+        for y in np.linspace(*TASK.region_y, 5):
             for arm in ((x, y), (0.24, 0.0)):
-                twin.reset(twin.task.solver.solve(np.array([*arm, 0.09])))
+                twin.reset(twin.task.goals.joints(np.array(arm)))
                 snapshot = with_blocks_at(twin.snapshot(), (x, y), (x, -y) if y else (x, 0.1))
                 if block == "blue":
                     snapshot.mocap_pos[:] = snapshot.mocap_pos[::-1]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from tests.one_line import refused
-from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.adapter import EmbodimentAdapter
+from unichunk.embodiments.catalogue import load_spec
+from unichunk.embodiments.robot_entries import joint_entry
 from unichunk.embodiments.sim.block_paths import BLOCKS
 from unichunk.embodiments.sim.camera import CameraRenderer
 from unichunk.embodiments.sim.closed_loop import ClosedLoop
@@ -17,10 +19,9 @@ from unichunk.embodiments.sim.conditions import CONDITIONS, Condition
 from unichunk.embodiments.sim.evaluation import EXPERT, NO_MOTION, Evaluation, Trial, evaluate
 from unichunk.embodiments.sim.expert import Expert
 from unichunk.embodiments.sim.follow_score import FollowScore
-from unichunk.embodiments.sim.instruction import InstructionUnclear, named_block
+from unichunk.embodiments.sim.instruction import InstructionUnclear, parse_instruction
 from unichunk.embodiments.sim.intervals import mean_and_error, wilson
 from unichunk.embodiments.sim.twin import Twin
-from unichunk.embodiments.spec import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,20 +45,21 @@ class Oracle:
     Args:
         twin: Whose blocks.
         contrary: Follows the block that was not named.
+        deaf: Has the gripper half open, whatever is asked for.
     """
 
     chunk_length = ROWS
     max_delay = 12
 
-    def __init__(self, twin: Twin, *, contrary: bool = False) -> None:
-        self._twin, self._contrary, self._expert = twin, contrary, Expert(SPEC)
-        self._adapter = JointAdapter(SPEC)
+    def __init__(self, twin: Twin, *, contrary: bool = False, deaf: bool = False) -> None:
+        self._twin, self._contrary, self._deaf, self._expert = twin, contrary, deaf, Expert(SPEC)
+        self._adapter = EmbodimentAdapter(SPEC, joint_entry(SPEC))
         self.seen: list[tuple[dict[str, Any], NDArray[np.float32], int]] = []
         self.answered: list[NDArray[np.float32]] = []
 
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
         rows = np.zeros((len(actions["action.gripper"]), 200), np.float32)
-        rows[:, :6] = self._adapter.joints({key: value.astype(np.float32) for key, value in actions.items()})
+        rows[:, :6] = self._adapter.joints({key: value.astype(np.float32) for key, value in actions.items()}, SPEC.rest)
         return rows
 
     def infer(
@@ -65,16 +67,16 @@ class Oracle:
     ) -> Chunk:
         assert previous_chunk is not None
         self.seen.append((dict(observation), previous_chunk.copy(), delay))
-        block = named_block(observation["language.instruction"])
-        if self._contrary:
-            block = BLOCKS[1 - BLOCKS.index(block)]
+        asked = parse_instruction(observation["language.instruction"])
+        block = BLOCKS[1 - BLOCKS.index(asked.block)] if self._contrary else asked.block
+        goal = self._twin.task.goal(block, self._twin.time, "half" if self._deaf else asked.posture)
         last = previous_chunk[delay - 1, :6] if delay else self._twin.command
-        plan = self._expert.continuation(last, self._twin.task.goal(block, self._twin.time), ROWS - delay)
+        plan = self._expert.continuation(last, goal, ROWS - delay)
         rows = np.zeros((ROWS, 200), np.float32)
         rows[:delay] = previous_chunk[:delay]
         rows[delay:, :6] = plan
         self.answered.append(rows)
-        actions = self._adapter.actions(rows[:, :6].astype(np.float64))
+        actions = self._adapter.actions(rows[:, :6].astype(np.float64), SPEC.rest)
         return Chunk(rows, {key: value.astype(np.float32) for key, value in actions.items()})
 
 
@@ -91,7 +93,7 @@ def renderer(twin: Twin) -> Iterator[CameraRenderer]:
 
 
 def loop(twin: Twin, renderer: CameraRenderer, policy: Oracle) -> ClosedLoop:
-    return ClosedLoop(twin, (CAMERA, renderer), JointAdapter(SPEC), policy)
+    return ClosedLoop(twin, (CAMERA, renderer), EmbodimentAdapter(SPEC, joint_entry(SPEC)), policy)
 
 
 @pytest.mark.simulator
@@ -109,9 +111,27 @@ def test_whoever_follows_the_named_block_succeeds_and_whoever_follows_the_other_
 
 
 @pytest.mark.simulator
-def test_the_policy_is_told_what_is_said_at_its_tick_and_gets_what_was_committed(twin, renderer):
-    policy = Oracle(twin)
-    loop(twin, renderer, policy).run(["follow the red block"] * 30 + ["follow the blue block"] * 30, 6)
+def test_a_posture_that_is_asked_for_is_part_of_success(twin, renderer):
+    told = ["follow the red block with a closed gripper"] * 100
+    assert loop(twin, renderer, Oracle(twin)).run(told, 4).score.on_target == 1.0
+    assert loop(twin, renderer, Oracle(twin, deaf=True)).run(told, 4).score.on_target == 0.0
+
+
+@pytest.mark.simulator
+def test_the_policy_is_told_what_is_said_at_its_tick_and_gets_what_was_committed(twin, renderer, monkeypatch):
+    policy, adapter, before = Oracle(twin), EmbodimentAdapter(SPEC, joint_entry(SPEC)), []
+    joints = adapter.joints
+
+    def watched(actions, row, delay):
+        before.append(row)
+        return joints(actions, row, delay)
+
+    monkeypatch.setattr(adapter, "joints", watched)
+    told = ["follow the red block"] * 30 + ["follow the blue block"] * 30
+    ClosedLoop(twin, (CAMERA, renderer), adapter, policy).run(told, 6)
+    # A chunk goes on from the last row that is committed before its own.
+    for older, row in zip(policy.answered, before[1:], strict=False):
+        np.testing.assert_allclose(row, older[11, :6], atol=1e-6)
     assert [delay for _, _, delay in policy.seen] == [6] * 10
     assert ["red" in seen["language.instruction"] for seen, _, _ in policy.seen] == [True] * 5 + [False] * 5
     for older, (_, committed, _) in zip(policy.answered, policy.seen[1:], strict=False):
@@ -136,7 +156,7 @@ class Still(Oracle):
         assert previous_chunk is not None
         self.seen.append((dict(observation), previous_chunk.copy(), delay))
         rows = np.repeat(previous_chunk[:1], ROWS, axis=0)
-        actions = self._adapter.actions(rows[:, :6].astype(np.float64))
+        actions = self._adapter.actions(rows[:, :6].astype(np.float64), SPEC.rest)
         return Chunk(rows, {key: value.astype(np.float32) for key, value in actions.items()})
 
 
@@ -144,11 +164,19 @@ class Still(Oracle):
 def test_an_evaluation_runs_every_policy_under_every_condition_with_both_instructions(twin):
     said: list[str] = []
     still = Still(twin)
+    adapter = EmbodimentAdapter(SPEC, joint_entry(SPEC))
     evaluation = evaluate(
-        SPEC, [("still", still), ("again", Still(twin))], CAMERA, seeds=(101, 102), duration_s=3.0, report=said.append
+        SPEC,
+        [("still", still, adapter), ("again", Still(twin), adapter)],
+        CAMERA,
+        postures=("half", "closed"),
+        seeds=(101, 102),
+        duration_s=2.0,
+        report=said.append,
     )
-    runs = {(trial.label, trial.condition, trial.block, trial.seed) for trial in evaluation.trials}
-    assert len(runs) == len(evaluation.trials) == 2 * 2 * (2 * 4 + 2 * 2)
+    runs = {(trial.label, trial.condition, trial.block, trial.posture, trial.seed) for trial in evaluation.trials}
+    # All postures under the first condition, the first under all, of both blocks on both paths.
+    assert len(runs) == len(evaluation.trials) == 2 * 2 * (2 * 5 + 2 * 3)
     assert len(said) == 4 * 2
     names = [condition.name for condition in CONDITIONS]
     assert names == ["clean", "lighting", "occlusion", "switch"]
@@ -157,20 +185,22 @@ def test_an_evaluation_runs_every_policy_under_every_condition_with_both_instruc
         (condition, label) for condition in ("clean", "switch") for label in (EXPERT, NO_MOTION)
     }
     # A policy that stands still scores as no motion does, in light and dark.
-    by_run = {(t.label, t.condition, t.block, t.seed): t.score for t in evaluation.trials}
+    by_run = {(t.label, t.condition, t.block, t.posture, t.seed): t.score for t in evaluation.trials}
     for condition in ("clean", "lighting", "occlusion"):
-        assert by_run["still", condition, "red", 101].error == pytest.approx(
-            by_run[NO_MOTION, "clean", "red", 101].error, abs=1e-6
+        assert by_run["still", condition, "red", "half", 101].error == pytest.approx(
+            by_run[NO_MOTION, "clean", "red", "half", 101].error, abs=1e-6
         )
     pictures = [seen[f"video.{CAMERA}"].mean() for seen, _, _ in still.seen]
-    assert len(pictures) == 4 * 2 * 2 * 15
-    assert np.std(pictures[60:120]) > 10 * np.std(pictures[:60])
+    assert len(pictures) == 5 * 2 * 2 * 10
+    assert np.std(pictures[80:120]) > 10 * np.std(pictures[:80])
+    told = [seen["language.instruction"] for seen, _, _ in still.seen]
+    assert ["closed" in text for text in told[:80]] == 2 * (20 * [False] + 20 * [True])
     table, comparison = evaluation.table(), evaluation.comparison("still")
     assert len(table.splitlines()) == 2 + 4 * 2 + 2 * 2
-    assert "| clean | no motion | 0/4 (0.00 to 0.49) |" in table
+    assert "| clean | no motion | 0/8 (0.00 to 0.32) |" in table
     assert len(comparison.splitlines()) == 2 + 4
     assert "| occlusion | again | +0.00 +- 0.00 | +0.000 +- 0.000 | +0.0 +- 0.0 |" in comparison
-    assert evaluation.documents()[0]["score"].keys() == {"error", "other_error", "on_target"}
+    assert evaluation.documents()[0]["score"].keys() == {"error", "other_error", "posture_error", "near", "on_target"}
 
 
 def test_a_switch_names_the_other_block_from_half_way_on():
@@ -180,7 +210,7 @@ def test_a_switch_names_the_other_block_from_half_way_on():
 
 def test_differences_are_of_the_same_runs_and_averaged_over_runs_with_the_same_paths():
     def trial(label: str, block: str, seed: int, error: float) -> Trial:
-        return Trial(label, "clean", block, seed, FollowScore(error, 0.1, 0.0))
+        return Trial(label, "clean", block, "half", seed, FollowScore(error, 0.1, 0.0, 0.0, 0.0))
 
     errors = {("red", 1): 0.010, ("blue", 1): 0.050, ("red", 2): 0.020, ("blue", 2): 0.090}
     more = {("red", 1): 0.001, ("blue", 1): 0.003, ("red", 2): 0.003, ("blue", 2): 0.005}

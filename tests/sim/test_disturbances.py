@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.sim.block_paths import BLOCKS
 from unichunk.embodiments.sim.camera import CameraRenderer
 from unichunk.embodiments.sim.lighting import MILD, STRONG, ChangingLighting
 from unichunk.embodiments.sim.occlusion import PERIOD_S, Occlusion
 from unichunk.embodiments.sim.twin import Twin
-from unichunk.embodiments.spec import load_spec
 from unichunk.runtime.policy.preprocessing import fit_image
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_disturbance_leaves_nothing_behind_and_moves_nothing(scene, kind):
     truth = scene.twin.truth()
     assert (scene.picture(1.5, kind(1)) != before).any()
     np.testing.assert_array_equal(scene.picture(1.5), before)
-    np.testing.assert_array_equal(scene.twin.truth().tool, truth.tool)
+    np.testing.assert_array_equal(scene.twin.truth().tools["right"], truth.tools["right"])
 
 
 def test_mild_lighting_is_another_day_and_strong_lighting_another_world(scene):
