@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unichunk.runtime.train.gating import Gating
-from unichunk.runtime.train.mixture import Cache, Layer, rotary_angles
+from unichunk.runtime.train.mixture import Cache, Layer, RMSNorm, hidden, rotary_angles
 from unichunk.runtime.train.vision import Connector, Vision
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -101,8 +101,8 @@ class BeingH(nn.Module):
             {
                 "embed_tokens": nn.Embedding(config.language.vocabulary, language),
                 "layers": nn.ModuleList(Layer(config) for _ in range(config.language.layers)),
-                "norm": nn.RMSNorm(language, eps=config.language.norm_eps),
-                "norm_mot_gen": nn.RMSNorm(expert, eps=config.expert.norm_eps),
+                "norm": RMSNorm(language, eps=config.language.norm_eps),
+                "norm_mot_gen": RMSNorm(expert, eps=config.expert.norm_eps),
             }
         )
         self.language_model = nn.ModuleDict({"model": model})
@@ -138,7 +138,7 @@ class BeingH(nn.Module):
         count = words.shape[1]
         order = torch.arange(count, device=images.device)
         positions = torch.cat([order + (order >= place), order.new_tensor([place])])
-        mask = positions[:, None] >= positions[None, :]
+        mask = hidden(positions[:, None] < positions[None, :])
         angles = self._angles(positions)[None]
         caches = []
         for layer in self._model["layers"]:
@@ -176,11 +176,10 @@ class BeingH(nn.Module):
         order = torch.arange(count, device=rows.device)
         first = prefix.length.repeat_interleave(repeats)
         angles = self._angles(first[:, None] + order)
-        causal = (order[:, None] >= order[None, :]).expand(len(prefix.length), count, count)
-        known = ~prefix.padded[:, None, :].expand(-1, count, -1)
-        mask = torch.cat([known, causal], dim=2)[:, None, None]
+        causal = hidden(order[:, None] < order[None, :])
+        known = hidden(prefix.padded)[:, None, None]
         for layer, cache in zip(self._model["layers"], prefix.caches, strict=True):
-            tokens = layer.actions(tokens, cache, angles, mask)
+            tokens = layer.actions(tokens, cache, angles, known, causal)
         velocity: Tensor = self.action_decoder(self._model["norm_mot_gen"](tokens))
         return velocity
 

@@ -54,21 +54,29 @@ def noisy_rows(clean: Tensor, noise: Tensor, time: Tensor, locked: Tensor) -> tu
     return torch.where(locked[..., None], clean, mixed), row_time
 
 
-def flow_loss(velocity: Tensor, clean: Tensor, noise: Tensor, delay: Tensor) -> Tensor:
-    """Squared error of the velocity, over the postfix only.
+def flow_errors(velocity: Tensor, clean: Tensor, noise: Tensor, delay: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared errors of the velocity of each sample, over the postfix only.
 
     Args:
         velocity: Predicted, shape (B, T, n).
         clean: Clean rows, shape (B, T, n).
-        noise: Where the path began, shape (B, T, n).
+        noise: Where the path began, shape (B, T, n); zero, as the clean rows are, where a slot is not the robot's own.
         delay: Shape (B,); rows before it do not count at all.
+        own: Which slots are the robot's own, shape (B, n), bool.
 
     Returns:
-        Scalar: the weighted mean over free rows.
+        Weighted means over the free rows, of the mean over the robot's own slots and of that over the others (zero
+        where there are none), each of shape (B,).
     """
     rows = clean.shape[1]
     behind = torch.arange(rows, device=delay.device)[None, :] - delay[:, None]
     weight = torch.where(behind >= 0, 0.5 ** (behind.clamp(min=0) / ROW_HALF_LIFE), 0.0)
-    error = (velocity - (clean - noise)).square().mean(dim=-1)
-    # `where` and not a product with zero: what the network says about locked rows must not matter even if it is nan.
-    return torch.where(behind >= 0, weight * error, 0.0).sum() / weight.sum()
+    weight = weight / weight.sum(dim=1, keepdim=True)
+    error = (velocity - (clean - noise)).square()
+
+    def mean(counted: Tensor) -> Tensor:
+        per_row = torch.where(counted[:, None], error, 0.0).sum(dim=-1) / counted.sum(dim=-1).clamp(min=1)[:, None]
+        # `where` and not a product with zero: what is said about locked rows must not matter even if it is nan.
+        return torch.where(behind >= 0, weight * per_row, 0.0).sum(dim=1)
+
+    return mean(own), mean(~own)

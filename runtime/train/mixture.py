@@ -21,6 +21,15 @@ class Cache(NamedTuple):
     values: Tensor
 
 
+class RMSNorm(nn.RMSNorm):
+    """The norm in the type of its input: float32 weights would send it through a slow path under autocast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (..., width) to the same."""
+        assert self.weight is not None
+        return functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 class SwiGlu(nn.Module):
     """The gated MLP."""
 
@@ -48,8 +57,8 @@ class Attention(nn.Module):
                 self.add_module(f"{name}_proj{suffix}", nn.Linear(width, heads * self.head_dim, bias=False))
             self.add_module(f"o_proj{suffix}", nn.Linear(self.heads * self.head_dim, width, bias=False))
             eps = language.norm_eps if not suffix else config.expert.norm_eps
-            self.add_module(f"q_norm{suffix}", nn.RMSNorm(self.head_dim, eps=eps))
-            self.add_module(f"k_norm{suffix}", nn.RMSNorm(self.head_dim, eps=eps))
+            self.add_module(f"q_norm{suffix}", RMSNorm(self.head_dim, eps=eps))
+            self.add_module(f"k_norm{suffix}", RMSNorm(self.head_dim, eps=eps))
 
     def project(self, hidden: Tensor, suffix: str, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, heads, n, head_dim), keys and values (B, kv heads, n, head_dim) of tokens (B, n, width).
@@ -75,10 +84,10 @@ class Layer(nn.Module):
         super().__init__()
         self.self_attn = Attention(config)
         language, expert = config.language, config.expert
-        self.input_layernorm = nn.RMSNorm(language.width, eps=language.norm_eps)
-        self.input_layernorm_mot_gen = nn.RMSNorm(expert.width, eps=expert.norm_eps)
-        self.post_attention_layernorm = nn.RMSNorm(language.width, eps=language.norm_eps)
-        self.post_attention_layernorm_mot_gen = nn.RMSNorm(expert.width, eps=expert.norm_eps)
+        self.input_layernorm = RMSNorm(language.width, eps=language.norm_eps)
+        self.input_layernorm_mot_gen = RMSNorm(expert.width, eps=expert.norm_eps)
+        self.post_attention_layernorm = RMSNorm(language.width, eps=language.norm_eps)
+        self.post_attention_layernorm_mot_gen = RMSNorm(expert.width, eps=expert.norm_eps)
         self.mlp = SwiGlu(language.width, language.mlp)
         self.mlp_mot_gen = SwiGlu(expert.width, expert.mlp)
 
@@ -89,7 +98,7 @@ class Layer(nn.Module):
             words: Text and image tokens, shape (B, n, h).
             state: The state token, shape (B, 1, e); its place is told by angles and mask.
             angles: Rotary angles of words, then state, shape (1, n + 1, head_dim / 2).
-            mask: Which token attends to which, shape (n + 1, n + 1), bool.
+            mask: What is added to the scores, shape (n + 1, n + 1).
 
         Returns:
             Words and state after the layer, and the layer's keys and values.
@@ -98,41 +107,76 @@ class Layer(nn.Module):
         ours = self.self_attn.project(self.input_layernorm(words), "", angles[:, :count])
         theirs = self.self_attn.project(self.input_layernorm_mot_gen(state), "_mot_gen", angles[:, count:])
         query, key, value = (torch.cat(pair, dim=2) for pair in zip(ours, theirs, strict=True))
-        repeats = query.shape[1] // key.shape[1]
-        attended = functional.scaled_dot_product_attention(
-            query, key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1), attn_mask=mask
-        )
-        attended = attended.transpose(1, 2).flatten(2)
+        attended = attend(query, Cache(key, value), mask).transpose(1, 2).flatten(2)
         words = words + self.self_attn.o_proj(attended[:, :count])
         words = words + self.mlp(self.post_attention_layernorm(words))
         return words, self._expert(state, attended[:, count:]), Cache(key, value)
 
-    def actions(self, actions: Tensor, cache: Cache, angles: Tensor, mask: Tensor) -> Tensor:
+    def actions(self, actions: Tensor, cache: Cache, angles: Tensor, known: Tensor, causal: Tensor) -> Tensor:
         """The action tokens, R chunks for each observation.
 
         Args:
             actions: Shape (B R, T, e).
             cache: The layer's keys and values of B observations.
             angles: Rotary angles of the action positions, shape (B R, T, head_dim / 2).
-            mask: Which keys each row attends to, prefix first, shape (B, 1, 1, T, P + T), bool.
+            known: What is added to the scores of the prefix tokens, shape (B, 1, 1, P).
+            causal: What is added to the scores of the rows of the same chunk, shape (T, T).
 
         Returns:
             The tokens after the layer, shape (B R, T, e).
         """
         query, key, value = self.self_attn.project(self.input_layernorm_mot_gen(actions), "_mot_gen", angles)
-        batch, repeats = len(cache.keys), query.shape[1] // key.shape[1]
-        query, key, value = (part.unflatten(0, (batch, -1)) for part in (query, key, value))
-        keys = torch.cat([cache.keys[:, None].expand(-1, key.shape[1], -1, -1, -1), key], dim=3)
-        values = torch.cat([cache.values[:, None].expand(-1, key.shape[1], -1, -1, -1), value], dim=3)
-        attended = functional.scaled_dot_product_attention(
-            query, keys.repeat_interleave(repeats, 2), values.repeat_interleave(repeats, 2), attn_mask=mask
-        )
-        return self._expert(actions, attended.flatten(0, 1).transpose(1, 2).flatten(2))
+        attended = attend_both(query, cache, Cache(key, value), known, causal)
+        return self._expert(actions, attended.transpose(1, 2).flatten(2))
 
     def _expert(self, tokens: Tensor, attended: Tensor) -> Tensor:
         tokens = tokens + self.self_attn.o_proj_mot_gen(attended)
         mixed: Tensor = tokens + self.mlp_mot_gen(self.post_attention_layernorm_mot_gen(tokens))
         return mixed
+
+
+def attend(query: Tensor, cache: Cache, mask: Tensor) -> Tensor:
+    """Attention; written out, since the fused kernels are slow for heads this small on CPUs.
+
+    Args:
+        query: Shape (B, heads, n, head_dim).
+        cache: Keys and values of P tokens; a group of neighbouring heads shares them.
+        mask: What is added to the scores, shape (n, P).
+
+    Returns:
+        Shape (B, heads, n, head_dim).
+    """
+    grouped = (query * query.shape[-1] ** -0.5).unflatten(1, (cache.keys.shape[1], -1))
+    scores = (grouped.flatten(2, 3) @ cache.keys.mT).unflatten(2, grouped.shape[2:4]) + mask
+    attended = scores.softmax(dim=-1).flatten(2, 3).to(query.dtype) @ cache.values
+    return attended.unflatten(2, grouped.shape[2:4]).flatten(1, 2)
+
+
+def attend_both(query: Tensor, prefix: Cache, own: Cache, known: Tensor, causal: Tensor) -> Tensor:
+    """Attention of R chunks for each observation to the observation's prefix, which they share, and to themselves.
+
+    Args:
+        query: Shape (B R, heads, T, head_dim).
+        prefix: Keys and values of B observations.
+        own: Keys and values of the chunks, each (B R, kv heads, T, head_dim).
+        known: What is added to the scores of the prefix tokens, shape (B, 1, 1, P).
+        causal: What is added to the scores of the chunk's own rows, shape (T, T).
+
+    Returns:
+        Shape (B R, heads, T, head_dim).
+    """
+    batch, shared = prefix.keys.shape[:2]
+    # (B, kv heads, R, heads in a group, T, head_dim)
+    grouped = (query * query.shape[-1] ** -0.5).unflatten(1, (shared, -1)).unflatten(0, (batch, -1)).transpose(1, 2)
+    keys, values = (part.unflatten(0, (batch, -1)).transpose(1, 2) for part in own)
+    inside = grouped.shape[2:5]
+    seen = (grouped.flatten(2, 4) @ prefix.keys.mT + known).unflatten(2, inside)
+    written = (grouped.flatten(3, 4) @ keys.mT).unflatten(3, inside[1:]) + causal
+    weights = torch.cat([seen, written], dim=-1).softmax(dim=-1).to(query.dtype)
+    before, after = weights.split([seen.shape[-1], written.shape[-1]], dim=-1)
+    attended = (before.flatten(2, 4) @ prefix.values).unflatten(2, inside)
+    attended = attended + (after.flatten(3, 4) @ values).unflatten(3, inside[1:])
+    return attended.transpose(1, 2).flatten(0, 1).flatten(1, 2)
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> Tensor:
@@ -146,3 +190,8 @@ def rotate(heads: Tensor, angles: Tensor) -> Tensor:
     first, second = heads.chunk(2, dim=-1)
     cos, sin = angles.cos()[:, None].to(heads.dtype), angles.sin()[:, None].to(heads.dtype)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def hidden(which: Tensor) -> Tensor:
+    """What is added to scores: minus infinity for tokens that must not be seen, of the shape of `which` (bool)."""
+    return torch.where(which, -torch.inf, 0.0)

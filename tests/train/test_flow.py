@@ -6,10 +6,20 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'unichunk[train]'")
 
-from unichunk.runtime.train.flow import flow_loss, locked_rows, noisy_rows, sample_times  # noqa: E402
+from unichunk.runtime.train.flow import flow_errors, locked_rows, noisy_rows, sample_times  # noqa: E402
 
 DELAY = torch.tensor([0, 3, 7])
 TIME = torch.tensor([0.1, 0.5, 0.9])
+
+
+OWN = torch.ones(3, 2, dtype=torch.bool)
+
+
+def flow_loss(velocity, clean, noise, delay):
+    """What is minimized where every slot is the robot's own."""
+    own, other = flow_errors(velocity, clean, noise, delay, OWN)
+    assert (other == 0.0).all()
+    return own.mean()
 
 
 def rows(seed: int):
@@ -46,6 +56,16 @@ def test_the_loss_is_zero_for_the_straight_way_and_one_for_one_unit_off():
     clean, noise = rows(2), rows(3)
     assert flow_loss(clean - noise, clean, noise, DELAY) == 0.0
     assert flow_loss(clean - noise + 1.0, clean, noise, DELAY) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_slots_of_other_robots_count_apart():
+    clean, noise = rows(2), rows(3)
+    own = torch.tensor([[True, False], [False, True], [True, True]])
+    clean, noise = clean * own[:, None], noise * own[:, None]
+    off = torch.where(own, 2.0, 3.0)[:, None].expand(-1, 8, -1)
+    mine, other = flow_errors(clean - noise + off, clean, noise, DELAY, own)
+    torch.testing.assert_close(mine, torch.full((3,), 4.0))
+    torch.testing.assert_close(other, torch.tensor([9.0, 9.0, 0.0]))
 
 
 def test_locked_rows_are_clean_at_time_one_and_others_on_the_line():
