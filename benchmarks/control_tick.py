@@ -27,9 +27,9 @@ import zmq
 from unichunk.benchmarks.background_load import numpy_load
 from unichunk.benchmarks.machine import describe_machine
 from unichunk.benchmarks.samples import Samples
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.link.command_sender import CommandSender
 from unichunk.embodiments.link.connection import Connection, Route
-from unichunk.embodiments.spec import load_spec
 from unichunk.runtime.control_loop import ControlLoop
 from unichunk.runtime.delay import DelayEstimator
 from unichunk.runtime.fallback import HoldFallback
@@ -87,6 +87,7 @@ class Robot:
             self.ring,
             DelayEstimator(ACTION_HZ, 1),
             timebase,
+            encode=lambda rows, _: np.zeros((len(rows), UNIFIED_WIDTH), np.float32),
             joint_step=limits.velocity / ACTION_HZ,
             minimum_postfix=2,
             trained_delay=CHUNK_LENGTH,
@@ -217,7 +218,8 @@ def _connection(joints: int, endpoint: str) -> Connection:
     spec = load_spec("so101")
     some = (spec.joints * (1 + joints // len(spec.joints)))[:joints]
     # Not a robot that exists: only the number of joints matters here.
-    spec = msgspec.structs.replace(spec, joints=some)
+    first = next(iter(spec.groups.values()))
+    spec = msgspec.structs.replace(spec, groups={"all": msgspec.structs.replace(first, joints=some)})
     connection = Connection(spec=spec, session="benchmark")
     connection.route = Route(boot="benchmark", command=endpoint, state="", cameras={})
     return connection

@@ -1,9 +1,9 @@
 """How well the shipped policy does its task: with and without refinement (MPG), under disturbances, by delay.
 
-    python -m unichunk.benchmarks.follow [--json FILE] [--quick]
+    python -m unichunk.benchmarks.follow [--embodiment NAME] [--json FILE] [--quick]
 
-Closed loop with the simulated SO-101 in virtual time: no clock, so the machine's speed does not matter. Every policy
-runs on the same paths of the blocks, under the same disturbances, with both instructions. Needs the extra `sim`.
+Closed loop with a simulated robot in virtual time: no clock, so the machine's speed does not matter. Every policy runs
+on the same paths of the blocks, under the same disturbances, with the same instructions. Needs the extra `sim`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ from __future__ import annotations
 import multiprocessing
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import tyro
 
 from unichunk.benchmarks.machine import describe_machine
+from unichunk.embodiments.adapter import EmbodimentAdapter
+from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.sim.conditions import CONDITIONS
 from unichunk.embodiments.sim.evaluation import Evaluation, Trial, evaluate
-from unichunk.embodiments.spec import load_spec
+from unichunk.embodiments.sim.hands import POSTURES, Posture
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server.run_command import shipped_bundle
 
-EMBODIMENT: Final = "so101"
+if TYPE_CHECKING:
+    from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
+
 FIRST_SEED: Final = 201
 
 
@@ -32,6 +36,8 @@ FIRST_SEED: Final = 201
 class Options:
     """Evaluate a policy bundle on the follow task and print tables."""
 
+    embodiment: str = "so101"
+    """The robot."""
     json: Path | None = None
     """Where to write all runs as JSON."""
     quick: bool = False
@@ -39,7 +45,9 @@ class Options:
     policy: Path | None = None
     """Bundle to evaluate instead of the shipped one."""
     paths: int = 24
-    """Number of paths of the blocks; each is run with both instructions."""
+    """Number of paths of the blocks; each is run with both blocks named."""
+    postures: tuple[Posture, ...] = POSTURES
+    """Postures of the hands that are asked for, under the first condition; the first of them under all."""
     delay: int = 4
     """d of the comparison under disturbances, in ticks."""
     delays: tuple[int, ...] = (1, 2, 4, 6, 8, 12)
@@ -52,7 +60,9 @@ class Options:
 
 @dataclass(frozen=True)
 class _Job:
+    embodiment: str
     bundle: Path
+    postures: tuple[Posture, ...]
     conditions: tuple[str, ...]
     seed: int
     delay: int
@@ -61,19 +71,24 @@ class _Job:
 def main() -> None:
     """Run the evaluation."""
     options = tyro.cli(Options, description=__doc__)
-    bundle = options.policy or shipped_bundle(EMBODIMENT)
+    bundle = options.policy or shipped_bundle(options.embodiment)
+    robot = options.embodiment, bundle, options.postures
     names = tuple(condition.name for condition in CONDITIONS)[: 1 if options.quick else None]
     seeds = range(FIRST_SEED, FIRST_SEED + (2 if options.quick else options.paths))
-    result: dict[str, Any] = {"machine": describe_machine(), "policy": read_manifest(bundle).name}
+    result: dict[str, Any] = {
+        "machine": describe_machine(),
+        "embodiment": options.embodiment,
+        "policy": read_manifest(bundle).name,
+    }
     # Forked children would share the parent's graphics libraries; spawned ones start clean.
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        evaluation = _evaluation(pool, [_Job(bundle, names, seed, options.delay) for seed in seeds])
-        print(f"d = {options.delay}, {len(seeds)} paths, both instructions, 20 s each\n\n{evaluation.table()}\n")
+        evaluation = _evaluation(pool, [_Job(*robot, names, seed, options.delay) for seed in seeds])
+        print(f"d = {options.delay}, {len(seeds)} paths, both blocks, 20 s each\n\n{evaluation.table()}\n")
         print(evaluation.comparison(_label(0)))
         result["conditions"] = {"delay": options.delay, "runs": evaluation.documents()}
         result["delays"] = []
         for delay in () if options.quick else options.delays:
-            jobs = [_Job(bundle, names[:1], seed, delay) for seed in seeds[: options.delay_paths]]
+            jobs = [_Job(*robot, names[:1], seed, delay) for seed in seeds[: options.delay_paths]]
             evaluation = _evaluation(pool, jobs)
             print(f"\nd = {delay}, {len(jobs)} paths\n\n{evaluation.table()}")
             result["delays"].append({"delay": delay, "runs": evaluation.documents()})
@@ -91,14 +106,24 @@ def _evaluation(pool: Any, jobs: list[_Job]) -> Evaluation:
 
 
 def _run(job: _Job) -> list[Trial]:
-    policies = [
-        (_label(graph.refinement_rounds), Policy.load(job.bundle, refinement_rounds=graph.refinement_rounds))
-        for graph in read_manifest(job.bundle).graphs.chunks
-    ]
+    spec = load_spec(job.embodiment)
+    policies: list[tuple[str, ChunkPolicy, Adapter]] = []
+    for graph in read_manifest(job.bundle).graphs.chunks:
+        rounds = graph.refinement_rounds
+        policy = Policy.load(job.bundle, embodiment=spec.name, refinement_rounds=rounds)
+        policies.append((_label(rounds), policy, EmbodimentAdapter(spec, policy.robot, str(job.bundle))))
     conditions = [condition for condition in CONDITIONS if condition.name in job.conditions]
-    spec = load_spec(EMBODIMENT)
-    camera = read_manifest(job.bundle).cameras[0]
-    return list(evaluate(spec, policies, camera, conditions=conditions, seeds=(job.seed,), delay=job.delay).trials)
+    camera = read_manifest(job.bundle).robots[spec.name].cameras[0]
+    evaluation = evaluate(
+        spec,
+        policies,
+        camera,
+        conditions=conditions,
+        postures=job.postures,
+        seeds=(job.seed,),
+        delay=job.delay,
+    )
+    return list(evaluation.trials)
 
 
 def _label(rounds: int) -> str:

@@ -6,16 +6,17 @@ import contextlib
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import tyro
 
-from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.adapter import EmbodimentAdapter
+from unichunk.embodiments.catalogue import load_spec
+from unichunk.embodiments.drivers.twin_options import TwinOptions
 from unichunk.embodiments.link.driver_link import DriverLink
 from unichunk.embodiments.settings import robot_settings
-from unichunk.embodiments.spec import load_spec
+from unichunk.runtime.command_recording import CommandRecording
 from unichunk.runtime.errors import ReportError, UnichunkError
 from unichunk.runtime.injected_latency import InjectedLatency
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
@@ -26,15 +27,25 @@ from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
 from unichunk.server.live_view import LiveView
 from unichunk.server.say import say
+from unichunk.server.shared_policy import SharedPolicy, is_shared
+from unichunk.server.shipped_bundles import shipped_bundles
 from unichunk.server.signals import EndedBySignal, EndingSignals
 from unichunk.server.simulated_driver import simulated_driver
 from unichunk.server.summary import summary
 
 if TYPE_CHECKING:
     from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.runtime.robot import RobotSettings
 
 EXIT_NOT_WRITTEN: Final = 8
 """Exit status of a run that ended as asked, but whose report could not be written where it was asked for."""
+
+
+RECORDED_S: Final = 600.0
+"""Longest recording of a run without an end, [s]."""
+
+SYNCHRONIZING_S: Final = 60.0
+"""Room in the recording for synchronizing, holding and recovering, [s]."""
 
 
 @dataclass
@@ -49,13 +60,14 @@ class Run:
     """
 
     embodiment: str
-    """Name of the robot; `unichunk embodiments` lists them."""
+    """Name of the robot, `unichunk embodiments` lists them, or the path of a spec of your own."""
     sim: bool = False
     """Start a simulated robot as a process of its own and drive that."""
     driver: str | None = None
     """Endpoint of a running driver, for example ipc:///tmp/unichunk-so101.ipc or tcp://192.168.1.5:5600."""
-    policy: Path | None = None
-    """Folder of the policy bundle. Without it, the one shipped for this robot."""
+    policy: str | None = None
+    """Folder of the policy bundle. Without it, the one shipped for this robot. Also the address (ipc://...) of a host
+    that has loaded one for several robots, see `unichunk fleet`."""
     instruction: str = "follow the red block"
     """What the robot shall do."""
     duration: float | None = None
@@ -70,12 +82,16 @@ class Run:
     """Start an inference only when fewer rows than this remain. Without it, as soon as the last one has ended."""
     report: Path | None = None
     """Where the JSON report goes. Without it, runs/DATE-TIME-EMBODIMENT.json."""
+    record: Path | None = None
+    """Folder for the stream of commands as it was sent, commands.npz, and, with --sim, the set-points that the driver
+    handed on, set_points.npz."""
     seed: int = 0
     """Seed of the policy's noise and of the simulated robot."""
     lock_memory: bool = False
     """Lock the process in memory, so that no page fault delays a command."""
     fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """With --sim: faults the simulated robot plays, for example freeze_camera@5 or die@8."""
+    twin: tyro.conf.OmitArgPrefixes[TwinOptions] = field(default_factory=TwinOptions)
 
     def __call__(self) -> int:
         """Run; return the exit status."""
@@ -97,10 +113,9 @@ class Run:
     def _run(self, signals: EndingSignals) -> _Ended:
         self._check()
         spec = load_spec(self.embodiment)
-        bundle = self.policy if self.policy is not None else shipped_bundle(spec.name)
-        loaded = Policy.load(bundle, refinement_rounds=self.refinement_rounds, seed=self.seed)
-        adapter = JointAdapter(spec)
-        adapter.check_policy(loaded.manifest, str(bundle))
+        bundle = self.policy if self.policy is not None else str(shipped_bundle(spec.name))
+        loaded = self._load(bundle, spec.name)
+        adapter = EmbodimentAdapter(spec, loaded.robot, bundle)
         report_path = self.report or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{spec.name}.json"
         check_report_path(report_path)
         policy: ChunkPolicy = loaded
@@ -110,23 +125,37 @@ class Run:
         options = RunOptions(self.instruction, self.duration, self.replan_below)
         signals.check()
         with contextlib.ExitStack() as stack:
+            if isinstance(loaded, SharedPolicy):
+                stack.callback(loaded.close)
             endpoint, driver = self.driver, None
             if endpoint is None:
-                driver = stack.enter_context(simulated_driver(spec.name, self.seed, self.fault, signals.check))
+                driver = stack.enter_context(
+                    simulated_driver(self.embodiment, self.seed, self.fault, signals.check, self._driver_options())
+                )
                 endpoint = driver.endpoint
             link = DriverLink(endpoint, spec)
             with realtime_process(lock_memory=self.lock_memory) as missing:
                 supervisor = Supervisor(link, robot, policy, adapter, options)
+                if self.record is not None:
+                    supervisor.loop.recording = CommandRecording(self._most_commands(robot), robot.limits.size)
                 for line in missing:
                     supervisor.events.add("realtime", line)
                 signals.pass_on(supervisor.stop)
                 with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor, sys.stderr):
                     supervisor.run()
+            if self.record is not None and supervisor.loop.recording is not None:
+                supervisor.loop.recording.save(self.record / "commands.npz", robot.limits, robot.command_hz)
             failure = "" if driver is None else driver.failure()
             report = build_report(supervisor, robot, self._asked(bundle), driver_said=failure)
             status = exit_status(supervisor.exit_reason, open_ended=self.duration is None)
             # Before the simulated robot is taken down, which can take seconds.
             return _write(report_path, report, status, [failure] if failure else [])
+
+    def _load(self, bundle: str, embodiment: str) -> Policy | SharedPolicy:
+        rounds = self.refinement_rounds
+        if is_shared(bundle):
+            return SharedPolicy(bundle, embodiment, refinement_rounds=rounds, seed=self.seed)
+        return Policy.load(bundle, embodiment=embodiment, refinement_rounds=rounds, seed=self.seed)
 
     def _check(self) -> None:
         if self.sim == (self.driver is not None):
@@ -135,12 +164,26 @@ class Run:
             raise UnichunkError(f"--duration: expected more than 0 s, got {self.duration:g}")
         if not 0 <= self.inject_latency < 60_000:
             raise UnichunkError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
+        if self.record is not None and not self.record.is_dir():
+            raise UnichunkError(f"--record: expected an existing folder, got {self.record}")
         if self.fault and not self.sim:
             raise UnichunkError("--fault: only a simulated robot (--sim) plays faults")
+        asked = self.twin.arguments()
+        if asked and not self.sim:
+            raise UnichunkError(f"{asked[0]}: only a simulated robot (--sim) has it")
+        self.twin.conditions()
 
-    def _asked(self, bundle: Path) -> dict[str, Any]:
+    def _driver_options(self) -> list[str]:
+        record = [] if self.record is None else ["--record", str(self.record / "set_points.npz")]
+        return [*record, *self.twin.arguments()]
+
+    def _most_commands(self, robot: RobotSettings) -> int:
+        duration_s = RECORDED_S if self.duration is None else self.duration + SYNCHRONIZING_S
+        return round(duration_s * robot.command_hz)
+
+    def _asked(self, policy: str) -> dict[str, Any]:
         return {
-            "policy": bundle.name,
+            "policy": policy if is_shared(policy) else Path(policy).name,
             "instruction": self.instruction,
             "duration_s": self.duration,
             "simulated": self.sim,
@@ -149,19 +192,19 @@ class Run:
             "inject_after_s": self.inject_after,
             "replan_below": self.replan_below,
             "faults": list(self.fault),
+            "twin": self.twin.asked(),
             "seed": self.seed,
         }
 
 
 def shipped_bundle(embodiment: str) -> Path:
-    """Folder of the bundle that ships for an embodiment.
+    """Folder of the bundle that ships for an embodiment: the generalist where it drives it, else the first that does.
 
     Raises:
         UnichunkError: Where none does.
     """
-    folder = Path(str(resources.files("unichunk.embodiments"))) / "bundles"
-    for path in sorted(folder.glob(f"{embodiment}_*/bundle.json")):
-        return path.parent
+    for path in shipped_bundles(embodiment):
+        return path
     raise UnichunkError(f"no policy ships for {embodiment}; give one with --policy BUNDLE")
 
 

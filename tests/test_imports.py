@@ -74,7 +74,7 @@ def test_the_rules_know_the_declared_dependencies() -> None:
         ("embodiments/sim/twin.py", "import torch"),
         ("server/command_line.py", "from unichunk.benchmarks import control_tick"),
         ("server/command_line.py", "import torch"),
-        ("server/train_so101_follow.py", "import onnx"),
+        ("server/train_follow.py", "import onnx"),
         ("benchmarks/control_tick.py", "import pandas"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_violation_is_found(path: str, source: str) -> None:
         ("embodiments/sim/twin.py", "import mujoco"),
         ("embodiments/drivers/simulated.py", "def late():\n    from unichunk.embodiments.sim.twin import Twin"),
         ("server/command_line.py", "import tyro\nfrom unichunk import runtime, embodiments, kinematics"),
-        ("server/train_so101_follow.py", "import torch"),
+        ("server/train_follow.py", "import torch"),
         ("benchmarks/control_tick.py", "from unichunk.server import command_line\nimport torch"),
         ("runtime/guard.py", "'import torch'  # import torch"),
     ],

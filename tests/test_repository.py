@@ -218,16 +218,17 @@ def test_readme_and_license_are_there() -> None:
 
 
 def test_shipped_bundles_load_and_fit_the_robots_they_name() -> None:
-    from unichunk.embodiments.adapter import JointAdapter
-    from unichunk.embodiments.spec import embodiment_names, load_spec
+    from unichunk.embodiments.adapter import EmbodimentAdapter
+    from unichunk.embodiments.catalogue import embodiment_names, load_spec
     from unichunk.runtime.policy import Policy
+    from unichunk.runtime.policy.bundle import robots_of
 
     folders = [path.parent for path in sorted((ROOT / "embodiments" / "bundles").glob("*/bundle.json"))]
     assert folders
     for folder in folders:
         assert sum(path.stat().st_size for path in folder.iterdir()) <= 8 * 2**20
-        policy = Policy.load(folder)
+        policy = Policy.load(folder, embodiment=robots_of(folder)[0])
         assert {path.name for path in folder.iterdir()} == {"bundle.json", *policy.manifest.files}
         assert set(policy.manifest.embodiments) <= set(embodiment_names())
         for name in policy.manifest.embodiments:
-            JointAdapter(load_spec(name)).check_policy(policy.manifest, str(folder))
+            EmbodimentAdapter(load_spec(name), policy.manifest.robots[name], str(folder))

@@ -6,10 +6,12 @@ import pytest
 
 from tests.policy.tiny_bundle import write_tiny_bundle
 from tests.run.fake_robot import FakeRobot
-from unichunk.embodiments.spec import EmbodimentSpec, load_spec
+from unichunk.embodiments.catalogue import load_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from unichunk.embodiments.spec import EmbodimentSpec
 
 
 @pytest.fixture

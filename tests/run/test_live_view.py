@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.run.processes import eventually
-from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.outcome import RunState
 from unichunk.runtime.policy import Policy
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def supervisor(robot: FakeRobot, tiny: Path) -> Supervisor:
-    policy, adapter = Policy.load(tiny), JointAdapter(robot.spec)
+    policy = Policy.load(tiny)
+    adapter = EmbodimentAdapter(robot.spec, policy.robot)
     settings = robot_settings(robot.spec, policy, adapter)
     return Supervisor(robot, settings, policy, adapter, RunOptions("go"))
 

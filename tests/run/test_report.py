@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.one_line import refused
-from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.errors import ReportError
 from unichunk.runtime.policy import Policy
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 
 def record(chunk: int, first: int) -> ChunkRecord:
-    commitment = Commitment(chunk, 10 * chunk, 2, np.zeros((8, 200), np.float32), 0, 0, saturated=False)
+    commitment = Commitment(chunk, 10 * chunk, 2, np.zeros((8, 200), np.float32), np.zeros(6), 0, 0, saturated=False)
     return ChunkRecord(
         commitment, first, first - 2, intact=True, latency_ns=150_000_000, lost=first == 8, seam=0.01 * (first - 2)
     )
 
 
 def test_late_chunks_the_driver_and_its_end(robot: FakeRobot, tiny: Path) -> None:
-    policy, adapter = Policy.load(tiny), JointAdapter(robot.spec)
+    policy = Policy.load(tiny)
+    adapter = EmbodimentAdapter(robot.spec, policy.robot)
     settings = robot_settings(robot.spec, policy, adapter)
     supervisor = Supervisor(robot, settings, policy, adapter, RunOptions("go"))
     for chunk, first in enumerate([2, 4, 2, 8]):

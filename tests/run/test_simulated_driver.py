@@ -29,7 +29,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
         path = tmp_path / "driver"
         path.write_text(f"#!{sys.executable}\nimport os, signal, sys, time\n{body}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(module.sys, "executable", str(path))
+        monkeypatch.setattr(sys, "executable", str(path))
 
     return script
 

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from tests.run.faulty_policy import FaultyPolicy
-from unichunk.embodiments.adapter import JointAdapter
+from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.errors import LinkError
+from unichunk.embodiments.robot_entries import joint_entry
 from unichunk.embodiments.settings import robot_settings
+from unichunk.runtime.control_loop import ControlLoop
 from unichunk.runtime.injected_latency import InjectedLatency
 from unichunk.runtime.outcome import ExitReason, RunState
 from unichunk.runtime.policy import Policy
@@ -44,7 +46,7 @@ def supervise(
     options: RunOptions,
     look: Callable[[Supervisor], None] = lambda _: None,
 ) -> Supervisor:
-    adapter = JointAdapter(robot.spec)
+    adapter = EmbodimentAdapter(robot.spec, joint_entry(robot.spec))
     # More patient than the real robot: a busy machine must not look like a dead driver.
     settings = replace(
         robot_settings(robot.spec, policy, adapter), watchdog_s=PATIENCE_S, observation_max_age_s=1.5 * PATIENCE_S
@@ -96,7 +98,9 @@ def test_a_run_that_ends_as_asked(robot: FakeRobot, tiny: Path) -> None:
     assert not supervisor.inference.is_alive()
     check_commands(robot)
     np.testing.assert_allclose(robot.sent[0][1], start, atol=1e-3, err_msg="the first command must be where it stands")
-    report = build_report(supervisor, robot_settings(robot.spec, Policy.load(tiny), JointAdapter(robot.spec)), {})
+    policy = Policy.load(tiny)
+    adapter = EmbodimentAdapter(robot.spec, policy.robot)
+    report = build_report(supervisor, robot_settings(robot.spec, policy, adapter), {})
     assert report["ticks"] >= 20
     assert report["policy_ticks"] > 0
     assert report["chunks"] > 0
@@ -110,7 +114,9 @@ def test_a_task_that_is_not_measured_runs_all_the_same_and_everybody_is_told(rob
     supervisor = supervise(robot, Policy.load(tiny), RunOptions("go", duration_s=0.2))
     assert supervisor.run() is ExitReason.COMPLETED
     assert ("task", robot.task_unmeasured) in [(e["kind"], e["text"]) for e in supervisor.events.list()]
-    report = build_report(supervisor, robot_settings(robot.spec, Policy.load(tiny), JointAdapter(robot.spec)), {})
+    policy = Policy.load(tiny)
+    adapter = EmbodimentAdapter(robot.spec, policy.robot)
+    report = build_report(supervisor, robot_settings(robot.spec, policy, adapter), {})
     assert report["task_unmeasured"] == robot.task_unmeasured
     assert summary(report).splitlines()[-1] == f"  task {robot.task_unmeasured}"
 
@@ -306,6 +312,26 @@ def test_nothing_is_sent_before_the_robot_is_synchronized(robot: FakeRobot, tiny
     assert len(robot.sent) == supervisor.loop.telemetry.steps
 
 
+def test_a_slow_robot_is_not_silenced_while_it_brakes(
+    robot: FakeRobot, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=0.2))
+    limits = supervisor._robot.limits
+    slow = replace(limits, acceleration=np.full(limits.size, 2.0))
+    assert slow.stopping_s > 1.4
+    supervisor._robot = replace(supervisor._robot, limits=slow)
+    asked: list[float] = []
+
+    def settled(_: ControlLoop) -> bool:
+        asked.append(time.monotonic())
+        return asked[-1] - asked[0] > 1.4
+
+    monkeypatch.setattr(ControlLoop, "settled", property(settled))
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert settled(supervisor.loop)
+    assert asked[-2] - asked[0] > 1.4, "the supervisor went on before the robot was at rest"
+
+
 def test_a_stop_between_the_order_to_ramp_and_its_first_step_moves_nothing(robot: FakeRobot, tiny: Path) -> None:
     """The newest order counts: an older ramp must not be taken up after the hold."""
     robot.q = robot.spec.rest + 0.4
@@ -378,16 +404,31 @@ def test_a_policy_that_became_too_slow_for_its_chunks_ends_the_run(robot: FakeRo
 
 
 def test_a_gap_in_the_link_is_no_jump_for_the_robot(robot: FakeRobot, tiny: Path) -> None:
-    begin = when(running_for(0.5), lambda _: setattr(robot, "send_ok", False))
-    end = when(running_for(0.6), lambda _: setattr(robot, "send_ok", True))
+    """Counted in commands, not in time, and begun on the move: a busy machine makes the gap longer, never empty."""
+    before: list[int] = []
+
+    def moving(supervisor: Supervisor) -> bool:
+        return supervisor.state is RunState.RUNNING and bool(np.abs(supervisor.loop.guard.velocity).max() > 0.1)
+
+    def cut(_: Supervisor) -> None:
+        before.append(len(robot.sent))
+        robot.send_ok = False
+
+    begin = when(moving, cut)
+    end = when(lambda it: it.loop.telemetry.unsent >= 40, lambda _: setattr(robot, "send_ok", True))
+    enough = when(
+        lambda it: robot.send_ok and bool(before) and len(robot.sent) >= before[0] + 50,
+        lambda it: it.stop(ExitReason.TERMINATED),
+    )
 
     def look(supervisor: Supervisor) -> None:
         begin(supervisor)
         end(supervisor)
+        enough(supervisor)
 
-    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=1.5), look)
-    assert supervisor.run() is ExitReason.COMPLETED
-    assert supervisor.loop.telemetry.unsent > 0
+    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=60.0), look)
+    assert supervisor.run() is ExitReason.TERMINATED
+    assert supervisor.loop.telemetry.unsent >= 40
     check_commands(robot)
 
 

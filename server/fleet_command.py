@@ -1,0 +1,178 @@
+"""`unichunk fleet`: several robots at once, with one policy that is loaded once."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import tyro
+
+from unichunk.embodiments.catalogue import load_spec
+from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
+from unichunk.runtime.policy.bundle import robots_of
+from unichunk.server.fleet_robot import FleetRobot
+from unichunk.server.ready_process import ReadyProcess
+from unichunk.server.say import say
+from unichunk.server.shipped_bundles import shipped_bundles
+from unichunk.server.signals import REASONS, EndedBySignal, EndingSignals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LOAD_S: Final = 600.0
+"""How long a policy may take to load, [s]."""
+
+END_S: Final = 5.0
+"""How long its host may take to end, [s]."""
+
+_LOOK_S: Final = 0.05
+_SIGNALS: Final = {reason: number for number, reason in reversed(REASONS.items())}
+
+
+@dataclass
+class Fleet:
+    """Drive several robots at once with one policy.
+
+    Each robot is a `unichunk run` in a process of its own, with its own rates, control thread and report. They share
+    one loaded policy, which answers them in turn: waiting for another robot's chunk counts as latency, and each
+    robot's delay follows from it. Whatever happens to one robot, the others go on; without the policy's process, all
+    are held. Exit status: the worst of the robots' (see `unichunk run --help`), 137 and the like where one was killed;
+    3 refused before any robot moved.
+
+    Try: unichunk fleet so101 so101 --sim --duration 20
+    """
+
+    embodiments: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """The robots: names as `unichunk embodiments` lists them, or paths of specs. The same one may come again."""
+    sim: bool = False
+    """Simulate all of them."""
+    driver: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
+    """Without --sim: the endpoint of each robot's running driver, in the order of the robots."""
+    policy: Path | None = None
+    """Folder of the policy bundle. Without it, the first shipped one that drives all of these robots."""
+    instruction: str = "follow the red block"
+    """What the robots shall do."""
+    duration: float | None = None
+    """How long to run, in seconds. Without it, until Ctrl-C."""
+    refinement_rounds: int = 0
+    """How many times each chunk is refined by MPG; the bundle needs a graph with that many rounds."""
+    reports: Path = Path("runs")
+    """Folder of the reports, DATE-TIME-ROBOT.json each."""
+    seed: int = 0
+    """Seed of the first robot's noise and simulation; the next ones' follow."""
+
+    def __call__(self) -> int:
+        """Run; return the exit status."""
+        try:
+            with EndingSignals() as signals:
+                robots = self._run(signals)
+        except EndedBySignal as interruption:
+            say(f"unichunk fleet: {interruption} before the robots moved\n", sys.stderr)
+            return EXIT_STATUS[interruption.reason]
+        except UnichunkError as error:
+            say(f"unichunk fleet: {error}\n", sys.stderr)
+            return EXIT_STATUS[ExitReason.REFUSED]
+        for robot in robots:
+            said = robot.summary() or f"{robot.name}: ended without a summary, status {robot.status}\n"
+            say(said, sys.stdout)
+        return worst_status([robot.status for robot in robots])
+
+    def _run(self, signals: EndingSignals) -> list[FleetRobot]:
+        bundle = self._bundle()
+        names = labels([load_spec(robot).name for robot in self.embodiments])
+        with self._host(bundle, signals) as (host, endpoint), contextlib.ExitStack() as stack:
+            robots = []
+            for i, name in enumerate(names):
+                robots.append(FleetRobot(name, self._arguments(i, name, endpoint)))
+                stack.callback(robots[-1].end)
+
+            def stop(reason: ExitReason) -> None:
+                for robot in robots:
+                    robot.signal(_SIGNALS[reason])
+
+            signals.pass_on(stop)
+            failure = ""
+            while any(robot.running() for robot in robots):
+                failure = self._new_failure(host, failure)
+                time.sleep(_LOOK_S)
+            return robots
+
+    @staticmethod
+    def _new_failure(host: ReadyProcess, known: str) -> str:
+        failure = host.failure()
+        if failure and not known:
+            say(f"unichunk fleet: {failure}\n", sys.stderr)
+        return failure
+
+    @contextlib.contextmanager
+    def _host(self, bundle: Path, signals: EndingSignals) -> Iterator[tuple[ReadyProcess, str]]:
+        """The policy's process, ready, and its address; it ends on leaving."""
+        with tempfile.TemporaryDirectory(prefix="unichunk-", ignore_cleanup_errors=True) as folder:
+            endpoint = f"ipc://{folder}/policy.ipc"
+            options = ["--policy", str(bundle), "--endpoint", endpoint]
+            options += ["--refinement-rounds", str(self.refinement_rounds)]
+            host = ReadyProcess(
+                "the policy host",
+                "unichunk.server.shared_policy_host",
+                options,
+                Path(folder) / "said",
+                start_s=LOAD_S,
+                end_s=END_S,
+            )
+            try:
+                host.wait_until_ready(signals.check)
+                yield host, endpoint
+            finally:
+                host.end()
+
+    def _bundle(self) -> Path:
+        """The policy's folder, once all that can be refused without loading it has been."""
+        if not self.embodiments:
+            raise UnichunkError("expected the names of robots, for example: unichunk fleet so101 so101 --sim")
+        if self.sim == bool(self.driver):
+            raise UnichunkError("expected either --sim (simulated robots) or --driver ENDPOINT once for each robot")
+        if self.driver and len(self.driver) != len(self.embodiments):
+            raise UnichunkError(
+                f"--driver: expected one endpoint each for {len(self.embodiments)} robots, got {len(self.driver)}"
+            )
+        names = [load_spec(robot).name for robot in self.embodiments]
+        if self.policy is None:
+            for bundle in shipped_bundles(*names):
+                return bundle
+            raise UnichunkError(f"no policy ships that drives all of {', '.join(names)}; give one with --policy BUNDLE")
+        driven = robots_of(self.policy)
+        for name in names if driven else ():
+            if name not in driven:
+                raise UnichunkError(
+                    f"{self.policy}: drives {', '.join(driven)}, not {name}; choose another bundle or other robots"
+                )
+        return self.policy
+
+    def _arguments(self, i: int, name: str, endpoint: str) -> list[str]:
+        """What `unichunk run` is told for one robot."""
+        report = self.reports / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}.json"
+        arguments = ["--embodiment", self.embodiments[i], "--policy", endpoint, "--instruction", self.instruction]
+        arguments += ["--sim"] if self.sim else ["--driver", self.driver[i]]
+        arguments += ["--seed", str(self.seed + i), "--refinement-rounds", str(self.refinement_rounds)]
+        if self.duration is not None:
+            arguments += ["--duration", str(self.duration)]
+        return [*arguments, "--report", str(report)]
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """The names, numbered where several robots have the same: so101-1, so101-2."""
+    numbered = [f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
+    return [one if names.count(name) > 1 else name for name, one in zip(names, numbered, strict=True)]
+
+
+def worst_status(statuses: Sequence[int]) -> int:
+    """The exit status of a fleet: a robot's failure before an interruption, and that before 0."""
+    interrupted = {EXIT_STATUS[ExitReason.INTERRUPTED], EXIT_STATUS[ExitReason.TERMINATED]}
+    return max(statuses, key=lambda status: (status not in interrupted and status != 0, status))
