@@ -27,6 +27,8 @@ from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server.run_command import shipped_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
 
 FIRST_SEED: Final = 201
@@ -48,6 +50,10 @@ class Options:
     """Number of paths of the blocks; each is run with both blocks named."""
     postures: tuple[Posture, ...] = POSTURES
     """Postures of the hands that are asked for, under the first condition; the first of them under all."""
+    conditions: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
+    """Views: clean, or one of the disturbances."""
+    rounds: tuple[int, ...] = ()
+    """Refinement rounds of the policies to compare; all that the bundle has graphs for if left out."""
     delay: int = 4
     """d of the comparison under disturbances, in ticks."""
     delays: tuple[int, ...] = (1, 2, 4, 6, 8, 12)
@@ -64,6 +70,7 @@ class _Job:
     bundle: Path
     postures: tuple[Posture, ...]
     conditions: tuple[str, ...]
+    rounds: tuple[int, ...]
     seed: int
     delay: int
 
@@ -73,7 +80,11 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     bundle = options.policy or shipped_bundle(options.embodiment)
     robot = options.embodiment, bundle, options.postures
-    names = tuple(condition.name for condition in CONDITIONS)[: 1 if options.quick else None]
+    names = options.conditions[: 1 if options.quick else None]
+    _check(names, [condition.name for condition in CONDITIONS], "--conditions")
+    graphs = [graph.refinement_rounds for graph in read_manifest(bundle).graphs.chunks]
+    rounds = options.rounds or tuple(graphs)
+    _check(rounds, graphs, "--rounds")
     seeds = range(FIRST_SEED, FIRST_SEED + (2 if options.quick else options.paths))
     result: dict[str, Any] = {
         "machine": describe_machine(),
@@ -82,18 +93,25 @@ def main() -> None:
     }
     # Forked children would share the parent's graphics libraries; spawned ones start clean.
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        evaluation = _evaluation(pool, [_Job(*robot, names, seed, options.delay) for seed in seeds])
+        evaluation = _evaluation(pool, [_Job(*robot, names, rounds, seed, options.delay) for seed in seeds])
         print(f"d = {options.delay}, {len(seeds)} paths, both blocks, 20 s each\n\n{evaluation.table()}\n")
-        print(evaluation.comparison(_label(0)))
+        if len(rounds) > 1:
+            print(evaluation.comparison(_label(rounds[0])))
         result["conditions"] = {"delay": options.delay, "runs": evaluation.documents()}
         result["delays"] = []
         for delay in () if options.quick else options.delays:
-            jobs = [_Job(*robot, names[:1], seed, delay) for seed in seeds[: options.delay_paths]]
+            jobs = [_Job(*robot, names[:1], rounds, seed, delay) for seed in seeds[: options.delay_paths]]
             evaluation = _evaluation(pool, jobs)
             print(f"\nd = {delay}, {len(jobs)} paths\n\n{evaluation.table()}")
             result["delays"].append({"delay": delay, "runs": evaluation.documents()})
     if options.json is not None:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+
+
+def _check(given: Sequence[object], known: Sequence[object], option: str) -> None:
+    for one in given:
+        if one not in known:
+            raise SystemExit(f"{option}: expected some of {', '.join(map(str, known))}, got {one}")
 
 
 def _evaluation(pool: Any, jobs: list[_Job]) -> Evaluation:
@@ -108,8 +126,7 @@ def _evaluation(pool: Any, jobs: list[_Job]) -> Evaluation:
 def _run(job: _Job) -> list[Trial]:
     spec = load_spec(job.embodiment)
     policies: list[tuple[str, ChunkPolicy, Adapter]] = []
-    for graph in read_manifest(job.bundle).graphs.chunks:
-        rounds = graph.refinement_rounds
+    for rounds in job.rounds:
         policy = Policy.load(job.bundle, embodiment=spec.name, refinement_rounds=rounds)
         policies.append((_label(rounds), policy, EmbodimentAdapter(spec, policy.robot, str(job.bundle))))
     conditions = [condition for condition in CONDITIONS if condition.name in job.conditions]

@@ -98,7 +98,7 @@ class JointGroup(_Struct, frozen=True, kw_only=True):
 
     @cached_property
     def slot_units(self) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        """How its slots count its joints, shape (2, joints), [rad]: (joint - first row) / second row is a slot's value."""
+        """How its slots count its joints: offset and scale, shape (2, joints), [rad]; (joint - offset) / scale."""
         if self.unit == "open_fraction" and self.open is not None and self.closed is not None:
             closed = np.array(self.closed)
             return np.stack([closed, np.array(self.open) - closed])

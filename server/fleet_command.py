@@ -17,14 +17,17 @@ from unichunk.embodiments.catalogue import load_spec
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.runtime.policy.bundle import robots_of
+from unichunk.server.ended import ended
 from unichunk.server.fleet_robot import FleetRobot
 from unichunk.server.ready_process import ReadyProcess
 from unichunk.server.say import say
 from unichunk.server.shipped_bundles import shipped_bundles
-from unichunk.server.signals import REASONS, EndedBySignal, EndingSignals
+from unichunk.server.signals import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from unichunk.server.signals import EndingSignals
 
 LOAD_S: Final = 600.0
 """How long a policy may take to load, [s]."""
@@ -70,15 +73,9 @@ class Fleet:
 
     def __call__(self) -> int:
         """Run; return the exit status."""
-        try:
-            with EndingSignals() as signals:
-                robots = self._run(signals)
-        except EndedBySignal as interruption:
-            say(f"unichunk fleet: {interruption} before the robots moved\n", sys.stderr)
-            return EXIT_STATUS[interruption.reason]
-        except UnichunkError as error:
-            say(f"unichunk fleet: {error}\n", sys.stderr)
-            return EXIT_STATUS[ExitReason.REFUSED]
+        robots = ended("unichunk fleet", "the robots", self._run)
+        if isinstance(robots, int):
+            return robots
         for robot in robots:
             said = robot.summary() or f"{robot.name}: ended without a summary, status {robot.status}\n"
             say(said, sys.stdout)

@@ -19,23 +19,24 @@ from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.command_recording import CommandRecording
 from unichunk.runtime.errors import ReportError, UnichunkError
 from unichunk.runtime.injected_latency import InjectedLatency
-from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
+from unichunk.runtime.outcome import exit_status
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.realtime import realtime_process
 from unichunk.runtime.report import build_report, check_report_path, rescue_report, write_report
 from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
+from unichunk.server.ended import ended
 from unichunk.server.live_view import LiveView
 from unichunk.server.say import say
 from unichunk.server.shared_policy import SharedPolicy, is_shared
 from unichunk.server.shipped_bundles import shipped_bundles
-from unichunk.server.signals import EndedBySignal, EndingSignals
 from unichunk.server.simulated_driver import simulated_driver
 from unichunk.server.summary import summary
 
 if TYPE_CHECKING:
     from unichunk.runtime.chunk_policy import ChunkPolicy
     from unichunk.runtime.robot import RobotSettings
+    from unichunk.server.signals import EndingSignals
 
 EXIT_NOT_WRITTEN: Final = 8
 """Exit status of a run that ended as asked, but whose report could not be written where it was asked for."""
@@ -95,20 +96,14 @@ class Run:
 
     def __call__(self) -> int:
         """Run; return the exit status."""
-        try:
-            with EndingSignals() as signals:
-                ended = self._run(signals)
-        except EndedBySignal as interruption:
-            say(f"unichunk run: {interruption} before the robot moved\n", sys.stderr)
-            return EXIT_STATUS[interruption.reason]
-        except UnichunkError as error:
-            say(f"unichunk run: {error}\n", sys.stderr)
-            return EXIT_STATUS[ExitReason.REFUSED]
+        outcome = ended("unichunk run", "the robot", self._run)
+        if isinstance(outcome, int):
+            return outcome
         # Last, when there is nothing left that a terminal that takes nothing could delay.
-        for problem in ended.problems:
+        for problem in outcome.problems:
             say(f"unichunk run: {problem}\n", sys.stderr)
-        say(ended.summary, sys.stdout)
-        return ended.status
+        say(outcome.summary, sys.stdout)
+        return outcome.status
 
     def _run(self, signals: EndingSignals) -> _Ended:
         self._check()

@@ -16,7 +16,7 @@ from unichunk.embodiments.errors import MessageError
 from unichunk.embodiments.link.codec import check_array, encode
 from unichunk.embodiments.link.sockets import MAX_STREAM_BYTES
 from unichunk.runtime.errors import BundleError, ObservationError, PolicyError
-from unichunk.runtime.policy.normalization import SlotMap
+from unichunk.runtime.policy.bundle_robot import BundleRobot
 from unichunk.runtime.policy.result import PolicyResult
 from unichunk.server.shared_policy_messages import (
     ANSWERS,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.embodiments.link.sockets import Context
-    from unichunk.runtime.policy.manifest import Manifest, RobotEntry
 
 JOIN_S: Final = 10.0
 """How long a host may take to answer a runtime that joins, [s]: as long as an inference for another robot lasts."""
@@ -58,7 +57,7 @@ def is_shared(policy: str) -> bool:
     return policy.startswith(SCHEMES)
 
 
-class SharedPolicy:
+class SharedPolicy(BundleRobot):
     """One robot's end of a shared policy; a `ChunkPolicy`. One call at a time, from any thread.
 
     Latency is what the caller measures: waiting for other robots' inferences is part of it, and of the delay that
@@ -83,9 +82,6 @@ class SharedPolicy:
         BundleError: Where its bundle does not drive this robot, or runs with another number of refinement rounds.
     """
 
-    manifest: Manifest
-    robot: RobotEntry
-
     def __init__(
         self,
         endpoint: str,
@@ -97,7 +93,6 @@ class SharedPolicy:
         first_s: float = FIRST_S,
         infer_s: float = INFER_S,
     ) -> None:
-        self.embodiment = embodiment
         self._endpoint = check_host_endpoint(endpoint)
         self._patience_s = first_s
         self._infer_s = infer_s
@@ -126,19 +121,7 @@ class SharedPolicy:
             if not isinstance(joined, Joined) or embodiment not in joined.manifest.robots:
                 raise PolicyError(f"the policy host at {endpoint} answered something that cannot be used")
             self._stack = stack.pop_all()
-        self.manifest = joined.manifest
-        self.robot = joined.manifest.robots[embodiment]
-        self._action = SlotMap("action", self.robot.action, self.manifest.unified_width)
-
-    @property
-    def chunk_length(self) -> int:
-        """T, rows of a chunk."""
-        return self.manifest.chunk_length
-
-    @property
-    def max_delay(self) -> int:
-        """Longest locked prefix seen in training, in rows."""
-        return self.robot.max_delay
+        super().__init__(joined.manifest, embodiment)
 
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
@@ -167,10 +150,6 @@ class SharedPolicy:
             gates=answer.gates,
             discrepancies=answer.discrepancies,
         )
-
-    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-        """Place physical actions, `action.<key>` -> (m, width), in unified, normalized rows (m, 200)."""
-        return self._action.encode(actions, len(next(iter(actions.values()))))
 
     def close(self) -> None:
         """Hang up. A socket that an inference still waits on is left to the end of the process."""

@@ -5,12 +5,11 @@ Runs as `python -m unichunk.server.shared_policy_host`; `unichunk fleet` starts 
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path  # noqa: TC003  tyro reads the annotation
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -22,6 +21,7 @@ from unichunk.embodiments.link.codec import encode
 from unichunk.embodiments.link.endpoints import ipc_path
 from unichunk.embodiments.link.sockets import MAX_STREAM_BYTES
 from unichunk.runtime.errors import BundleError, ObservationError, PolicyError, UnichunkError
+from unichunk.runtime.parent_process import announce_ready, at_end_of_input
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server.say import say
@@ -38,7 +38,7 @@ from unichunk.server.shared_policy_messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -239,7 +239,7 @@ def main(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     if until_stdin_closes:
-        threading.Thread(target=_at_end_of_input, args=(stop.set,), name="stdin", daemon=True).start()
+        threading.Thread(target=at_end_of_input, args=(stop.set,), name="stdin", daemon=True).start()
     try:
         first = read_manifest(policy).embodiments[0]
         host = PolicyHost(Policy.load(policy, embodiment=first, refinement_rounds=refinement_rounds), endpoint)
@@ -247,22 +247,12 @@ def main(
         say(f"error: {error}\n", sys.stderr)
         return 1
     if ready_fd is not None:
-        with suppress(OSError):
-            os.write(ready_fd, b"\n")
-        with suppress(OSError):
-            os.close(ready_fd)
+        announce_ready(ready_fd)
     try:
         host.serve(stop)
     finally:
         host.close()
     return 0
-
-
-def _at_end_of_input(stop: Callable[[], None]) -> None:
-    with suppress(OSError):
-        while os.read(0, 4096):
-            pass
-    stop()
 
 
 if __name__ == "__main__":

@@ -194,12 +194,12 @@ def test_promised_data_is_there(package: str, pattern: str) -> None:
 
 
 def test_all_data_ships() -> None:
-    """Every file beside the code is in some pattern of package-data; measurements stay in the repository."""
+    """Every file beside the code is in some pattern of package-data; measurements and pages stay in the repository."""
     data = pyproject()["tool"]["setuptools"]["package-data"]
     shipped = {path for package, patterns in data.items() for p in patterns for path in packages()[package].glob(p)}
     tops = [ROOT / top for top in pyproject()["tool"]["setuptools"]["package-dir"].values()]
     beside = {path for path in files() if path.suffix != ".py" and any(top in path.parents for top in tops)}
-    kept = {path for path in beside if ROOT / "benchmarks" / "results" in path.parents}
+    kept = {path for path in beside if ROOT / "benchmarks" / "results" in path.parents or path.suffix == ".md"}
     assert sorted(str(path) for path in beside - shipped - kept) == []
 
 

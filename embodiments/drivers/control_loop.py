@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from unichunk.embodiments.link.sockets import Socket
 
 _MOST_PER_PERIOD: Final = 64
-_MOST_WIND_DOWN_S: Final = 2.0
+_LEAST_WIND_DOWN_S: Final = 2.0
+_WIND_DOWN_MARGIN: Final = 1.5
 
 
 class ControlLoop:
@@ -185,7 +186,8 @@ class ControlLoop:
         self._winding_down = True
         self._conditioner.stop()
         # Counted, not timed: a loop that is late needs as many periods as any other.
-        for _ in range(round(_MOST_WIND_DOWN_S * self._rate_hz)):
+        most_s = max(_LEAST_WIND_DOWN_S, _WIND_DOWN_MARGIN * self._conditioner.stopping_s)
+        for _ in range(round(most_s * self._rate_hz)):
             if self._conditioner.idle:
                 return
             self._run_period(pace)

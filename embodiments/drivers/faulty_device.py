@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from unichunk.embodiments.drivers.device_around import DeviceAround
 from unichunk.embodiments.drivers.faults import FaultKind, FaultPlan
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from unichunk.embodiments.drivers.faults import Fault
 
 
-class FaultyDevice:
+class FaultyDevice(DeviceAround):
     """Passes everything on, except for the planned faults.
 
     Args:
@@ -28,7 +29,7 @@ class FaultyDevice:
     """
 
     def __init__(self, device: RobotDevice, faults: Iterable[Fault]) -> None:
-        self._device = device
+        super().__init__(device)
         self._plan = FaultPlan(faults)
 
     @property
@@ -36,27 +37,10 @@ class FaultyDevice:
         """What it is, for people."""
         return f"{self._device.description}, with faults"
 
-    @property
-    def simulated(self) -> bool:
-        """As the device's."""
-        return self._device.simulated
-
-    def start(self) -> None:
-        """Start the device."""
-        self._device.start()
-
-    def stop(self) -> None:
-        """Stop the device."""
-        self._device.stop()
-
     def command(self, q: NDArray[np.float64]) -> None:
         """Pass the set-points on, shape (n,), [rad]."""
         self._plan.commanded(time.monotonic())
         self._device.command(q)
-
-    def rest(self) -> None:
-        """Bring the device to rest."""
-        self._device.rest()
 
     def step(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Step the device, or end the process on the spot."""
@@ -67,14 +51,6 @@ class FaultyDevice:
     def cameras(self) -> Mapping[str, CameraSource]:
         """The device's cameras, which may freeze or stall."""
         return {name: _FaultyCamera(camera, self._plan) for name, camera in self._device.cameras().items()}
-
-    def task_begin(self, instruction: str) -> str:
-        """Begin the device's task; why it is not measured, if so."""
-        return self._device.task_begin(instruction)
-
-    def task_end(self) -> Mapping[str, float]:
-        """End the device's task."""
-        return self._device.task_end()
 
 
 class _FaultyCamera:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +24,8 @@ def hardware_device(spec: EmbodimentSpec) -> RobotDevice:
 
     Args:
         spec: The robot. `spec.driver` is `module:Class`: a module that can be imported, or the path of a `.py` file,
-            whose folder is then searched for what it imports. The class is a `RobotDevice`, made from the spec.
+            whatever its name is; its folder is then searched, last, for what it imports. The class is a
+            `RobotDevice`, made from the spec.
 
     Raises:
         DriverError: Where there is no driver, or it cannot be made; one line with what to do.
@@ -40,7 +42,7 @@ def hardware_device(spec: EmbodimentSpec) -> RobotDevice:
         raise
     except Exception as error:
         raise DriverError(f"driver {spec.driver}: cannot be made from the spec ({_one_line(error)})") from error
-    missing = [name for name in _MEMBERS if not hasattr(device, name)]
+    missing = [name for name in _MEMBERS if not _has(device, name)]
     if missing:
         raise DriverError(
             f"driver {spec.driver}: does not fit RobotDevice of unichunk.embodiments.drivers.device, it lacks "
@@ -60,12 +62,8 @@ def _class(spec: EmbodimentSpec) -> Any:
 
 
 def _module(driver: str, name: str) -> Any:
-    if name.endswith(".py"):
-        path = Path(name)
-        sys.path.insert(0, str(path.parent))
-        name = path.stem
     try:
-        return import_module(name)
+        return _module_of_file(Path(name)) if name.endswith(".py") else import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise DriverError(
@@ -75,6 +73,31 @@ def _module(driver: str, name: str) -> Any:
         raise DriverError(f"driver {driver}: it needs {error.name}, which is not installed") from error
     except Exception as error:
         raise DriverError(f"driver {driver}: cannot be imported ({_one_line(error)})") from error
+
+
+def _module_of_file(path: Path) -> Any:
+    """The module in a file, under a name that no other module has: the file's may be that of a standard one."""
+    name = f"unichunk_driver_{path.stem}"
+    found = spec_from_file_location(name, path)
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    # Known by its name before it runs, as dataclasses and pickle expect.
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _has(device: object, name: str) -> bool:
+    """Whether a device has a member; looked up, not asked for: a property may need hardware that is not open yet."""
+    missing = object()
+    return inspect.getattr_static(device, name, missing) is not missing or hasattr(type(device), "__getattr__")
 
 
 def _one_line(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -18,6 +17,7 @@ from unichunk.embodiments.drivers.server import DriverServer
 from unichunk.embodiments.drivers.twin_conditions import IDEAL, TwinConditions
 from unichunk.embodiments.link.endpoints import default_endpoint
 from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.parent_process import announce_ready, at_end_of_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +70,7 @@ def run_driver(
     try:
         with _stop_on_signals() as stop:
             if until_stdin_closes:
-                threading.Thread(target=_stop_at_end_of_input, args=(stop,), name="stdin", daemon=True).start()
+                threading.Thread(target=at_end_of_input, args=(stop.set,), name="stdin", daemon=True).start()
             spec = load_spec(embodiment)
             device = _device(spec, simulated=simulated, seed=seed, conditions=conditions, objects=objects)
             if faults:
@@ -81,7 +81,7 @@ def run_driver(
             def ready(address: str) -> None:
                 _say(f"{spec.name} driver ({device.description}): listening on {address}, Ctrl-C to stop")
                 if ready_fd is not None:
-                    _announce(ready_fd)
+                    announce_ready(ready_fd)
 
             # Threads that compute in Python give way sooner, for the sake of the control loop.
             sys.setswitchinterval(_SWITCH_S)
@@ -131,22 +131,6 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _stop_at_end_of_input(stop: threading.Event) -> None:
-    with suppress(OSError):
-        # Not sys.stdin: the interpreter, when it ends, would wait for the lock that its reader holds.
-        while os.read(0, 4096):
-            pass
-    stop.set()
-
-
-def _announce(ready_fd: int) -> None:
-    # Whoever wanted to know may be gone.
-    with suppress(OSError):
-        os.write(ready_fd, b"\n")
-    with suppress(OSError):
-        os.close(ready_fd)
 
 
 def _say(line: str) -> None:

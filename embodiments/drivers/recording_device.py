@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unichunk.embodiments.drivers.device_around import DeviceAround
 from unichunk.embodiments.drivers.group_rates import GroupRates
 from unichunk.runtime.command_recording import save_commands
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from unichunk.embodiments.drivers.device import CameraSource, RobotDevice
+    from unichunk.embodiments.drivers.device import RobotDevice
     from unichunk.embodiments.spec import EmbodimentSpec
 
 
@@ -41,7 +41,7 @@ def taken(
     return due
 
 
-class RecordingDevice:
+class RecordingDevice(DeviceAround):
     """Passes everything on; what holds in each command period, once there was a first command, is in the recording.
 
     A group that was not due in a period is in the recording with the set-points that it holds. So, of a group whose
@@ -56,7 +56,7 @@ class RecordingDevice:
     """
 
     def __init__(self, device: RobotDevice, spec: EmbodimentSpec, path: Path) -> None:
-        self._device = device
+        super().__init__(device)
         self._measured: NDArray[np.float64] = np.full(len(spec.joints), np.nan)
         self._starts: list[NDArray[np.float64]] = []
         self._spec = spec
@@ -71,15 +71,6 @@ class RecordingDevice:
     def description(self) -> str:
         """What it is, for people."""
         return f"{self._device.description}, recorded"
-
-    @property
-    def simulated(self) -> bool:
-        """As the device's."""
-        return self._device.simulated
-
-    def start(self) -> None:
-        """Start the device."""
-        self._device.start()
 
     def stop(self) -> None:
         """Stop the device and write the recording.
@@ -116,15 +107,3 @@ class RecordingDevice:
         q, dq = self._device.step()
         self._measured = q
         return q, dq
-
-    def cameras(self) -> Mapping[str, CameraSource]:
-        """The device's cameras."""
-        return self._device.cameras()
-
-    def task_begin(self, instruction: str) -> str:
-        """Begin the device's task; why it is not measured, if so."""
-        return self._device.task_begin(instruction)
-
-    def task_end(self) -> Mapping[str, float]:
-        """End the device's task."""
-        return self._device.task_end()

@@ -79,6 +79,11 @@ class StreamConditioner:
         """True where there is no stream: before the first command, and after a stop has come to rest."""
         return self._phase is _Phase.IDLE
 
+    @property
+    def stopping_s(self) -> float:
+        """How long a stop takes at most, [s]: `JointLimits.stopping_s`."""
+        return self._limits.stopping_s
+
     def offer(self, commands: Iterable[NDArray[np.float64]]) -> None:
         """Take what arrived in this period, oldest first, each shape (n,), [rad], within the limits."""
         self._waiting.extend(commands)

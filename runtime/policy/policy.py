@@ -11,9 +11,9 @@ import numpy as np
 from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy.arrays import in_words, numbers, require_finite, without_batch
 from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.runtime.policy.bundle_robot import BundleRobot
 from unichunk.runtime.policy.engine import Engine, OnnxRuntimeEngine
 from unichunk.runtime.policy.noise import NoiseSource, generator, silent_slots
-from unichunk.runtime.policy.normalization import SlotMap
 from unichunk.runtime.policy.preprocessing import Preprocessor
 from unichunk.runtime.policy.result import PolicyResult
 from unichunk.runtime.policy.rotation import no_rotation
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.policy.engine import Value
-    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest, RobotEntry
+    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest
 
 
-class Policy:
+class Policy(BundleRobot):
     """A loaded policy bundle that drives one robot. Use `Policy.load`.
 
     Not for two threads at once: its noise generator is its own, and its engines may be shared with the policies of
@@ -54,9 +54,6 @@ class Policy:
         BundleError: The bundle does not drive this robot, or drives several and none is named.
     """
 
-    manifest: Manifest
-    embodiment: str
-    robot: RobotEntry
     refinement_rounds: int
 
     def __init__(
@@ -70,15 +67,12 @@ class Policy:
         refinement_rounds: int = 0,
         seed: int = 0,
     ) -> None:
-        self.manifest = manifest
-        self.embodiment = _embodiment(manifest, embodiment)
-        self.robot = manifest.robots[self.embodiment]
+        super().__init__(manifest, _embodiment(manifest, embodiment))
         self.refinement_rounds = refinement_rounds
         self._prefix = prefix
         self._chunk = chunk
         self._tokenizer = tokenizer
         self._preprocess = Preprocessor(manifest, self.robot, tokenizer)
-        self._action = SlotMap("action", self.robot.action, manifest.unified_width)
         self._noise = NoiseSource(manifest, self.robot, refinement_rounds, seed)
         self._silent = silent_slots(manifest, self.robot)
 
@@ -146,16 +140,6 @@ class Policy:
             seed=seed,
         )
 
-    @property
-    def chunk_length(self) -> int:
-        """T, rows of a chunk."""
-        return self.manifest.chunk_length
-
-    @property
-    def max_delay(self) -> int:
-        """Longest locked prefix seen in training, in rows."""
-        return self.robot.max_delay
-
     def infer(
         self,
         observation: Mapping[str, Any],
@@ -204,19 +188,6 @@ class Policy:
             gates=_own(outputs["gates"]) if self.refinement_rounds else None,
             discrepancies=_own(outputs["discrepancies"]) if self.refinement_rounds else None,
         )
-
-    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-        """Place physical actions, `action.<key>` -> (m, width), in unified, normalized rows (m, 200).
-
-        Raises:
-            ObservationError: Where a key is missing, or of another shape.
-        """
-        rows = {len(values) for values in actions.values()}
-        for name, width in self._action.widths.items():
-            if name not in actions or len(rows) != 1 or np.shape(actions[name]) != (*rows, width):
-                found = {key: np.shape(values) for key, values in actions.items()}
-                raise ObservationError(f"{name}: expected shape (rows, {width}), got {found}")
-        return self._action.encode(actions, *rows)
 
     def example_observation(self) -> dict[str, Any]:
         """An observation of the right keys, shapes and types; its values mean nothing."""

@@ -14,8 +14,8 @@ from unichunk.embodiments.drivers.__main__ import main
 from unichunk.embodiments.drivers.command_channel import CommandChannel
 from unichunk.embodiments.drivers.errors import DriverError
 from unichunk.embodiments.drivers.process import EXIT_FAILED, run_driver
-from unichunk.embodiments.drivers.twin_options import TwinOptions
 from unichunk.embodiments.drivers.twin_conditions import IDEAL, TwinConditions
+from unichunk.embodiments.drivers.twin_options import TwinOptions
 from unichunk.server.driver_command import Driver
 
 if TYPE_CHECKING:

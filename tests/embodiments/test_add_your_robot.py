@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -226,8 +226,21 @@ def replace(path: Path, old: str, new: str) -> None:
         ("json", '"name": "turn"', '"name": "trun"', ("groups.arm.joints[0].name", "'trun'", "did you mean turn?")),
         ("json", '"frame": "tool"', '"frame": "tip"', ("end_effectors.right.frame", "no link 'tip'", "expected one")),
         ("json", '"upper": 2.3', '"upper": 132.0', ("groups.arm.joints[2].upper", "-0.5 to 2.3", "132", "radians")),
-        ("json", '"velocity": 3.0', '"velocity": 8.0', ("groups.arm.joints[3].velocity", "at most 3.03", "has 3, got 8")),
-        ("urdf", 'velocity="2.0" effort="2"', 'velocity="0.2" effort="2"', ("gripper.joints[0].velocity", "at most 1.6")),
+        (
+            "json",
+            '"velocity": 3.0',
+            '"velocity": 8.0',
+            ("arm.joints[3].velocity", "at most 3.03", "has 3, got 8"),
+        ),
+        (
+            "urdf",
+            'velocity="2.0" effort="2"',
+            'velocity="0.2" effort="2"',
+            (
+                "gripper.joints[0].velocity",
+                "at most 1.6",
+            ),
+        ),
         ("json", '"fps": 20,', '"fps": 20, "mount": "head",', ("cameras.front.mount", "no link 'head'")),
         (
             "urdf",
@@ -276,6 +289,58 @@ def test_drivers_that_cannot_be_used(
         (changed / f"{name}.py").write_text(source)
     with refused(DriverError, f"{name}", ":Arm: ", words):
         hardware_device(load_spec(changed / "bench_arm.json"))
+
+
+WHOLE = """
+import helper_beside_the_driver
+class Arm:
+    simulated = False
+    asked = []
+    def __init__(self, spec):
+        self.start = self.stop = self.command = self.rest = self.step = self.cameras = print
+        self.task_begin = self.task_end = print
+    @property
+    def description(self):
+        self.asked.append(1)
+        raise OSError("the port is not open yet")
+"""
+
+
+def test_a_driver_may_have_the_name_of_a_standard_module(changed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", list(sys.path))
+    replace(changed / "bench_arm.json", "bench_arm_driver:BenchArm", "signal:Arm")
+    (changed / "signal.py").write_text(WHOLE)
+    (changed / "helper_beside_the_driver.py").write_text("")
+    device: Any = hardware_device(load_spec(changed / "bench_arm.json"))
+    assert type(device).__name__ == "Arm"
+    assert sys.modules["signal"].__name__ == "signal"
+    assert hasattr(sys.modules["signal"], "SIGTERM")
+    assert device.asked == [], "the check ran a property"
+
+
+def test_the_pages_driver_holds_where_the_robot_stands_and_measures_velocities(
+    spec: EmbodimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", list(sys.path))
+    device: Any = hardware_device(spec)
+    written: list[Any] = []
+    bus = sys.modules[type(device).__module__].Bus
+    write = bus.write
+    monkeypatch.setattr(bus, "write", lambda self, q: (written.append(np.array(q)), write(self, q)))
+    device.start()
+    np.testing.assert_array_equal(written, [spec.rest])
+    time.sleep(0.001)
+    q, dq = device.step()
+    np.testing.assert_array_equal(dq, 0.0)
+    device.command(q + 0.1)
+    time.sleep(0.01)
+    moved, dq = device.step()
+    np.testing.assert_allclose(moved, q + 0.1)
+    assert (dq > 0.0).all()
+    assert (dq <= 0.1 / 0.01 + 1e-6).all()
+    device.rest()
+    np.testing.assert_array_equal(written[-1], moved)
+    device.stop()
 
 
 def test_no_driver_at_all() -> None:

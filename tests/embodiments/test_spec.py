@@ -6,13 +6,16 @@ import json
 from importlib import resources
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.one_line import refused, refused_at_most
+from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.catalogue import embodiment_names, load_spec
 from unichunk.embodiments.errors import SpecError, UnknownEmbodiment
+from unichunk.embodiments.robot_entries import joint_entry
 from unichunk.embodiments.spec_file import parse_spec
 
 ORIGIN = "specs/mine.json"
@@ -238,7 +241,7 @@ def test_a_joint_of_hardly_any_range_need_not_brake_within_it() -> None:
     document = good()
     joint = document["groups"]["arm_joints"]["joints"][0]
     joint.update(lower=-0.1, upper=0.1, rest=0.0, velocity=5.0)
-    assert parse(document).joints[0].velocity**2 / (2 * parse(document).limits.braking[0]) > 0.2
+    assert parse(document).joints[0].velocity ** 2 / (2 * parse(document).limits.braking[0]) > 0.2
 
 
 def test_commands_of_a_slow_robot_may_be_smoothed_over_a_tick() -> None:
@@ -330,3 +333,19 @@ def test_whatever_is_changed_only_a_spec_error_comes_out(data: st.DataObject) ->
         container[key] = data.draw(st.sampled_from([None, True, -1, 0, 1, 1e9, 10**30, "", "x", [], [1], {}, {"a": 1}]))
     with refused_at_most(SpecError):
         parse(document)
+
+
+def test_a_fraction_is_counted_from_closed_to_open_wherever_these_are() -> None:
+    document = good()
+    document["groups"]["gripper"].update(open=[0.0], closed=[1.2])
+    spec = parse(document)
+    offset, scale = spec.groups["gripper"].slot_units
+    assert (offset.tolist(), scale.tolist()) == ([1.2], [-1.2])
+    adapter = EmbodimentAdapter(spec, joint_entry(spec))
+    rows = np.repeat(spec.rest[None], 3, axis=0)
+    rows[:, 5] = [1.2, 0.6, 0.0]
+    values = adapter.actions(rows, spec.rest)
+    assert values["action.gripper"][:, 0].tolist() == [0.0, 0.5, 1.0]
+    told = adapter.joints({key: value.astype(np.float32) for key, value in values.items()}, spec.rest)
+    np.testing.assert_allclose(told, rows, atol=1e-6)
+    assert spec.groups["arm_joints"].slot_units.tolist() == [[0.0] * 5, [1.0] * 5]

@@ -42,9 +42,9 @@ class Limb:
 
     def poses(self, q: np.ndarray) -> np.ndarray:
         """Poses of the goals' frames, (F, 4, 4), by Pinocchio's forward kinematics, which has a test of its own."""
-        data = self.model.createData()
-        pin.framesForwardKinematics(self.model, data, q)
-        return np.array([data.oMf[frame_index(self.model, goal.frame)].homogeneous for goal in self.goals])
+        model, data = self.model, self._data
+        pin.framesForwardKinematics(model, data, q)
+        return np.array([data.oMf[frame].homogeneous for frame in self._frames])
 
     def errors(self, q: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances and angles of each goal from its target, (F,) each; 0 where the goal does not ask for it."""
@@ -58,6 +58,14 @@ class Limb:
             np.where([goal.has_position for goal in self.goals], distances, 0.0),
             np.where([goal.has_orientation for goal in self.goals], angles, 0.0),
         )
+
+    @cached_property
+    def _data(self) -> pin.Data:
+        return self.model.createData()
+
+    @cached_property
+    def _frames(self) -> list[int]:
+        return [frame_index(self.model, goal.frame) for goal in self.goals]
 
     def middle(self) -> np.ndarray:
         return 0.5 * (self.model.lowerPositionLimit + self.model.upperPositionLimit)

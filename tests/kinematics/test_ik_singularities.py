@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,18 +30,19 @@ def straight_out(limb, start, rows):
 @pytest.mark.parametrize("name", ARMS)
 def test_out_to_where_no_arm_reaches_and_back_without_a_jump(name) -> None:
     limb, returned = ARMS[name], 0
-    for seed in range(6):
+    ik = limb.solver()
+    for seed in range(4):
         start = limb.random(np.random.default_rng(seed), 0.5)
         targets = straight_out(limb, start, 60)
-        solution = limb.solver().solve(targets, start, dt=DT)
+        solution = ik.solve(targets, start, dt=DT)
         steps = np.abs(np.diff(solution.q, axis=0, prepend=start[None]))
         assert (steps <= limb.model.velocityLimit * DT).all()
         assert (solution.status[20:40] != RowStatus.CONVERGED).any(), "the arm is longer than the test thinks"
         # Two seconds of rest are time enough for all joints. It may have come back another way round and stand at a
         # limit: then it says so, and does not swing around by itself.
-        back = limb.solver().solve(np.repeat(targets[-1:], 40, axis=0), solution.q[-1], dt=DT)
+        back = ik.solve(np.repeat(targets[-1:], 40, axis=0), solution.q[-1], dt=DT)
         returned += back.converged[-1]
-    assert returned >= 4
+    assert returned >= 3
 
 
 def test_a_stretched_arm_bends_again() -> None:
@@ -134,8 +136,13 @@ def no_row_at_all(self, asked, max_step, posture):
     return nothing, nothing
 
 
+@cache
+def coarse_solver(limb):
+    return limb.solver(position_tolerance=1e-3, rotation_tolerance=1e-2)
+
+
 def limb_solution(limb, targets, start):
-    return limb.solver(position_tolerance=1e-3, rotation_tolerance=1e-2).solve(targets, start, dt=DT)
+    return coarse_solver(limb).solve(targets, start, dt=DT)
 
 
 def feasible_paths(limb, rng, count):

@@ -67,7 +67,7 @@ def test_reachable_targets_are_reached_from_the_middle_of_the_range(name, tolera
 
 
 @every_limb
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=SEEDS, timed=st.booleans(), with_posture=st.booleans())
 def test_whatever_the_targets_the_answer_is_within_the_limits_and_honest(name, seed, timed, with_posture) -> None:
     limb, rng = LIMBS[name], np.random.default_rng(seed)

@@ -165,6 +165,11 @@ def model_of(name: str) -> pin.Model:
 
 
 @cache
+def data_of(name: str) -> pin.Data:
+    return model_of(name).createData()
+
+
+@cache
 def urdf_of(name: str) -> ElementTree.Element:
     return ElementTree.fromstring(robot_urdf(name))
 
@@ -181,8 +186,7 @@ def named(name: str, q: np.ndarray) -> dict[str, float]:
 
 def link_poses(name: str, q: np.ndarray) -> dict[str, np.ndarray]:
     """Poses of all links in the model's base, shape (4, 4) each."""
-    model = model_of(name)
-    data = model.createData()
+    model, data = model_of(name), data_of(name)
     pin.framesForwardKinematics(model, data, q)
     return {
         frame.name: data.oMf[i].homogeneous.copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -52,7 +51,6 @@ def test_the_drivers_module_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tyro.cli(driver_module.main, args=["--embodiment", "so101", "--sim", *ARGUMENTS]) == 0
     assert given_["conditions"] == ASKED.conditions()
     assert given_["objects"] is True
-    assert "twin" in inspect.signature(driver_module.main).parameters
 
 
 def test_a_run_hands_them_to_its_simulated_robot_and_reports_them(
