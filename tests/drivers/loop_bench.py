@@ -37,7 +37,7 @@ class LoopBench:
         self._sequence = 0
         self._inbox: deque[bytes] = deque()
         self._states: list[bytes] = []
-        monkeypatch.setattr(control_loop, "Pace", lambda _rate_hz, *, catch_up: self)  # noqa: ARG005
+        monkeypatch.setattr(control_loop, "Pace", lambda _rate_hz, *, catch_up: self)
         monkeypatch.setattr(control_loop, "time", SimpleNamespace(monotonic_ns=lambda: self.now_ns))
         cameras = dict.fromkeys(spec.cameras)
         sockets = SimpleNamespace(

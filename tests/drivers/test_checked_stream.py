@@ -37,7 +37,7 @@ def sweep(periods: int, middle: np.ndarray = FRANKA.rest) -> np.ndarray:
 class PatientPace:
     """Runs every period, however late."""
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, *, catch_up: bool) -> None:
         self._period_ns = round(1e9 / rate_hz)
         self._due_ns = time.monotonic_ns()
 
