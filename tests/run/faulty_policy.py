@@ -26,16 +26,25 @@ class FaultyPolicy:
         nan: Then actions are NaN.
         error: Then this is raised.
         stall_s: Then one inference takes this long, [s].
+        zero: Then every action is zero: for absolute joints a pose that does not depend on the observation.
     """
 
     def __init__(
-        self, policy: Policy, *, after: int, nan: bool = False, error: Exception | None = None, stall_s: float = 0.0
+        self,
+        policy: Policy,
+        *,
+        after: int,
+        nan: bool = False,
+        error: Exception | None = None,
+        stall_s: float = 0.0,
+        zero: bool = False,
     ) -> None:
         self._policy = policy
         self._after = after
         self._nan = nan
         self._error = error
         self._stall_s = stall_s
+        self._zero = zero
         self.calls = 0
 
     @property
@@ -60,6 +69,9 @@ class FaultyPolicy:
         if self._nan:
             broken = {name: np.full_like(values, np.nan) for name, values in result.actions.items()}
             return PolicyResult(result.unified, broken)
+        if self._zero:
+            zeros = {name: np.zeros_like(values) for name, values in result.actions.items()}
+            return PolicyResult(self._policy.encode_actions(zeros), zeros)
         return result
 
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:

@@ -367,7 +367,9 @@ def test_another_session_that_took_the_robot_over_ends_the_run_as_lost(robot: Fa
 def test_a_joint_that_does_not_follow_ends_the_run(robot: FakeRobot, tiny: Path) -> None:
     robot.q = robot.spec.rest + np.array([1.2, 0, 0, 0, 0, 0])
     robot.blocked = True
-    supervisor = supervise(robot, Policy.load(tiny), RunOptions(duration_s=20.0))
+    # Goes where the robot is not; a random policy may ask for a pose near the one that the joint is stuck in.
+    policy = FaultyPolicy(Policy.load(tiny), after=0, zero=True)
+    supervisor = supervise(robot, policy, RunOptions(duration_s=20.0))
     assert supervisor.run() is ExitReason.ROBOT_FAULT
     assert "rad from its command" in supervisor.exit_detail
 
