@@ -11,7 +11,8 @@ demo: $(INSTALLED)
 	$(BIN)/unichunk run --embodiment so101 --sim --duration 20
 
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not processes"
+	$(BIN)/pytest -m processes
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

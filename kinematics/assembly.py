@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 from unichunk.kinematics.description import robot_description
 from unichunk.kinematics.errors import DescriptionError, UrdfError
 from unichunk.kinematics.frozen_joint import freeze_joints
-from unichunk.kinematics.model import urdf_path
 from unichunk.kinematics.names import instead_of, listed
 from unichunk.kinematics.urdf_attributes import words
 from unichunk.kinematics.urdf_document import (
@@ -21,6 +20,7 @@ from unichunk.kinematics.urdf_document import (
     parse_urdf,
     root_link,
 )
+from unichunk.kinematics.urdf_files import urdf_path
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

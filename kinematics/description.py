@@ -24,7 +24,7 @@ class Part(_Struct, frozen=True, kw_only=True):
     """One URDF file of a robot. All parts but the first are attached to a link of those before.
 
     Attributes:
-        urdf: The file's name, as `unichunk.kinematics.model.urdf_path` knows it.
+        urdf: The file's name, as `unichunk.kinematics.urdf_files.urdf_path` knows it.
         parent: Link that the part is fixed to; None for the first part.
         xyz: Position of the part's root in the parent link, [m].
         rpy: Roll, pitch, yaw of the part's root about the parent's fixed axes x, y, z in this order, [rad].

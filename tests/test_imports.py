@@ -44,8 +44,8 @@ def test_the_rules_know_the_declared_dependencies() -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("kinematics/model.py", "import unichunk.runtime.guard"),
-        ("kinematics/model.py", "from unichunk.embodiments.spec import load_spec"),
+        ("kinematics/urdf_files.py", "import unichunk.runtime.guard"),
+        ("kinematics/urdf_files.py", "from unichunk.embodiments.spec import load_spec"),
         ("runtime/guard.py", "from unichunk.embodiments.spec import load_spec"),
         ("runtime/guard.py", "from unichunk.kinematics import model"),
         ("runtime/guard.py", "from unichunk import kinematics"),
@@ -87,13 +87,16 @@ def test_a_violation_is_found(path: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("kinematics/model.py", "import numpy as np\nfrom unichunk.kinematics.errors import UnknownModel"),
+        ("kinematics/urdf_files.py", "import numpy as np\nfrom unichunk.kinematics.errors import UnknownModel"),
         (
             "runtime/guard.py",
             "from . import limits\nfrom .policy import Policy\nfrom ..runtime.limits import JointLimits",
         ),
         ("runtime/policy/policy.py", "from ..errors import BundleError\nfrom . import manifest"),
-        ("embodiments/adapter.py", "from unichunk.runtime.errors import BundleError\nimport unichunk.kinematics.model"),
+        (
+            "embodiments/adapter.py",
+            "from unichunk.runtime.errors import BundleError\nimport unichunk.kinematics.urdf_files",
+        ),
         ("embodiments/sim/twin.py", "import mujoco"),
         ("embodiments/drivers/simulated.py", "def late():\n    from unichunk.embodiments.sim.twin import Twin"),
         ("server/command_line.py", "import tyro\nfrom unichunk import runtime, embodiments, kinematics"),

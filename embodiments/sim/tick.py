@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 def run_tick(twin: Twin, rows: NDArray[np.float64], tick: int = 0) -> Iterator[int]:
     """Run one tick; yields the control sample's number after each command has acted for its period.
 
+    What the runtime does besides, averaging for the jerk limit and the guard, is not in it: where rows stay within the
+    limits it changes them by half that average's length in time, of milliseconds.
+
     Args:
         twin: The robot; stepped in place.
         rows: Rows k-2, k-1 and k, shape (3, n), [rad]: the same spline as in `runtime.interpolation`.

@@ -16,7 +16,7 @@ from tests.one_line import refused
 from unichunk.kinematics.assembly import assemble, robot_urdf
 from unichunk.kinematics.description import Part, RobotDescription
 from unichunk.kinematics.errors import DescriptionError, UnknownModel, UrdfError
-from unichunk.kinematics.model import urdf_path
+from unichunk.kinematics.urdf_files import urdf_path
 
 ARM_PART = Part(urdf="arm.urdf")
 MOUNTED = {"xyz": (0.1, 0.2, 0.3), "rpy": (0.4, -0.5, 0.6)}

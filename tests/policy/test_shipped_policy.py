@@ -19,19 +19,34 @@ from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server import run_command
 
-BUNDLE = Path(str(resources.files("unichunk.embodiments"))) / "bundles" / "so101_follow"
+BUNDLES = Path(str(resources.files("unichunk.embodiments"))) / "bundles"
+SHIPPED = [
+    ("so101_follow", "so101"),
+    *(("generalist", name) for name in ("so101", "fr3_inspire", "g1_o6", "adam_u", "d1")),
+]
 
 
 @pytest.fixture(scope="module", params=[0, 2])
 def policy(request: pytest.FixtureRequest) -> Policy:
-    return Policy.load(BUNDLE, refinement_rounds=request.param)
+    return Policy.load(BUNDLES / "so101_follow", refinement_rounds=request.param)
 
 
-def test_it_is_small_and_fits_its_robot():
-    manifest = read_manifest(BUNDLE)
-    EmbodimentAdapter.for_manifest(load_spec("so101"), manifest, str(BUNDLE))
-    assert sum(path.stat().st_size for path in BUNDLE.iterdir()) <= 12_000_000
-    assert manifest.provenance["data_config"] == "so101_follow"
+@pytest.fixture(scope="module", params=SHIPPED[1:], ids=lambda case: case[1])
+def generalist(request: pytest.FixtureRequest) -> Policy:
+    bundle, embodiment = request.param
+    return Policy.load(BUNDLES / bundle, embodiment=embodiment)
+
+
+@pytest.mark.parametrize(("bundle", "embodiment"), SHIPPED)
+def test_it_fits_its_robot(bundle: str, embodiment: str):
+    manifest = read_manifest(BUNDLES / bundle)
+    EmbodimentAdapter.for_manifest(load_spec(embodiment), manifest, bundle)
+
+
+def test_what_ships_is_small_and_says_where_it_comes_from():
+    assert sum(path.stat().st_size for path in BUNDLES.glob("*/*")) <= 20_000_000
+    for bundle, _ in SHIPPED:
+        assert read_manifest(BUNDLES / bundle).provenance["checkpoint"]
 
 
 @pytest.mark.parametrize("delay", [0, 1, 4, 12])
@@ -40,6 +55,15 @@ def test_locked_rows_come_back_bit_by_bit(policy: Policy, delay: int):
     result = policy.infer(policy.example_observation(), previous, delay)
     assert result.unified[:delay].tobytes() == previous[:delay].tobytes()
     assert np.isfinite(result.unified).all()
+
+
+def test_the_generalist_locks_each_robots_rows_and_is_silent_in_the_slots_of_others(generalist: Policy):
+    previous = np.random.default_rng(1).standard_normal((generalist.chunk_length, 200)).astype(np.float32)
+    result = generalist.infer(generalist.example_observation(), previous, 4)
+    assert result.unified[:4].tobytes() == previous[:4].tobytes()
+    own = sorted({slot for key in generalist.robot.action.values() for slot in range(*key.slots)})
+    assert np.abs(result.unified[4:, own]).max() > 0.0
+    assert not np.delete(result.unified[4:], own, axis=1).any()
 
 
 def test_what_slots_hold_that_are_not_in_use_does_not_matter(policy: Policy):

@@ -410,7 +410,7 @@ def test_a_gap_in_the_link_is_no_jump_for_the_robot(robot: FakeRobot, tiny: Path
     before: list[int] = []
 
     def moving(supervisor: Supervisor) -> bool:
-        return supervisor.state is RunState.RUNNING and bool(np.abs(supervisor.loop.guard.velocity).max() > 0.1)
+        return supervisor.state is RunState.RUNNING and bool(np.abs(supervisor.loop.guard.velocity).max() > 0.03)
 
     def cut(_: Supervisor) -> None:
         before.append(len(robot.sent))
