@@ -3,10 +3,9 @@
     unichunk bench embodiments [--robots so101 fr3_inspire] [--duration 60] [--json FILE]
 
 Each row is a run of `unichunk run --embodiment NAME --sim` with the simulated robot in a process of its own. The limits
-are checked afterwards on the whole stream of commands as it was sent; where the driver makes the stream of what arrives
-(`checked_stream`), also on the set-points that it handed to the robot; and the FR3's set-points, one a millisecond from
-where the arm stood to where it rests again, by the published checks of its controller
-(`unichunk.embodiments.franka_checks`).
+are checked afterwards on the whole stream of commands as it was sent, and on the set-points that the driver made of
+what arrived; and the FR3's set-points, one a millisecond from where the arm stood to where it rests again, by the
+published checks of its controller (`unichunk.embodiments.franka_checks`).
 
 Exit status 1 where a run did not end as asked, had an underrun or a commitment violation, left a limit, failed a check
 or its task.
@@ -114,14 +113,14 @@ def _run(name: str, options: Options) -> dict[str, Any]:
         "handed_on": worst_shares(handed_on, spec),
         "controller_checks": franka_verdicts(handed_on, spec),
     }
-    return {**row, "complaints": _complaints(row, checked=spec.checked_stream)}
+    return {**row, "complaints": _complaints(row)}
 
 
-def _complaints(row: dict[str, Any], *, checked: bool) -> list[str]:
+def _complaints(row: dict[str, Any]) -> list[str]:
     report = row["report"]
     found = [f"exit status {row['exit_status']}"] if row["exit_status"] else []
     found += [f"{report[key]} {key}" for key in ("underruns", "commitment_violations") if report[key]]
-    for label in ("sent", "handed_on") if checked else ("sent",):
+    for label in ("sent", "handed_on"):
         found += [f"{label} {share:.4f} of the {kind} limit" for kind, share in row[label].items() if share > LIMIT]
     found += [verdict for verdict in row["controller_checks"] if not verdict.startswith("passed")]
     if not report["task"].get("success"):

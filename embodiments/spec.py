@@ -179,10 +179,10 @@ class EmbodimentSpec(_Struct, frozen=True, kw_only=True):
         expected_latency_s: From the capture of an image to the chunk, as expected before anything was measured, [s].
         delay_margin_ticks: Ticks added to the measured latency when a delay is committed.
         minimum_postfix_ticks: Fewest rows of its own that a chunk must keep after the locked prefix.
-        checked_stream: True where every set-point counts: the controller refuses a stream that leaves the limits or
-            misses a sample (FR3), or follows whatever it gets at once. The driver then makes one set-point a period
-            within the limits, however the commands arrive. False where the servos have a speed and acceleration
-            profile of their own.
+        checked_stream: True where every set-point counts: the controller refuses a stream that misses a sample (FR3),
+            or follows at once whatever it gets. A driver that left out a period then ends the stream. False where the
+            servos have a speed and acceleration profile of their own: there it goes on, unless it was held up for
+            `watchdog_s`.
         twin: The simulated robot; None where there is none.
         notes: Sources and assumptions.
     """

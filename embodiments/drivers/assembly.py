@@ -85,7 +85,8 @@ def assemble(
         watchdog=watchdog,
         history=history,
         counters=counters,
-        conditioner=StreamConditioner(spec.limits, spec.command_hz, counters) if spec.checked_stream else None,
+        conditioner=StreamConditioner(spec.limits, spec.command_hz, counters),
+        most_missed=0 if spec.checked_stream else round(spec.watchdog_s * spec.command_hz),
     )
 
     def status() -> DriverStatus:

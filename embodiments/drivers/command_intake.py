@@ -1,4 +1,4 @@
-"""Which of the arrived commands is followed: the newest that is valid, everything else is counted."""
+"""Which of the arrived commands are followed: those that are valid; everything else is counted."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class CommandIntake:
         self.last_sequence = -1
         """Sequence number of the newest command accepted under that grant, -1 before the first."""
 
-    def take(self, arrived: Iterable[bytes], now_ns: int) -> NDArray[np.float64] | None:
-        """Check what has arrived and choose the newest.
+    def take(self, arrived: Iterable[bytes], now_ns: int) -> list[NDArray[np.float64]]:
+        """Check what has arrived.
 
         Args:
             arrived: Messages as they came, oldest first; anybody may have sent anything.
@@ -49,24 +49,12 @@ class CommandIntake:
                 between takes old commands for fresh ones.
 
         Returns:
-            The set-points to follow, shape (n,), [rad], finite and within the limits; None where no valid command
-            has arrived.
+            The set-points of every valid command in the order of their sequence numbers, each shape (n,), [rad],
+            finite and within the limits.
         """
-        accepted = self._accepted(arrived, now_ns)
-        return self._clamp(accepted[-1].q) if accepted else None
-
-    def take_all(self, arrived: Iterable[bytes], now_ns: int) -> list[NDArray[np.float64]]:
-        """Check what has arrived and keep all of it: like `take`, for those who play one command after the other.
-
-        Returns:
-            The set-points of every valid command, in the order of their sequence numbers.
-        """
-        return [self._clamp(command.q) for command in self._accepted(arrived, now_ns)]
-
-    def _accepted(self, arrived: Iterable[bytes], now_ns: int) -> list[Command]:
         if (grant := self._lease.grant) is not self.grant:
             self.grant, self.last_sequence = grant, -1
-        accepted = []
+        taken = []
         for data in arrived:
             try:
                 command = COMMANDS.decode(data)
@@ -74,8 +62,8 @@ class CommandIntake:
                 self._counters.malformed += 1
                 continue
             if self._accept(command, now_ns):
-                accepted.append(command)
-        return accepted
+                taken.append(self._clamp(command.q))
+        return taken
 
     def _accept(self, command: Command, now_ns: int) -> bool:
         counters = self._counters

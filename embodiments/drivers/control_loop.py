@@ -1,8 +1,8 @@
-"""The driver's heartbeat: take the newest command, step the robot, send what was measured.
+"""The driver's heartbeat: take what arrived, give the robot one set-point, step it, send what was measured.
 
-A robot whose controller checks the stream gets its set-points from a `StreamConditioner`, one in every period; it is
-brought to rest by braking that stream, and told to rest in the period after the stream's last set-point. Where periods
-were left out, such a stream is broken: the robot is told to rest at once, and its session must say hello again.
+Set-points come from a `StreamConditioner`, one in every period. A robot is brought to rest by braking that stream, and
+told to rest in the period after the stream's last set-point. Where more periods in a row were left out than the robot
+can do without, the stream is broken: the robot is told to rest at once, and its session must say hello again.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class ControlLoop:
         watchdog: Says when to rest.
         history: Gets every state.
         counters: Gets what was missed.
-        conditioner: Makes the stream of a robot that checks it; None: the newest command is handed on as it is.
+        conditioner: Makes the stream of set-points.
+        most_missed: Periods in a row that the robot can do without; 0 for those that check their stream.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class ControlLoop:
         watchdog: Watchdog,
         history: StateHistory,
         counters: Counters,
-        conditioner: StreamConditioner | None = None,
+        conditioner: StreamConditioner,
+        most_missed: int,
     ) -> None:
         self._device = device
         self._rate_hz = rate_hz
@@ -87,6 +89,7 @@ class ControlLoop:
         self._history = history
         self._counters = counters
         self._conditioner = conditioner
+        self._most_missed = most_missed
         self._measured: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._sequence = 0
 
@@ -115,63 +118,38 @@ class ControlLoop:
         messages = list(self._arrived())
         # Not before they were received: a process that was held up in between would take old commands for fresh ones.
         now_ns = time.monotonic_ns()
-        commands = self._commands_of(messages, now_ns)
+        commands = [] if self._winding_down else self._intake.take(messages, now_ns)
         broken = self._break_off()
         suspended = self._lease.suspended
         grant = self._intake.grant
         if self._watchdog.look(grant, now_ns, commanded=bool(commands), suspended=suspended, broken=broken):
             commands = []
-            self._rest()
+            self._conditioner.stop()
             if self._watchdog.tripped(grant):
                 # Whoever commanded knows no more where the robot stands: not a command before another hello.
                 self._lease.suspend(grant)
         self._counters.watchdog_trips = self._watchdog.trips
         self._hand_on(commands)
 
-    def _commands_of(self, messages: list[bytes], now_ns: int) -> list[NDArray[np.float64]]:
-        """The set-points of valid commands: all of them for a conditioner, otherwise the newest, if there is one."""
-        if self._winding_down:
-            return []
-        if self._conditioner is not None:
-            return self._intake.take_all(messages, now_ns)
-        newest = self._intake.take(messages, now_ns)
-        return [] if newest is None else [newest]
-
     def _hand_on(self, commands: list[NDArray[np.float64]]) -> None:
         """Give the robot what it gets in this period."""
         conditioner, groups = self._conditioner, self._groups
-        for q in commands if conditioner is None else self._conditioned(conditioner, commands):
+        conditioner.offer(commands)
+        if self._measured is not None and (q := conditioner.sample(*self._measured)) is not None:
             groups.offer(q)
-        last = conditioner is not None and conditioner.idle
-        self._ending = last and groups.waiting
-        set_points = groups.flush() if last else groups.take(self._period)
+        self._ending = conditioner.idle and groups.waiting
+        set_points = groups.flush() if conditioner.idle else groups.take(self._period)
         if set_points is not None:
             self._device.command(set_points)
 
-    def _conditioned(
-        self, conditioner: StreamConditioner, commands: list[NDArray[np.float64]]
-    ) -> list[NDArray[np.float64]]:
-        conditioner.offer(commands)
-        if self._measured is None:
-            return []
-        q = conditioner.sample(*self._measured)
-        return [] if q is None else [q]
-
     def _break_off(self) -> bool:
-        """Whether a stream that must not miss a period has missed one; then it has ended, and the robot rests."""
-        conditioner = self._conditioner
-        if conditioner is None or conditioner.idle or not self._missed:
+        """Whether a stream has missed more periods than it may; then it has ended, and the robot rests."""
+        if self._conditioner.idle or self._missed <= self._most_missed:
             return False
         self._counters.broken += 1
-        conditioner.break_off()
+        self._conditioner.break_off()
         self._rest_device()
         return True
-
-    def _rest(self) -> None:
-        if self._conditioner is None:
-            self._rest_device()
-        else:
-            self._conditioner.stop()
 
     def _rest_device(self) -> None:
         self._groups.clear()
@@ -180,9 +158,7 @@ class ControlLoop:
         self._device.rest()
 
     def _wind_down(self, pace: Pace) -> None:
-        """A checked stream may not just end: brake it to rest first, whatever arrives."""
-        if self._conditioner is None:
-            return
+        """A stream may not just end: brake it to rest first, whatever arrives."""
         self._winding_down = True
         self._conditioner.stop()
         # Counted, not timed: a loop that is late needs as many periods as any other.

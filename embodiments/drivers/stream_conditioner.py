@@ -1,9 +1,9 @@
 """A stream that a strict controller accepts, made from commands that arrive as a network delivers them.
 
-Some robots check every set-point of every period and stop where one is missing or leaves a limit
-(`spec.checked_stream`). For them the driver plays arrived commands one per period through a `Guard` of its own: there
-is exactly one set-point a period from the first command to rest, and the stream respects the joints' limits whatever
-arrives. A stream of regular commands within the limits passes bit by bit, one period later.
+A driver plays arrived commands one per period through a `Guard` of its own: there is exactly one set-point a period
+from the first command to rest, and the stream respects the joints' limits whatever arrives. A stream of regular
+commands within the limits passes bit by bit, one period later: one command waits in reserve, so that the next may be
+late. What else waits after a stall is played out, and if it still waits a moment later, skipped one by one.
 
 A stream begins exactly where the robot stands, also where that is slightly outside the limits, which are narrower than
 the controller's. It then first moves in, slowly, while commands wait.
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_WAITING: Final = 8
 """Commands that may wait to be played; older ones are skipped."""
+
+DRAIN_S: Final = 0.5
+"""While more than the reserve waited all this time, one command is skipped, [s]: it would be lag for good."""
 
 COAST_S: Final = 0.02
 """How long the stream goes on at constant velocity without a command before it brakes, [s]."""
@@ -69,10 +72,12 @@ class StreamConditioner:
         self._edge: NDArray[np.float64] = np.zeros(limits.size)
         self._period = 1.0 / command_hz
         self._coasting = round(COAST_S * command_hz)
+        self._drain_periods = round(DRAIN_S * command_hz)
         self._counters = counters
         self._waiting: deque[NDArray[np.float64]] = deque()
         self._phase = _Phase.IDLE
         self._silent = 0
+        self._played, self._least = 0, MOST_WAITING
 
     @property
     def idle(self) -> bool:
@@ -131,6 +136,7 @@ class StreamConditioner:
             case _Phase.PLAYING if self._waiting:
                 self._silent = 0
                 self._counters.conditioned += self._guard.filter(self._waiting.popleft())
+                self._drain()
             case _Phase.PLAYING:
                 self._go_on()
         return self._active.command.copy()
@@ -158,10 +164,21 @@ class StreamConditioner:
             self._guard.reset(self._edge)
             self._phase, self._active = _Phase.PLAYING, self._guard
 
+    def _drain(self) -> None:
+        """Skip a command now and then where more than one has waited for long."""
+        self._played += 1
+        self._least = min(self._least, len(self._waiting))
+        if self._played >= self._drain_periods:
+            if self._least > 1:
+                self._waiting.popleft()
+                self._counters.skipped += 1
+            self._played, self._least = 0, MOST_WAITING
+
     def _go_on(self) -> None:
         """Nothing to play: at constant velocity for a moment, then to rest."""
         guard = self._guard
         self._silent += 1
+        self._least = 0
         self._counters.starved += 1
         self._counters.conditioned += 1
         if self._silent <= self._coasting:

@@ -1,4 +1,4 @@
-"""What a robot that checks its stream gets from a driver: through real sockets, and period by period."""
+"""What a robot gets from a driver, above all one that checks it: through real sockets, and period by period."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.drivers.fake_device import FakeDevice
 from tests.drivers.judged_device import JudgedDevice
 from tests.drivers.loop_bench import LoopBench
 from tests.drivers.serving import eventually, serve
@@ -181,6 +182,35 @@ def test_a_stream_that_missed_periods_is_over_until_the_session_says_hello(
     assert [len(stream.set_points) > 299 for stream in device.streams] == [True, True]
     assert device.streams[1].set_points[0].tobytes() == device.streams[1].start.tobytes()
     assert (bench.counters.broken, bench.counters.watchdog_trips, bench.counters.missed_periods) == (1, 1, 120)
+
+
+@pytest.mark.parametrize(("missed", "broken"), [(1, False), (12, False), (20, False), (26, True)])
+def test_servos_with_profiles_of_their_own_can_do_without_periods_until_the_watchdog_would_bite(
+    monkeypatch: pytest.MonkeyPatch, missed: int, *, broken: bool
+) -> None:
+    spec = load_spec("so101")
+    assert (spec.watchdog_s, spec.command_hz) == (0.25, 100)
+    device = FakeDevice(spec)
+    bench = LoopBench(spec, device, monkeypatch)
+    targets = []
+
+    def script() -> Iterator[int]:
+        bench.hello()
+        yield 0
+        for i in range(60):
+            bench.command(spec.rest + 0.1)
+            yield missed if i == 5 else 0
+            targets.append(device.target.copy())
+        # What arrives after the hold-up is too old, or from a session that has to say hello again.
+        assert bench.state.watchdog == broken
+        assert (np.abs(device.q - spec.rest - 0.1).max() < 1e-6) == (not broken)
+
+    bench.run(script())
+    assert bench.counters.broken == broken
+    stream = np.array(targets)
+    if not broken:
+        # The next set-point continues the last one, whatever time went by: no jump.
+        assert (np.abs(np.diff(stream, n=2, axis=0)) * 100**2 <= spec.limits.acceleration + 1e-6).all()
 
 
 def test_between_two_streams_the_robot_rests_for_a_period(device: JudgedDevice, bench: LoopBench) -> None:
