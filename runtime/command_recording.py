@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+import tempfile
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,6 +16,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.limits import JointLimits
+
+RECORDED_S: Final = 600.0
+"""What fits into every recording, however long the run is meant to be, [s]."""
+
+MARGIN_S: Final = 60.0
+"""Room besides that for synchronizing, holding and recovering, [s]."""
+
+
+def most_commands(command_hz: int, duration_s: float | None = None) -> int:
+    """Capacity of a recording: ten minutes, the run's duration where that is longer, and a minute to spare.
+
+    Args:
+        command_hz: Commands a second.
+        duration_s: How long the run is meant to be, [s]; None where nobody knows.
+    """
+    return round((max(RECORDED_S, duration_s or 0.0) + MARGIN_S) * command_hz)
 
 
 class CommandRecording:
@@ -43,9 +61,15 @@ class CommandRecording:
         self._commands[self._count] = command
         self._count += 1
 
-    def save(self, path: Path, limits: JointLimits, command_hz: int) -> None:
-        """Write what was kept, see `save_commands`."""
-        save_commands(path, self.steps, self.commands, limits, command_hz)
+    def save(self, path: Path, limits: JointLimits, command_hz: int, starts: NDArray[np.float64] | None = None) -> None:
+        """Write what was kept, without a copy of it in memory, see `save_commands`."""
+        save_commands(path, self.steps, self.commands, limits, command_hz, starts)
+
+    def shortage(self, path: Path) -> str:
+        """What of it is not in its file, one line; empty where everything fitted."""
+        if not self.left_out:
+            return ""
+        return f"recording {path}: full, the first {self._count} commands are in it, {self.left_out} later ones are not"
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -56,6 +80,24 @@ class CommandRecording:
     def commands(self) -> NDArray[np.float64]:
         """Commands, shape (N, n), [rad]."""
         return self._commands[: self._count]
+
+
+def check_recording_path(path: Path) -> None:
+    """Make sure that a recording can be written, before anything moves. What lies there stays as it is.
+
+    Raises:
+        ReportError: Where the folder is absent or cannot be written to, or the path is taken by something else than a
+            file.
+    """
+    try:
+        if path.is_dir():
+            raise ReportError(f"recording {path}: is a folder; give the name of a file")
+        if path.exists() and not path.is_file():
+            raise ReportError(f"recording {path}: is no regular file; give the name of a new one")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ReportError(f"recording {path}: cannot be written ({error.strerror}); choose another path") from None
 
 
 def save_commands(
@@ -70,16 +112,23 @@ def save_commands(
 
     The starts, shape (S, n), are where the robot stood before each stretch of consecutive steps, [rad].
 
+    It is written beside its place, then renamed.
+
     Raises:
-        ReportError: Where it cannot be written.
+        ReportError: Where it cannot be written; nothing is left behind.
     """
     arrays: dict[str, Any] = {"steps": steps, "commands": commands, "joints": np.array(limits.names)}
     arrays["command_hz"] = np.int64(command_hz)
     if starts is not None:
         arrays["starts"] = starts
+    beside = path.with_name(f".{path.name}.part")
     try:
-        np.savez(path, **arrays)
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)
+        beside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise ReportError(f"recording {path}: cannot be written ({error.strerror})") from None
 
 

@@ -28,26 +28,36 @@ class CommandSink(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class _Stream:
+    """A command stream; compared by identity.
+
+    Attributes:
+        start: Where it begins, at rest, shape (n,), [rad].
+    """
+
+    start: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class _Order:
     """What the loop shall do from its next step on; compared by identity.
 
     Attributes:
         motion: Where targets come from.
-        silent: True where nothing shall be sent.
-        start: Where a new command stream begins, shape (n,), [rad]; None: the stream goes on.
+        stream: The stream that commands belong to: an order over one that was not taken up yet keeps its stream, so
+            that it begins where the robot stands all the same. None where nothing shall be sent.
     """
 
     motion: Motion
-    silent: bool
-    start: NDArray[np.float64] | None = None
+    stream: _Stream | None
 
 
 class ControlLoop:
     """The consumer: turns a motion into guarded commands.
 
     One other thread, the supervisor's, gives orders: `restart`, `follow`, `hold`, `silence`. The newest order counts,
-    also over one that was not taken up yet, so a hold can never be followed by an older ramp. Nothing is sent before
-    the first `restart` and after `silence`.
+    also over one that was not taken up yet, so a hold can never be followed by an older ramp, and a hold over a restart
+    holds where that stream begins. Nothing is sent before the first `restart` and after `silence`.
 
     Args:
         guard: Limits; holds the state of the command stream.
@@ -62,8 +72,9 @@ class ControlLoop:
         """Gets every command that was sent, where one is asked for."""
         self._sink = sink
         self._timebase = timebase
-        self._order = _Order(Hold(), silent=True)
+        self._order = _Order(Hold(), None)
         self._taken = self._order
+        self._stream: _Stream | None = None
         self._target: NDArray[np.float64] = np.zeros(len(guard.command))
 
     def restart(self, q: NDArray[np.float64], motion: Motion) -> None:
@@ -74,11 +85,11 @@ class ControlLoop:
         """
         if not np.isfinite(q).all():
             raise ValueError(f"q: expected finite joint positions, got {q.tolist()}")
-        self._order = _Order(motion, silent=False, start=q.copy())
+        self._order = _Order(motion, _Stream(q.copy()))
 
     def follow(self, motion: Motion) -> None:
         """Go on along another motion."""
-        self._order = _Order(motion, silent=self._order.silent)
+        self._order = _Order(motion, self._order.stream)
 
     def hold(self) -> None:
         """Brake to rest and stay."""
@@ -86,12 +97,17 @@ class ControlLoop:
 
     def silence(self) -> None:
         """Send nothing more until the next `restart`."""
-        self._order = _Order(Hold(), silent=True)
+        self._order = _Order(Hold(), None)
 
     @property
     def settled(self) -> bool:
         """True once the newest order was taken up and the command stream is at rest (or silent)."""
-        return self._taken is self._order and (self._taken.silent or self.guard.resting)
+        return self.taken_up and (self._taken.stream is None or self.guard.resting)
+
+    @property
+    def taken_up(self) -> bool:
+        """True once the newest order was taken up: from then on the guard's command is of its stream."""
+        return self._taken is self._order
 
     def step(self, step: int, due_ns: int, now_ns: int, missed: int = 0) -> TickStatus:
         """Run one control step.
@@ -103,11 +119,11 @@ class ControlLoop:
             missed: Steps left out since the last one, because the thread was late.
         """
         order, guard = self._order, self.guard
-        if order is not self._taken:
-            if order.start is not None:
-                guard.reset(order.start)
-            self._taken = order
-        if order.silent:
+        if order.stream is not None and order.stream is not self._stream:
+            guard.reset(order.stream.start)
+            self._stream = order.stream
+        self._taken = order
+        if order.stream is None:
             return TickStatus.HOLDING
         if missed:
             guard.coast(missed)

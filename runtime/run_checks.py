@@ -80,12 +80,19 @@ class RunChecks:
         if state.stopped:
             raise Trouble(ExitReason.DRIVER_STOPPED, f"somebody told the {self._robot.name} driver to stop the robot")
         if state.watchdog:
-            raise self._lost(f"the {self._robot.name} driver's watchdog stopped the robot: no command came in time")
+            raise self._lost(
+                f"the {self._robot.name} driver's watchdog stopped the robot: no command came in time, or the stream "
+                "did not begin where it stands"
+            )
+
+    def begin_following(self) -> None:
+        """A new command stream begins: what joints did in an older one does not count."""
+        self._astray_since[:] = np.inf
 
     def following(self) -> None:
         """Does every joint go where it is told?"""
         state = self._states.newest()
-        if state is None:
+        if state is None or not self._loop.taken_up:
             return
         error = np.abs(state.q - self._loop.guard.command)
         now = time.monotonic()

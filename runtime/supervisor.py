@@ -232,6 +232,7 @@ class Supervisor:
             jerk=SYNC_FRACTION * limits.jerk,
             command_hz=self._robot.command_hz,
         )
+        self._checks.begin_following()
         self.loop.restart(start, ramp)
         while not ramp.finished:
             self._pause()

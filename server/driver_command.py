@@ -36,7 +36,8 @@ class Driver:
     """Seed of the simulation."""
     twin: tyro.conf.OmitArgPrefixes[TwinOptions] = field(default_factory=TwinOptions)
     record: Path | None = None
-    """Where to write the set-points of every command period when the driver ends, an .npz file."""
+    """Where to write the set-points of every command period when the driver ends, an .npz file. Its first 11 minutes
+    of commands are kept; what does not fit is counted, and said at the end."""
     fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """With --sim: faults to play, for example freeze_camera@5, stall_camera@5 or die@8."""
 

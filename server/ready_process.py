@@ -40,6 +40,8 @@ class ReadyProcess:
         self._start_s = start_s
         self._end_s = end_s
         self._listening = 0
+        self._ended = False
+        self._wrong_end = ""
         self._ready, ready = os.pipe()
         # The pipe to its input closes however this process ends, and ends that one with it.
         command = [sys.executable, "-m", module, *options, "--ready-fd", str(ready), "--until-stdin-closes"]
@@ -82,17 +84,36 @@ class ReadyProcess:
             return ""
         return f"{self._name} ended ({self._status()}): {self._last_words()}"
 
-    def end(self) -> None:
-        """End it, by force if need be; it may have ended already."""
+    def warnings(self) -> list[str]:
+        """What it warned of since it was ready: its lines that begin so."""
+        return [line.removeprefix("warning: ") for line in self._lines() if line.startswith("warning: ")]
+
+    def end(self, end_s: float | None = None) -> str:
+        """End it, by force if need be; it may have ended already. A second call only says the same again.
+
+        Args:
+            end_s: How long it may take, [s]; None: as long as it may always.
+
+        Returns:
+            How it ended and what it said last, where it did not end with status 0; else nothing.
+        """
+        if not self._ended:
+            self._ended = True
+            self._wrong_end = self._end(self._end_s if end_s is None else end_s)
+        return self._wrong_end
+
+    def _end(self, end_s: float) -> str:
         assert self._process.stdin is not None
         os.close(self._ready)
         self._process.stdin.close()
         self._process.terminate()
         try:
-            self._process.wait(self._end_s)
+            self._process.wait(end_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            return f"{self._name} did not end within {end_s:g} s and was killed: {self._last_words()}"
+        return self.failure() if self._process.returncode else ""
 
     def _status(self) -> str:
         status = self._process.returncode
@@ -102,6 +123,10 @@ class ReadyProcess:
 
     def _last_words(self) -> str:
         """The line in which it said what was wrong, or else its last one, since it was ready."""
-        lines = self._said.read_bytes()[self._listening :].decode(errors="replace").strip().splitlines()
+        lines = self._lines()
         errors = [line for line in lines if line.startswith("error: ")]
         return (errors or lines or ["without a word"])[-1].removeprefix("error: ")
+
+    def _lines(self) -> list[str]:
+        """What it said since it was ready."""
+        return self._said.read_bytes()[self._listening :].decode(errors="replace").strip().splitlines()

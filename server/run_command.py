@@ -16,7 +16,7 @@ from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.drivers.twin_options import TwinOptions
 from unichunk.embodiments.link.driver_link import DriverLink
 from unichunk.embodiments.settings import robot_settings
-from unichunk.runtime.command_recording import CommandRecording
+from unichunk.runtime.command_recording import CommandRecording, check_recording_path, most_commands
 from unichunk.runtime.errors import ReportError, UnichunkError
 from unichunk.runtime.injected_latency import InjectedLatency
 from unichunk.runtime.outcome import exit_status
@@ -37,16 +37,13 @@ if TYPE_CHECKING:
     from unichunk.runtime.chunk_policy import ChunkPolicy
     from unichunk.runtime.robot import RobotSettings
     from unichunk.server.signals import EndingSignals
+    from unichunk.server.simulated_driver import SimulatedDriver
 
 EXIT_NOT_WRITTEN: Final = 8
-"""Exit status of a run that ended as asked, but whose report could not be written where it was asked for."""
+"""Exit status of a run that ended as asked, but whose report or recordings could not be written where asked."""
 
-
-RECORDED_S: Final = 600.0
-"""Longest recording of a run without an end, [s]."""
-
-SYNCHRONIZING_S: Final = 60.0
-"""Room in the recording for synchronizing, holding and recovering, [s]."""
+RECORDING_END_S: Final = 30.0
+"""How long a simulated robot that writes a recording may take to end, [s]."""
 
 
 @dataclass
@@ -54,8 +51,8 @@ class Run:
     """Drive a robot with a policy.
 
     The robot is held, and a report is written, however the run ends. Exit status: 0 as asked, 3 refused before the
-    robot moved, 4 driver absent, lost or stopped, 5 sensors, 6 policy, 7 internal, 8 report not written where asked,
-    9 robot, 130 and 143 interrupted before the duration was over.
+    robot moved, 4 driver absent, lost or stopped, 5 sensors, 6 policy, 7 internal, 8 report or recordings not
+    written where asked, 9 robot, 130 and 143 interrupted before the duration was over.
 
     Try: unichunk run --embodiment so101 --sim --duration 20
     """
@@ -85,7 +82,8 @@ class Run:
     """Where the JSON report goes. Without it, runs/DATE-TIME-EMBODIMENT.json."""
     record: Path | None = None
     """Folder for the stream of commands as it was sent, commands.npz, and, with --sim, the set-points that the driver
-    handed on, set_points.npz."""
+    handed on, set_points.npz. Commands are kept for the first 11 minutes, or --duration and a minute where that is
+    longer; set-points for 11 minutes. What does not fit is counted, and said at the end."""
     seed: int = 0
     """Seed of the policy's noise and of the simulated robot."""
     lock_memory: bool = False
@@ -113,6 +111,8 @@ class Run:
         adapter = EmbodimentAdapter(spec, loaded.robot, bundle)
         report_path = self.report or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{spec.name}.json"
         check_report_path(report_path)
+        for path in self._recordings():
+            check_recording_path(path)
         policy: ChunkPolicy = loaded
         if self.inject_latency > 0:
             policy = InjectedLatency(policy, self.inject_latency / 1e3, self.inject_after)
@@ -132,19 +132,24 @@ class Run:
             with realtime_process(lock_memory=self.lock_memory) as missing:
                 supervisor = Supervisor(link, robot, policy, adapter, options)
                 if self.record is not None:
-                    supervisor.loop.recording = CommandRecording(self._most_commands(robot), robot.limits.size)
+                    capacity = most_commands(robot.command_hz, self.duration)
+                    supervisor.loop.recording = CommandRecording(capacity, robot.limits.size)
                 for line in missing:
                     supervisor.events.add("realtime", line)
                 signals.pass_on(supervisor.stop)
                 with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor, sys.stderr):
                     supervisor.run()
-            if self.record is not None and supervisor.loop.recording is not None:
-                supervisor.loop.recording.save(self.record / "commands.npz", robot.limits, robot.command_hz)
+            # Without a recording, before the simulated robot is taken down, which can take seconds.
             failure = "" if driver is None else driver.failure()
-            report = build_report(supervisor, robot, self._asked(bundle), driver_said=failure)
+            recorded = self._finish_recordings(supervisor.loop.recording, robot, driver)
+            report = build_report(supervisor, robot, self._asked(bundle), driver_said=failure or recorded.driver_said)
             status = exit_status(supervisor.exit_reason, open_ended=self.duration is None)
-            # Before the simulated robot is taken down, which can take seconds.
-            return _write(report_path, report, status, [failure] if failure else [])
+            if recorded.lost:
+                # A run that failed keeps the status that says so.
+                status = status or EXIT_NOT_WRITTEN
+            # Of a driver that died, and its recording with it, once.
+            problems = dict.fromkeys([failure, *recorded.lost, *recorded.remarks])
+            return _write(report_path, report, status, [problem for problem in problems if problem])
 
     def _load(self, bundle: str, embodiment: str) -> Policy | SharedPolicy:
         rounds = self.refinement_rounds
@@ -168,13 +173,35 @@ class Run:
             raise UnichunkError(f"{asked[0]}: only a simulated robot (--sim) has it")
         self.twin.conditions()
 
+    def _recordings(self) -> list[Path]:
+        """Where recordings go: the commands, and the simulated robot's set-points."""
+        names = ["commands.npz", "set_points.npz"] if self.sim else ["commands.npz"]
+        return [] if self.record is None else [self.record / name for name in names]
+
     def _driver_options(self) -> list[str]:
         record = [] if self.record is None else ["--record", str(self.record / "set_points.npz")]
         return [*record, *self.twin.arguments()]
 
-    def _most_commands(self, robot: RobotSettings) -> int:
-        duration_s = RECORDED_S if self.duration is None else self.duration + SYNCHRONIZING_S
-        return round(duration_s * robot.command_hz)
+    def _finish_recordings(
+        self, recording: CommandRecording | None, robot: RobotSettings, driver: SimulatedDriver | None
+    ) -> _Recorded:
+        """Write the recordings, if any; the simulated robot writes its own when it ends, and is ended for it."""
+        recorded = _Recorded()
+        if self.record is None or recording is None:
+            return recorded
+        path = self.record / "commands.npz"
+        try:
+            recording.save(path, robot.limits, robot.command_hz)
+        except ReportError as error:
+            recorded.lost.append(str(error))
+        else:
+            recorded.remarks.append(recording.shortage(path))
+        if driver is not None:
+            recorded.driver_said = driver.end(RECORDING_END_S)
+            if recorded.driver_said:
+                recorded.lost.append(recorded.driver_said)
+            recorded.remarks += driver.warnings()
+        return recorded
 
     def _asked(self, policy: str) -> dict[str, Any]:
         return {
@@ -201,6 +228,21 @@ def shipped_bundle(embodiment: str) -> Path:
     for path in shipped_bundles(embodiment):
         return path
     raise UnichunkError(f"no policy ships for {embodiment}; give one with --policy BUNDLE")
+
+
+@dataclass
+class _Recorded:
+    """What became of a run's recordings.
+
+    Attributes:
+        lost: What could not be written, a line each.
+        remarks: What did not fit, a line each, perhaps empty.
+        driver_said: How the driver that was to write one ended, where that was not as it should.
+    """
+
+    lost: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    driver_said: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Runs as `python -m unichunk.server.shared_policy_host`; `unichunk fleet` starts 
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import tyro
 import zmq
 
+from unichunk.embodiments.drivers.stop_signals import stop_on_signals
 from unichunk.embodiments.errors import MessageError
 from unichunk.embodiments.link.codec import encode
 from unichunk.embodiments.link.endpoints import ipc_path
@@ -223,7 +223,7 @@ def main(
     ready_fd: int | None = None,
     until_stdin_closes: bool = False,
 ) -> int:
-    """Serve a policy to the runtimes of several robots until SIGINT or SIGTERM.
+    """Serve a policy to the runtimes of several robots until SIGINT, SIGTERM or SIGHUP.
 
     Args:
         policy: The bundle's folder.
@@ -235,24 +235,22 @@ def main(
     Returns:
         The exit code: 0 stopped as asked, 1 failed, with one line on the standard error that says why.
     """
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    if until_stdin_closes:
-        threading.Thread(target=at_end_of_input, args=(stop.set,), name="stdin", daemon=True).start()
-    try:
-        first = read_manifest(policy).embodiments[0]
-        host = PolicyHost(Policy.load(policy, embodiment=first, refinement_rounds=refinement_rounds), endpoint)
-    except UnichunkError as error:
-        say(f"error: {error}\n", sys.stderr)
-        return 1
-    if ready_fd is not None:
-        announce_ready(ready_fd)
-    try:
-        host.serve(stop)
-    finally:
-        host.close()
-    return 0
+    with stop_on_signals() as stop:
+        if until_stdin_closes:
+            threading.Thread(target=at_end_of_input, args=(stop.set,), name="stdin", daemon=True).start()
+        try:
+            first = read_manifest(policy).embodiments[0]
+            host = PolicyHost(Policy.load(policy, embodiment=first, refinement_rounds=refinement_rounds), endpoint)
+        except UnichunkError as error:
+            say(f"error: {error}\n", sys.stderr)
+            return 1
+        if ready_fd is not None:
+            announce_ready(ready_fd)
+        try:
+            host.serve(stop)
+        finally:
+            host.close()
+        return 0
 
 
 if __name__ == "__main__":

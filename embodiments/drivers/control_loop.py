@@ -143,8 +143,9 @@ class ControlLoop:
             self._device.command(set_points)
 
     def _break_off(self) -> bool:
-        """Whether a stream has missed more periods than it may; then it has ended, and the robot rests."""
-        if self._conditioner.idle or self._missed <= self._most_missed:
+        """Whether a stream was refused or missed more periods than it may; then it has ended, and the robot rests."""
+        late = self._missed > self._most_missed and not self._conditioner.idle
+        if not late and not self._conditioner.refused:
             return False
         self._counters.broken += 1
         self._conditioner.break_off()

@@ -99,7 +99,7 @@ class ControlService:
             reason = f"this driver drives {welcome.embodiment!r}, the client expects {hello.embodiment!r}"
         elif not hello.session:
             reason = "a session needs a name"
-        elif self._lease.stopped and hello.session == self._lease.holder:
+        elif self._lease.was_stopped(hello.session):
             reason = "the robot was told to stop: end this session and begin another one"
         elif not self._lease.claim(hello.session, now_ns := time.monotonic_ns()):
             silence_s = self._lease.silence_ns(now_ns) / 1e9

@@ -19,13 +19,13 @@ class Counters:
         wrong_shape: Commands for another number of joints, or of another type than float64.
         non_finite: Commands with a NaN or an infinity.
         clamped: Commands that were followed with a joint moved to its limit.
-        watchdog_trips: Times the robot was brought to rest because commands stopped, or a checked stream broke off.
-        conditioned: Set-points of a checked stream that were no command as it came: changed, made up or braking.
-        skipped: Commands of a checked stream that were not played, because too many were waiting.
-        starved: Periods of a checked stream without a command to play.
-        not_begun: Periods in which no checked stream could begin, because the robot moved, or stood too far outside
-            its limits.
-        broken: Checked streams that broke off, because the loop was too late to give every period its set-point.
+        watchdog_trips: Times the robot was brought to rest because commands stopped, or a stream broke off.
+        conditioned: Set-points that were no command as it came: changed, made up or braking.
+        skipped: Commands that were not played, because too many were waiting.
+        starved: Periods of a stream without a command to play.
+        not_begun: Periods in which no stream could begin, because the robot moved, or stood too far outside its limits.
+        broken: Streams that broke off, because the loop left out more periods in a row than the robot can do without:
+            any for a checked stream, else the watchdog's time.
         missed_periods: Command periods left out because the loop was late.
         applied: Group -> set-points handed to its hardware.
         calls: Calls understood.

@@ -68,12 +68,12 @@ class RobotDevice(Protocol):
         """Set the joints' set-points, shape (n,), [rad], finite and within the spec's limits; `q` is the device's.
 
         Joints of a group that is not due in this period have the set-points that they had before. Called at most once
-        before each `step`, and with a checked stream exactly once from its first set-point to its last. That first one
-        is the pose that `step` returned last, even where that is slightly outside the limits.
+        before each `step`, and from a stream's first set-point to its last exactly once before each in which a group is
+        due. That first one is the pose that `step` returned last, even where that is slightly outside the limits.
         """
 
     def rest(self) -> None:
-        """Stop moving and hold. A checked stream has come to rest by then, or broke off."""
+        """Stop moving and hold. The stream of set-points has come to rest by then, or broke off."""
 
     def step(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure, once per command period; a simulator advances by one period.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from unichunk.runtime.realtime import prefer_this_thread
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,11 +24,15 @@ class DriverThread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._loop = loop
         self._halt = halt
+        self.preferred = False
+        """Whether the loop runs under SCHED_FIFO, where the system permits it; to be set before `start`."""
         self.failure: BaseException | None = None
         """What ended the loop before it was halted."""
 
     def run(self) -> None:
         """Run the loop."""
+        if self.preferred:
+            prefer_this_thread()
         try:
             self._loop(self._halt)
         except BaseException as failure:  # noqa: BLE001  handed to the server, which raises it

@@ -35,6 +35,7 @@ class Lease:
         self.grant: Grant | None = None
         """Who holds it now."""
         self._suspended: Grant | None = None
+        self._told_to_stop = ""
         self.stopped = False
         """True from `stop` until another session takes over."""
 
@@ -50,6 +51,10 @@ class Lease:
         grant = self.grant
         return "" if grant is None else grant.session
 
+    def was_stopped(self, session: str) -> bool:
+        """Whether this is the session that was told to stop: it does not get the robot any more."""
+        return session != "" and session == self._told_to_stop
+
     def claim(self, session: str, now_ns: int) -> bool:
         """Ask for it.
 
@@ -58,9 +63,9 @@ class Lease:
             now_ns: Now, [ns], monotonic.
 
         Returns:
-            False where another session holds it and was heard within the patience, or where the holder was stopped.
+            False where another session holds it and was heard within the patience, or where this one was stopped.
         """
-        if session == self.holder and self.stopped:
+        if self.was_stopped(session):
             return False
         if session != self.holder:
             if self.grant is not None and self.silence_ns(now_ns) <= self._patience_ns:
@@ -81,7 +86,11 @@ class Lease:
         self._suspended = grant
 
     def stop(self) -> None:
-        """Follow nobody until another session takes over: who was told to stop may not go on by himself."""
+        """Follow nobody until another session takes over: who was told to stop may not go on by himself.
+
+        Not after giving the robot back either, and not after another session had it.
+        """
+        self._told_to_stop = self.holder or self._told_to_stop
         self.stopped = True
 
     def heard(self, session: str, now_ns: int) -> None:

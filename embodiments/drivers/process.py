@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from unichunk.embodiments.catalogue import load_spec
@@ -14,13 +13,15 @@ from unichunk.embodiments.drivers.faulty_device import FaultyDevice
 from unichunk.embodiments.drivers.hardware import hardware_device
 from unichunk.embodiments.drivers.recording_device import RecordingDevice
 from unichunk.embodiments.drivers.server import DriverServer
+from unichunk.embodiments.drivers.stop_signals import stop_on_signals
 from unichunk.embodiments.drivers.twin_conditions import IDEAL, TwinConditions
 from unichunk.embodiments.link.endpoints import default_endpoint
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.parent_process import announce_ready, at_end_of_input
+from unichunk.runtime.realtime import realtime_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from unichunk.embodiments.drivers.device import RobotDevice
@@ -32,8 +33,6 @@ EXIT_STOPPED: Final = 0
 
 EXIT_FAILED: Final = 1
 """The driver could not start, or something in it failed."""
-
-_SWITCH_S: Final = 0.0005
 
 
 def run_driver(
@@ -68,7 +67,7 @@ def run_driver(
         The process's exit code, see `EXIT_STOPPED` and `EXIT_FAILED`.
     """
     try:
-        with _stop_on_signals() as stop:
+        with stop_on_signals() as stop:
             if until_stdin_closes:
                 threading.Thread(target=at_end_of_input, args=(stop.set,), name="stdin", daemon=True).start()
             spec = load_spec(embodiment)
@@ -78,14 +77,17 @@ def run_driver(
             if record is not None:
                 device = RecordingDevice(device, spec, record)
 
-            def ready(address: str) -> None:
-                _say(f"{spec.name} driver ({device.description}): listening on {address}, Ctrl-C to stop")
-                if ready_fd is not None:
-                    announce_ready(ready_fd)
+            with realtime_process(lock_memory=False) as missing:
 
-            # Threads that compute in Python give way sooner, for the sake of the control loop.
-            sys.setswitchinterval(_SWITCH_S)
-            DriverServer(spec, device, endpoint or default_endpoint(spec.name)).run(stop, ready)
+                def ready(address: str) -> None:
+                    _say(f"{spec.name} driver ({device.description}): listening on {address}, Ctrl-C to stop")
+                    if missing:
+                        _say(f"{spec.name} driver: {'; '.join(missing)}")
+                    if ready_fd is not None:
+                        announce_ready(ready_fd)
+
+                server = DriverServer(spec, device, endpoint or default_endpoint(spec.name), realtime=True)
+                server.run(stop, ready)
     except UnichunkError as error:
         _say(f"error: {error}")
         return EXIT_FAILED
@@ -108,29 +110,6 @@ def _device(
     from unichunk.embodiments.drivers.simulated import SimulatedDevice  # noqa: PLC0415
 
     return SimulatedDevice(spec, seed, conditions, objects=objects)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    stop = threading.Event()
-    heard: list[int] = []
-
-    def received(number: int, _: object) -> None:
-        # Setting the event takes a lock; a second signal in the middle of that must not wait for it.
-        if not heard:
-            heard.append(number)
-            stop.set()
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    # Where the terminal goes, the robot comes to rest; started by `nohup`, the driver outlives it.
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, received) for number in numbers}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import threading
 import time
@@ -12,6 +13,7 @@ from unichunk.embodiments.drivers.assembly import DriverThreads, assemble
 from unichunk.embodiments.drivers.errors import DriverError
 from unichunk.embodiments.drivers.sockets import DriverSockets
 from unichunk.embodiments.errors import EmbodimentError
+from unichunk.runtime.realtime import collect_between_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _CHECK_S: Final = 0.05
 _END_S: Final = 3.0
+_CHECKS_PER_COLLECTION: Final = 20
 
 
 class DriverServer:
@@ -31,12 +34,16 @@ class DriverServer:
         spec: What the robot is.
         device: The robot.
         endpoint: Where to listen for calls; `tcp://host:*` takes any free port.
+        realtime: Whether the process is this driver's own, and within `realtime_process`: the control loop is preferred
+            to everything else, and garbage is collected by `run`, who looks at nothing that was alive before the robot
+            was served.
     """
 
-    def __init__(self, spec: EmbodimentSpec, device: RobotDevice, endpoint: str) -> None:
+    def __init__(self, spec: EmbodimentSpec, device: RobotDevice, endpoint: str, *, realtime: bool = False) -> None:
         self._spec = spec
         self._device = device
         self._endpoint = endpoint
+        self._realtime = realtime
 
     def run(self, stop: threading.Event, ready: Callable[[str], None] | None = None) -> None:
         """Serve until told to stop, then bring the robot to rest and release everything.
@@ -59,12 +66,13 @@ class DriverServer:
             halt = threading.Event()
             threads = assemble(self._spec, self._device, sockets, secrets.token_hex(8), halt)
             if _open_cameras(threads, stop, halt):
+                if self._realtime:
+                    _prepare(threads)
                 for thread in threads.serving:
                     thread.start()
                 if ready is not None:
                     ready(sockets.endpoint)
-                while not (stop.is_set() or halt.wait(_CHECK_S)):
-                    pass
+                self._wait(stop, halt)
             halt.set()
             if stuck := _join(threads.all()):
                 # Closing under its feet what a thread still uses would crash the process: leave it to the exit.
@@ -74,8 +82,23 @@ class DriverServer:
             if thread.failure is not None:
                 raise self._failed(thread, _explain(thread.failure)) from thread.failure
 
+    def _wait(self, stop: threading.Event, halt: threading.Event) -> None:
+        checks = 0
+        while not (stop.is_set() or halt.wait(_CHECK_S)):
+            checks += 1
+            if self._realtime and checks % _CHECKS_PER_COLLECTION == 0:
+                collect_between_chunks()
+
     def _failed(self, thread: DriverThread, how: str) -> DriverError:
         return DriverError(f"the {self._spec.name} driver stopped: its {thread.name} {how}")
+
+
+def _prepare(threads: DriverThreads) -> None:
+    control_loop = threads.serving[0]
+    control_loop.preferred = True
+    # What starting has left, before anything is in a hurry.
+    gc.collect()
+    gc.freeze()
 
 
 def _open_cameras(threads: DriverThreads, stop: threading.Event, halt: threading.Event) -> bool:

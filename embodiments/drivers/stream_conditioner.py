@@ -38,6 +38,10 @@ DRAIN_S: Final = 0.5
 COAST_S: Final = 0.02
 """How long the stream goes on at constant velocity without a command before it brakes, [s]."""
 
+APART: Final = 0.1
+"""A stream whose first command is further than this from where the robot stands is refused, [rad]: the robot would go
+there at its limits, and whoever commands does not know where it stands."""
+
 _MOVING_IN: Final = 0.1
 """Share of the velocity limits at which a stream that begins outside the position limits moves in."""
 
@@ -78,6 +82,8 @@ class StreamConditioner:
         self._phase = _Phase.IDLE
         self._silent = 0
         self._played, self._least = 0, MOST_WAITING
+        self.refused = False
+        """True where commands speak of another place than the robot's: until `break_off`."""
 
     @property
     def idle(self) -> bool:
@@ -103,13 +109,15 @@ class StreamConditioner:
             self._phase = _Phase.STOPPING
 
     def break_off(self) -> None:
-        """End the stream where it is, because periods went by without a set-point. What waits is forgotten.
+        """End the stream where it is, because periods went by without a set-point, or it was refused.
 
-        Whether the controller held the last set-point, extrapolated, or stopped the robot meanwhile is its own
-        business. So there is no set-point that would go on from there: another stream must begin, at rest.
+        What waits is forgotten. Whether the controller held the last set-point, extrapolated, or stopped the robot
+        meanwhile is its own business. So there is no set-point that would go on from there: another stream must begin,
+        at rest.
         """
         self._waiting.clear()
         self._phase = _Phase.IDLE
+        self.refused = False
 
     def sample(self, q: NDArray[np.float64], dq: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """The set-point of this period.
@@ -145,7 +153,8 @@ class StreamConditioner:
         """Begin a stream where the robot stands; False where it must not begin there."""
         np.clip(q, self._limits.lower, self._limits.upper, out=self._edge)
         # Written so that what is not finite fails.
-        if not ((np.abs(q - self._edge) <= OUTSIDE).all() and (np.abs(dq) < STILL).all()):
+        inside = (np.abs(q - self._edge) <= OUTSIDE).all()
+        if not inside or self._apart() or not (np.abs(dq) < STILL).all():
             self._counters.not_begun += 1
             return False
         self._silent = 0
@@ -156,11 +165,20 @@ class StreamConditioner:
         self._active.reset(q)
         return True
 
+    def _apart(self) -> bool:
+        """Whether the next command is far from where the robot stands; then there is no stream."""
+        if not self._waiting or (np.abs(self._waiting[0] - self._edge) <= APART).all():
+            return False
+        self._waiting.clear()
+        self._phase = _Phase.IDLE
+        self.refused = True
+        return True
+
     def _move_in(self) -> None:
         """From outside the limits to their edge; commands are played when the stream rests there."""
         self._active.filter(self._edge)
         self._counters.conditioned += 1
-        if self._active.resting and np.array_equal(self._active.command, self._edge):
+        if self._active.resting and np.array_equal(self._active.command, self._edge) and not self._apart():
             self._guard.reset(self._edge)
             self._phase, self._active = _Phase.PLAYING, self._guard
 

@@ -58,7 +58,10 @@ class TaskEnd(_Call, frozen=True, kw_only=True, tag="task_end"):
 
 
 class Stop(_Call, frozen=True, kw_only=True, tag="stop"):
-    """Bring the robot to rest within one command period; follow nobody until another session comes. Needs no lease."""
+    """Brake the robot to rest, and follow nobody until another session comes. Needs no lease.
+
+    Braking begins within one command period; the robot is at rest after `JointLimits.stopping_s` at most.
+    """
 
 
 class _Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply"):

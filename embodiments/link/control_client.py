@@ -80,7 +80,10 @@ class ControlClient:
         return self._demand(calls.GetStatus(**self._header()), calls.DriverStatus, self._timeout_s)
 
     def stop(self) -> None:
-        """Have the robot brought to rest within one command period; nobody is followed until another session comes."""
+        """Have the robot braked to rest; nobody is followed until another session comes.
+
+        Braking begins within one command period; the robot is at rest after `JointLimits.stopping_s` at most.
+        """
         self._demand(calls.Stop(**self._header()), calls.Done, self._timeout_s)
 
     def task_begin(self, instruction: str) -> str:

@@ -46,9 +46,10 @@ def send_raw(link: DriverLink, **changes: object) -> None:
 
 
 def follow(link: DriverLink, q: np.ndarray, duration_s: float) -> None:
-    end = time.monotonic() + duration_s
-    while time.monotonic() < end:
-        assert link.commands.send(0, q)
+    """Lead the robot from where it stands to a pose in half of the time, and keep it there."""
+    start, begin = state(link).q, time.monotonic()
+    while (share := (time.monotonic() - begin) / duration_s) < 1.0:
+        assert link.commands.send(0, start + min(1.0, 2.0 * share) * (q - start))
         time.sleep(0.01)
 
 
@@ -121,7 +122,7 @@ def test_commands_move_the_robot_and_states_say_so(served, link):
     before = state(link)
     target = before.q.copy()
     target[0] += 0.2
-    follow(link, target, 0.5)
+    follow(link, target, 1.0)
     after = state(link)
     assert after.q[0] == pytest.approx(target[0], abs=0.02)
     assert after.sequence > before.sequence
@@ -146,13 +147,13 @@ def test_observations_have_frames_of_the_right_size_and_the_state_next_to_them(s
 
 
 def test_without_commands_the_robot_comes_to_rest_until_the_session_says_hello_again(served, link):
-    far = state(link).q + np.array([1.9, 0, 0, 0, 0, 0])
-    assert link.commands.send(0, far)
+    there = state(link).q + np.array([0.09, 0, 0, 0, 0, 0])
+    assert link.commands.send(0, there)
     eventually(lambda: state(link).watchdog)
     assert count(link, "watchdog_trips") == 1
     assert link.control.status().watchdog
     assert_still(link)
-    link.commands.send(0, far)
+    link.commands.send(0, there)
     eventually(lambda: count(link, "suspended") >= 1)
     assert_still(link)
     assert link.reconnect(30.0) is not None
@@ -163,6 +164,19 @@ def test_without_commands_the_robot_comes_to_rest_until_the_session_says_hello_a
     assert count(link, "watchdog_trips") == 1
 
 
+def test_a_stream_that_does_not_begin_where_the_robot_stands_moves_nothing(served, link):
+    before = state(link).q
+    for _ in range(5):
+        link.commands.send(0, before + np.array([1.9, 0, 0, 0, 0, 0]))
+    eventually(lambda: state(link).watchdog)
+    assert np.allclose(state(link).q, before, atol=0.01)
+    counters = link.control.status().counters
+    assert (counters["broken"], counters["watchdog_trips"]) == (1, 1)
+    assert link.reconnect(30.0) is not None
+    follow(link, before + np.array([0.3, 0, 0, 0, 0, 0]), 1.0)
+    assert state(link).q[0] == pytest.approx(before[0] + 0.3, abs=0.02)
+
+
 def test_no_watchdog_before_the_first_command(served, link):
     time.sleep(2 * served.spec.watchdog_s)
     assert not state(link).watchdog
@@ -170,15 +184,15 @@ def test_no_watchdog_before_the_first_command(served, link):
 
 
 def test_goodbye_releases_and_rests(served, link):
-    far = state(link).q + np.array([1.9, 0, 0, 0, 0, 0])
-    assert link.commands.send(0, far)
+    there = state(link).q + np.array([0.09, 0, 0, 0, 0, 0])
+    assert link.commands.send(0, there)
     eventually(lambda: count(link, "accepted") == 1)
     assert link.control.goodbye(1.0)
     eventually(lambda: link.control.status().holder == "")
     eventually(lambda: not link.states.commanding or link.states.newest() is None)
     assert count(link, "watchdog_trips") == 0
     assert_still(link)
-    assert link.commands.send(0, far)
+    assert link.commands.send(0, there)
     eventually(lambda: count(link, "foreign") == 1)
     assert_still(link)
 
@@ -229,7 +243,7 @@ def test_bad_commands_are_counted_and_ignored(served, link, changes, counter):
 def test_positions_beyond_the_limits_are_clamped(served, link):
     q = state(link).q.copy()
     q[5] = served.spec.limits.upper[5] + 1.0
-    follow(link, q, 0.7)
+    follow(link, q, 2.0)
     assert count(link, "clamped") > 0
     assert state(link).q[5] == pytest.approx(served.spec.limits.upper[5], abs=0.02)
 

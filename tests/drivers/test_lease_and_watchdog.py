@@ -36,6 +36,38 @@ def test_a_session_that_says_hello_again_keeps_its_grant() -> None:
     assert lease.grant is grant
 
 
+def test_who_was_told_to_stop_does_not_get_it_again() -> None:
+    """Not at once, not after giving it back, and not after another session had it."""
+    lease = Lease(SECOND)
+    assert lease.claim("a", 0)
+    lease.stop()
+    assert lease.was_stopped("a")
+    assert not lease.claim("a", 1)
+    lease.release("a")
+    # Again, when nobody holds it: that does not make the first time forgotten.
+    lease.stop()
+    assert not lease.claim("a", 2)
+    assert lease.stopped
+    assert lease.suspended
+    assert not lease.was_stopped("b")
+    assert lease.claim("b", 3)
+    assert not lease.stopped
+    assert not lease.suspended
+    lease.release("b")
+    assert not lease.claim("a", 4)
+    assert lease.holder == ""
+    assert lease.claim("b", 5)
+
+
+def test_a_stop_while_nobody_holds_it_keeps_nobody_out() -> None:
+    lease = Lease(SECOND)
+    lease.stop()
+    assert lease.suspended
+    assert not lease.was_stopped("")
+    assert lease.claim("a", 0)
+    assert not lease.suspended
+
+
 def look(
     watchdog: Watchdog, grant: Grant | None, now: int, *, commanded: bool = False, suspended: bool = False
 ) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,12 +83,71 @@ def test_without_a_command_the_recording_is_empty(spec: EmbodimentSpec, tmp_path
 def test_a_recording_that_cannot_be_written_is_said_after_the_device_was_released(
     spec: EmbodimentSpec, tmp_path: Path
 ) -> None:
-    device, path = FakeDevice(spec), tmp_path / "nowhere" / "set_points.npz"
+    device, path = FakeDevice(spec), tmp_path / "there" / "set_points.npz"
+    path.parent.mkdir()
     recording = RecordingDevice(device, spec, path)
     recording.start()
+    path.parent.rmdir()
     with refused(ReportError, f"recording {path}: cannot be written (No such file or directory)"):
         recording.stop()
     assert not device.running
+
+
+def test_a_recording_that_could_not_be_written_touches_no_device(spec: EmbodimentSpec, tmp_path: Path) -> None:
+    device, path = FakeDevice(spec), tmp_path / "nowhere" / "set_points.npz"
+    with refused(ReportError, f"recording {path}: cannot be written (No such file or directory); choose another path"):
+        RecordingDevice(device, spec, path).start()
+    assert not device.running
+
+
+@pytest.mark.parametrize(("capacity", "kept", "starts"), [(0, [], 0), (3, [1, 2, 3], 1), (4, [1, 2, 3, 6], 2)])
+def test_what_does_not_fit_is_counted_and_said_once_at_the_end(
+    spec: EmbodimentSpec,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    capacity: int,
+    kept: list[int],
+    starts: int,
+) -> None:
+    path = tmp_path / "set_points.npz"
+    recording = RecordingDevice(FakeDevice(spec), spec, path, capacity)
+    recording.start()
+    stood = [recording.step()[0]]
+    for period in range(1, 20):
+        if period == 4:
+            recording.rest()
+        elif period not in {5, 13}:
+            recording.command(spec.rest + 0.01 * period)
+        stood.append(recording.step()[0])
+    assert capsys.readouterr().err == ""
+    recording.stop()
+    left_out = 17 - capacity
+    assert capsys.readouterr().err == (
+        f"warning: recording {path}: full, the first {capacity} commands are in it, {left_out} later ones are not\n"
+    )
+    with np.load(path, allow_pickle=False) as archive:
+        assert archive["steps"].tolist() == kept
+        assert archive["commands"].shape == (capacity, len(spec.joints))
+        # One for each stretch that is in the recording, wherever it was full.
+        assert archive["starts"].tobytes() == np.array([stood[0], stood[5]][:starts]).tobytes()
+
+
+def test_ten_minutes_fit_and_memory_does_not_grow(spec: EmbodimentSpec, tmp_path: Path) -> None:
+    recording = RecordingDevice(FakeDevice(spec), spec, tmp_path / "set_points.npz")
+    recording.start()
+    step, q = recording.step, spec.rest + 0.01
+    recording.command(q)
+    tracemalloc.start()
+    try:
+        for _ in range(600 * spec.command_hz):
+            step()
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 20_000
+    recording.stop()
+    periods, _ = recorded(tmp_path / "set_points.npz")
+    assert len(periods) == 600 * spec.command_hz
 
 
 @pytest.mark.parametrize("length", [331, 340])
@@ -104,7 +164,7 @@ def test_a_slower_hand_is_within_its_limits_in_its_own_periods(
         for session in ("one", "two"):
             bench.hello(session)
             for _ in range(length):
-                bench.command(spec.rest + 0.1, session)
+                bench.command(spec.rest + 0.09, session)
                 yield 0
             bench.lease.release(session)
             for _ in range(400):

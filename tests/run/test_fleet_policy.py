@@ -382,6 +382,29 @@ def test_a_request_that_is_too_large_is_refused_before_it_is_sent(
         assert shared.infer(policy.example_observation()).unified.shape == (24, 200)
 
 
+def test_a_second_signal_while_the_first_is_taken_in_is_not_waited_for(
+    tiny: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Setting an event takes a lock: a handler within a handler would wait for it for ever."""
+    taken_in: list[int] = []
+
+    def serve(_: PolicyHost, stop: threading.Event) -> None:
+        def set_slowly() -> None:
+            taken_in.append(1)
+            signal.raise_signal(signal.SIGTERM)
+            threading.Event.set(stop)
+
+        monkeypatch.setattr(stop, "set", set_slowly)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+
+    monkeypatch.setattr(PolicyHost, "serve", serve)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert shared_policy_host.main(tiny, endpoint=endpoint) == 0
+    assert taken_in == [1]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 @pytest.fixture
 def process(tiny: Path, endpoint: str) -> Iterator[subprocess.Popen[str]]:
     """The host as a process, ready."""

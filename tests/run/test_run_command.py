@@ -81,6 +81,14 @@ def test_a_report_path_that_is_a_pipe(tmp_path: Path) -> None:
     assert "no regular file" in refused("--embodiment", "so101", "--sim", "--report", "pipe", folder=tmp_path)
 
 
+@pytest.mark.parametrize("name", ["commands.npz", "set_points.npz"])
+def test_a_recording_that_cannot_be_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    line = refused("--embodiment", "so101", "--sim", "--report", "report.json", "--record", ".", folder=tmp_path)
+    assert f"recording {name}: is a folder" in line
+    assert not (tmp_path / "report.json").exists()
+
+
 def test_an_endpoint_that_is_none(tmp_path: Path) -> None:
     assert "ipc:///" in refused("--embodiment", "so101", "--driver", "localhost:5600", folder=tmp_path)
 

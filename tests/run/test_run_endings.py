@@ -134,6 +134,27 @@ def test_a_report_whose_folder_goes_is_rescued(folder: Path, fault: tuple[str, .
     assert f"it is in {rescued} instead" in errors.splitlines()[-1]
 
 
+def test_recordings_that_cannot_be_written_are_told_and_the_report_is_written(folder: Path) -> None:
+    (folder / "there").mkdir()
+    with start(*RUN, "--duration", "3", "--record", "there", folder=folder) as process:
+        wait_until_running(process)
+        shutil.rmtree(folder / "there")
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 8
+    assert "report report.json" in output
+    driver = (
+        "the simulated driver ended (status 1): "
+        "recording there/set_points.npz: cannot be written (No such file or directory)"
+    )
+    assert errors.splitlines()[-2:] == [
+        "unichunk run: recording there/commands.npz: cannot be written (No such file or directory)",
+        f"unichunk run: {driver}",
+    ]
+    report = report_of(folder / "report.json")
+    assert (report["exit_reason"], report["driver_said"]) == ("completed", driver)
+    assert nothing_left(folder)
+
+
 def test_a_listing_that_nobody_reads_to_its_end(folder: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

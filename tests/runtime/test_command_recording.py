@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import resource
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.one_line import refused
-from unichunk.runtime.command_recording import CommandRecording, largest_shares, save_commands
+from unichunk.runtime.command_recording import (
+    CommandRecording,
+    check_recording_path,
+    largest_shares,
+    most_commands,
+    save_commands,
+)
 from unichunk.runtime.errors import ReportError
 from unichunk.runtime.guard import Guard
 from unichunk.runtime.limits import JointLimits
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIMITS = JointLimits.of(["a", "b"], [-9, -9], [9, 9], [2.0, 4.0], [10.0, 20.0], [100.0, 400.0])
 HZ = 100
@@ -30,6 +35,17 @@ def test_what_is_added_is_kept_bit_by_bit_and_what_does_not_fit_is_counted() -> 
     assert recording.steps.tolist() == [3, 4, 9, 10, 11]
     assert recording.commands.tobytes() == commands[:5].tobytes()
     assert recording.left_out == 2
+    assert recording.shortage(Path("a.npz")) == (
+        "recording a.npz: full, the first 5 commands are in it, 2 later ones are not"
+    )
+    assert CommandRecording(5, 2).shortage(Path("a.npz")) == ""
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "commands"), [(None, 66_000), (20.0, 66_000), (600.0, 66_000), (1800.0, 186_000)]
+)
+def test_ten_minutes_fit_or_the_run_where_it_is_longer_and_a_minute(duration_s: float | None, commands: int) -> None:
+    assert most_commands(HZ, duration_s) == commands
 
 
 def test_a_recording_comes_back_from_its_file_bit_by_bit(tmp_path: Path) -> None:
@@ -56,6 +72,47 @@ def test_a_recording_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "commands.npz"
     with refused(ReportError, f"recording {path}: cannot be written (No such file or directory)"):
         save_commands(path, np.zeros(0, np.int64), np.zeros((0, 2)), LIMITS, HZ)
+    with refused(ReportError, f"recording {path}: cannot be written (No such file or directory); choose another path"):
+        check_recording_path(path)
+
+
+def test_writing_takes_no_second_copy(tmp_path: Path) -> None:
+    stream = np.zeros((2_000_000, 2))
+    tracemalloc.start()
+    try:
+        save_commands(tmp_path / "commands.npz", np.zeros(1, np.int64), stream, LIMITS, HZ)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # NumPy writes pieces of 16 MiB.
+    assert most < 18 * 2**20 < stream.nbytes
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    path, stream = tmp_path / "commands.npz", np.zeros((10_000, 2))
+    save_commands(path, np.arange(1), stream[:1], LIMITS, HZ)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with refused(ReportError, f"recording {path}: cannot be written (File too large)"):
+            save_commands(path, np.arange(10_000), stream, LIMITS, HZ)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["commands.npz"]
+    with np.load(path, allow_pickle=False) as archive:
+        assert archive["steps"].tolist() == [0]
+
+
+def test_what_a_recording_cannot_replace_is_refused_before_and_all_else_left_alone(tmp_path: Path) -> None:
+    with refused(ReportError, f"recording {tmp_path}: is a folder; give the name of a file"):
+        check_recording_path(tmp_path)
+    with refused(ReportError, "recording /dev/null: is no regular file; give the name of a new one"):
+        check_recording_path(Path("/dev/null"))
+    (tmp_path / "old.npz").write_text("old")
+    check_recording_path(tmp_path / "old.npz")
+    check_recording_path(tmp_path / "new.npz")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["old.npz"]
+    assert (tmp_path / "old.npz").read_text() == "old"
 
 
 def cubic(steps: np.ndarray) -> np.ndarray:

@@ -77,6 +77,35 @@ def test_a_stop_beats_a_restart_that_was_not_taken_up(driven: Driven, stop: str)
     assert not any(q.any() for _, q in driven.sink.sent)
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_hold_over_a_restart_that_was_not_taken_up_holds_where_that_stream_begins(
+    driven: Driven, *, earlier: bool
+) -> None:
+    stands = np.array([0.7, -0.4])
+    if earlier:
+        driven.loop.restart(np.zeros(2), ramp())
+        driven.run(200)
+        driven.loop.silence()
+        driven.run(1)
+    sent = len(driven.sink.sent)
+    driven.loop.restart(stands, ramp())
+    driven.loop.hold()
+    driven.run(50)
+    assert len(driven.sink.sent) == sent + 50
+    assert all(q.tobytes() == stands.tobytes() for _, q in driven.sink.sent[sent:])
+
+
+def test_further_orders_do_not_begin_the_stream_again(driven: Driven) -> None:
+    driven.loop.restart(np.zeros(2), Constant())
+    driven.run(20)
+    moved = driven.sink.sent[-1][1]
+    assert (moved > 0.1).all()
+    driven.loop.hold()
+    driven.loop.follow(Constant())
+    driven.run(1)
+    assert (driven.sink.sent[-1][1] > moved).all()
+
+
 def test_a_hold_after_silence_stays_silent(driven: Driven) -> None:
     driven.loop.restart(np.zeros(2), Constant())
     driven.run(5)
