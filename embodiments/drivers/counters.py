@@ -23,9 +23,11 @@ class Counters:
         conditioned: Set-points that were no command as it came: changed, made up or braking.
         skipped: Commands that were not played, because too many were waiting.
         starved: Periods of a stream without a command to play.
-        not_begun: Periods in which no stream could begin, because the robot moved, or stood too far outside its limits.
-        broken: Streams that broke off, because the loop left out more periods in a row than the robot can do without:
-            any for a checked stream, else the watchdog's time.
+        not_begun: Periods in which no stream could begin, because the robot moved, or stood too far outside its limits
+            or away from the first command.
+        broken: Streams that broke off, because the loop left out more periods in a row than the robot can do without
+            (any for a checked stream, else the watchdog's time), and those that were refused, because their first
+            command was far from where the robot stood.
         missed_periods: Command periods left out because the loop was late.
         applied: Group -> set-points handed to its hardware.
         calls: Calls understood.

@@ -68,8 +68,8 @@ class RobotDevice(Protocol):
         """Set the joints' set-points, shape (n,), [rad], finite and within the spec's limits; `q` is the device's.
 
         Joints of a group that is not due in this period have the set-points that they had before. Called at most once
-        before each `step`, and from a stream's first set-point to its last exactly once before each in which a group is
-        due. That first one is the pose that `step` returned last, even where that is slightly outside the limits.
+        before each `step`; from a stream's first set-point to its last exactly once. That first one is the pose that
+        `step` returned last, even where that is slightly outside the limits.
         """
 
     def rest(self) -> None:

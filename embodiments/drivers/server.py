@@ -35,8 +35,7 @@ class DriverServer:
         device: The robot.
         endpoint: Where to listen for calls; `tcp://host:*` takes any free port.
         realtime: Whether the process is this driver's own, and within `realtime_process`: the control loop is preferred
-            to everything else, and garbage is collected by `run`, who looks at nothing that was alive before the robot
-            was served.
+            to everything else, and garbage is collected by `run`, except what was alive before it began to serve.
     """
 
     def __init__(self, spec: EmbodimentSpec, device: RobotDevice, endpoint: str, *, realtime: bool = False) -> None:

@@ -22,7 +22,7 @@ from tests.one_line import refused
 from unichunk.embodiments.drivers import process as driver_process
 from unichunk.embodiments.drivers.process import run_driver
 from unichunk.embodiments.drivers.stop_signals import stop_on_signals
-from unichunk.embodiments.errors import LinkTimeout
+from unichunk.embodiments.errors import LinkError, LinkTimeout
 from unichunk.embodiments.link import DriverLink
 
 if TYPE_CHECKING:
@@ -159,6 +159,19 @@ def test_a_driver_in_somebody_elses_process_leaves_it_as_it_is(
     assert device.seen == before
     assert permissions.preferred == []
     assert permissions.nice == []
+
+
+def test_who_was_told_to_stop_is_refused_after_giving_the_robot_back_too(spec: EmbodimentSpec, endpoint: str) -> None:
+    with serve(spec, FakeDevice(spec), endpoint) as served:
+        link = served.make_link()
+        link.connect()
+        link.control.stop()
+        assert link.control.goodbye(30.0)
+        assert link.control.status().holder == ""
+        for _ in range(2):
+            with refused(LinkError, "the robot was told to stop: end this session and begin another one"):
+                link.control.hello(30.0)
+        assert link.control.status().stopped
 
 
 def test_a_second_signal_while_the_first_is_taken_in_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
