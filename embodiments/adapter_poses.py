@@ -10,6 +10,7 @@ import pinocchio as pin
 
 from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.model import spec_model
+from unichunk.kinematics.errors import UnknownModel
 from unichunk.kinematics.robot_model import frame_index, joint_names
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class EndEffectorPoses:
         sides: Whose, in this order.
 
     Raises:
-        SpecError: Where a joint of the spec is none of its model.
+        SpecError: Where a joint of the spec or the frame of an end effector is none of its model, or a joint of the
+            model has no limits.
     """
 
     def __init__(self, spec: EmbodimentSpec, sides: Sequence[Side]) -> None:
@@ -42,14 +44,25 @@ class EndEffectorPoses:
         for name in spec.joint_names:
             if name not in names:
                 raise SpecError(f"{spec.name}: joint {name!r} is none of {spec.model}, which has {', '.join(names)}")
+        if self.model.nq != len(names):
+            raise SpecError(
+                f"embodiment.model: {spec.model}: expected one position for each joint, got {self.model.nq} for "
+                f"{len(names)}: a continuous joint has two, give it limits"
+            )
         self.columns = np.array([names.index(name) for name in spec.joint_names])
         """Place of each of the spec's joints in the model's configuration, shape (n,)."""
         lower, upper = np.array(self.model.lowerPositionLimit), np.array(self.model.upperPositionLimit)
         lower[self.columns], upper[self.columns] = spec.limits.lower, spec.limits.upper
         self.model.lowerPositionLimit, self.model.upperPositionLimit = lower, upper
         self._lower, self._upper = lower, upper
-        self._frames = [frame_index(self.model, spec.end_effectors[side].frame) for side in self.sides]
+        self._frames = [self._frame(spec, side) for side in self.sides]
         self._local = threading.local()
+
+    def _frame(self, spec: EmbodimentSpec, side: Side) -> int:
+        try:
+            return frame_index(self.model, spec.end_effectors[side].frame)
+        except UnknownModel as error:
+            raise SpecError(f"embodiment.end_effectors.{side}.frame: {error}") from None
 
     def configurations(self, joints: NDArray[np.float64]) -> NDArray[np.float64]:
         """Joint rows (m, n) as configurations of the model (m, nq), within the limits."""

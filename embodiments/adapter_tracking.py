@@ -9,6 +9,7 @@ import numpy as np
 
 from unichunk.embodiments.errors import SpecError
 from unichunk.kinematics.displacement import poses_from_steps
+from unichunk.kinematics.errors import KinematicsError
 from unichunk.kinematics.inverse.goals import FrameGoal
 from unichunk.kinematics.inverse.inverse_kinematics import InverseKinematics
 from unichunk.kinematics.inverse.solution import RowStatus
@@ -56,7 +57,8 @@ class EndEffectorTracking:
         kinds: By side: the whole pose, or the position alone.
 
     Raises:
-        SpecError: Where an end effector hangs on a joint of another group, behind its own.
+        SpecError: Where no joint of its groups moves an end effector, or one of another group behind them, or inverse
+            kinematics cannot be made for the model.
     """
 
     def __init__(self, spec: EmbodimentSpec, poses: EndEffectorPoses, kinds: Mapping[Side, GoalKind]) -> None:
@@ -67,13 +69,16 @@ class EndEffectorTracking:
         velocity = np.array(model.velocityLimit)
         velocity[poses.columns] = spec.limits.velocity
         names = [spec.joint_names[i] for i in self._moved]
-        self._ik = InverseKinematics(
-            model,
-            [FrameGoal(spec.end_effectors[side].frame, kinds[side]) for side in poses.sides],
-            joints=names,
-            velocity_limit=velocity,
-        )
-        self._roots = [_Root.of(spec, poses, end.frame, set(names)) for end in ends]
+        self._roots = [_Root.of(spec, poses, side, set(names)) for side in poses.sides]
+        try:
+            self._ik = InverseKinematics(
+                model,
+                [FrameGoal(spec.end_effectors[side].frame, kinds[side]) for side in poses.sides],
+                joints=names,
+                velocity_limit=velocity,
+            )
+        except KinematicsError as error:
+            raise SpecError(f"embodiment.end_effectors of {spec.name}: {error}") from None
         self._dt = 1.0 / spec.action_hz
         self.counts = TrackingCounts()
 
@@ -135,18 +140,23 @@ class _Root:
     carriers: NDArray[np.int64]
 
     @classmethod
-    def of(cls, spec: EmbodimentSpec, poses: EndEffectorPoses, frame: str, moved: set[str]) -> _Root:
-        model = poses.model
+    def of(cls, spec: EmbodimentSpec, poses: EndEffectorPoses, side: Side, moved: set[str]) -> _Root:
+        model, frame = poses.model, spec.end_effectors[side].frame
         names = joint_names(model)
         supports = model.supports[model.frames[frame_index(model, frame)].parentJoint]
         # A joint that mimics another counts as that one.
         chain = [(joint, names[model.joints[joint].idx_v]) for joint in supports if joint]
-        first = next(i for i, (_, name) in enumerate(chain) if name in moved)
+        first = next((i for i, (_, name) in enumerate(chain) if name in moved), None)
+        if first is None:
+            raise SpecError(
+                f"embodiment.end_effectors.{side}.frame: none of the joints of its groups moves {frame!r}; expected a "
+                "frame that they carry"
+            )
         behind = [name for _, name in chain[first:] if name not in moved and name in spec.joint_names]
         if behind:
             raise SpecError(
-                f"{spec.name}: {frame} hangs on {', '.join(behind)}, which no group of its end effector has; expected "
-                "a frame that its own groups carry"
+                f"embodiment.end_effectors.{side}.frame: {frame} hangs on {', '.join(behind)}, which no group of its "
+                "end effector has; expected a frame that its own groups carry"
             )
         carriers = [spec.joint_names.index(name) for _, name in chain[:first] if name in spec.joint_names]
         return cls(chain[first - 1][0] if first else 0, np.array(carriers, np.int64))

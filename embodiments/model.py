@@ -9,12 +9,14 @@ from xml.etree import ElementTree
 import pinocchio as pin
 
 from unichunk.embodiments.errors import SpecError
+from unichunk.embodiments.model_checks import model_complaints
+from unichunk.embodiments.model_tree import ModelTree
 from unichunk.kinematics.assembly import robot_urdf
 from unichunk.kinematics.description import robot_names
 from unichunk.kinematics.errors import KinematicsError
 from unichunk.kinematics.names import instead_of
 from unichunk.kinematics.robot_model import robot_model
-from unichunk.kinematics.urdf_document import driver_of, joint_name, parse_urdf
+from unichunk.kinematics.urdf_document import driver_of, parse_urdf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +49,12 @@ def model_urdf(spec: EmbodimentSpec) -> str:
         return robot_urdf(spec.model)
     try:
         text = Path(spec.model).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A ValueError for what can be no path: with a zero in it, say.
+        reason = getattr(error, "strerror", None) or error
+        name = spec.model if spec.model.isprintable() else repr(spec.model)
         raise SpecError(
-            f"embodiment.model: {spec.model}: cannot be read ({error.strerror}); expected the path of a URDF file, or "
+            f"embodiment.model: {name}: cannot be read ({reason}); expected the path of a URDF file, or "
             f"one of {', '.join(robot_names())}"
         ) from None
     try:
@@ -64,7 +69,10 @@ def model_urdf(spec: EmbodimentSpec) -> str:
 
 
 def check_model(spec: EmbodimentSpec, origin: str) -> None:
-    """Check that the model has what the spec names: its joints, which move by themselves, and the links of its frames.
+    """Check that the model has what the spec names and can do what the spec says.
+
+    It has the spec's joints, which move by themselves, and the links of its frames, which the right joints move; with a
+    twin, whatever moves has a mass.
 
     Args:
         spec: The robot.
@@ -74,12 +82,10 @@ def check_model(spec: EmbodimentSpec, origin: str) -> None:
         SpecError: With the path of the key.
     """
     try:
-        robot = parse_urdf(model_urdf(spec), spec.model)
+        tree = ModelTree(parse_urdf(model_urdf(spec), spec.model))
     except SpecError as error:
         raise SpecError(f"{origin}: {error}") from None
-    links = {link.get("name", "") for link in robot.findall("link")}
-    joints = {joint_name(joint): joint for joint in robot.findall("joint") if joint.get("type") != "fixed"}
-    model = Path(spec.model).name
+    links, joints, model = tree.links, tree.moving(), Path(spec.model).name
     for group, parts in spec.groups.items():
         for i, joint in enumerate(parts.joints):
             where = f"{origin}: embodiment.groups.{group}.joints[{i}]"
@@ -98,6 +104,8 @@ def check_model(spec: EmbodimentSpec, origin: str) -> None:
     for where, frame in _frames(spec):
         if frame not in links:
             raise SpecError(f"{origin}: embodiment.{where}: {model} has no link {frame!r}: {instead_of(frame, links)}")
+    for complaint in model_complaints(spec, tree):
+        raise SpecError(f"{origin}: embodiment.{complaint}")
 
 
 def spec_model(spec: EmbodimentSpec) -> pin.Model:

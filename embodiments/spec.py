@@ -9,16 +9,26 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from unichunk.embodiments.quantities import (  # noqa: TC001  (msgspec reads them at run time)
+    Acceleration,
+    Effort,
+    Jerk,
+    Pixels,
+    Point,
+    Position,
+    RawNumber,
+    Seconds,
+    Ticks,
+    Velocity,
+)
 from unichunk.embodiments.twin_spec import Servo, Twin  # noqa: TC001  (msgspec reads them at run time)
 from unichunk.runtime.limits import JointLimits
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 SPEC_FORMAT: Final = 2
 
-Positive = Annotated[float, Meta(gt=0)]
 Rate = Annotated[int, Meta(gt=0, le=10_000)]
 Slot = Annotated[int, Meta(ge=0, le=UNIFIED_WIDTH)]
-Point = tuple[float, float, float]
 Side = Literal["right", "left"]
 
 
@@ -39,14 +49,14 @@ class Joint(_Struct, frozen=True, kw_only=True):
     """
 
     name: Annotated[str, Meta(min_length=1)]
-    lower: float
-    upper: float
-    velocity: Positive
-    acceleration: Positive
-    jerk: Positive
-    effort: Positive
-    rest: float
-    braking: Positive | None = None
+    lower: Position
+    upper: Position
+    velocity: Velocity
+    acceleration: Acceleration
+    jerk: Jerk
+    effort: Effort
+    rest: Position
+    braking: Acceleration | None = None
 
 
 class RawUnits(_Struct, frozen=True, kw_only=True):
@@ -58,8 +68,8 @@ class RawUnits(_Struct, frozen=True, kw_only=True):
         unit: What the numbers are, for people.
     """
 
-    at_lower: float
-    at_upper: float
+    at_lower: RawNumber
+    at_upper: RawNumber
     unit: str
     order: tuple[str, ...] | None = None
 
@@ -86,8 +96,8 @@ class JointGroup(_Struct, frozen=True, kw_only=True):
     slots: tuple[Slot, Slot]
     unit: Literal["rad", "open_fraction"] = "rad"
     joints: Annotated[tuple[Joint, ...], Meta(min_length=1)]
-    open: tuple[float, ...] | None = None
-    closed: tuple[float, ...] | None = None
+    open: tuple[Position, ...] | None = None
+    closed: tuple[Position, ...] | None = None
     raw: RawUnits | None = None
     servo: Servo
 
@@ -133,8 +143,8 @@ class Camera(_Struct, frozen=True, kw_only=True):
         fovy: Vertical angle of view, [deg].
     """
 
-    width: Annotated[int, Meta(gt=0)]
-    height: Annotated[int, Meta(gt=0)]
+    width: Pixels
+    height: Pixels
     fps: Rate
     mount: Annotated[str, Meta(min_length=1)] = "base"
     position: Point
@@ -197,14 +207,14 @@ class EmbodimentSpec(_Struct, frozen=True, kw_only=True):
     end_effectors: dict[Side, EndEffector] = {}
     cameras: dict[str, Camera]
     fallback: HoldFallback | RampFallback
-    watchdog_s: Positive
-    observation_max_age_s: Positive
-    frozen_camera_s: Positive
-    following_error: Positive
-    following_error_s: Positive
-    expected_latency_s: Positive
-    delay_margin_ticks: Annotated[int, Meta(ge=1)]
-    minimum_postfix_ticks: Annotated[int, Meta(ge=1)]
+    watchdog_s: Seconds
+    observation_max_age_s: Seconds
+    frozen_camera_s: Seconds
+    following_error: Annotated[float, Meta(gt=0, le=1000)]
+    following_error_s: Seconds
+    expected_latency_s: Seconds
+    delay_margin_ticks: Ticks
+    minimum_postfix_ticks: Ticks
     checked_stream: bool = False
     twin: Twin | None = None
     notes: dict[str, str] = {}

@@ -24,6 +24,9 @@ TINY_RANGE: Final = 0.3
 LONGEST_WINDOW_S: Final = 0.1
 """Longest smoothing of commands that is no typing mistake, [s], or an action tick where that is longer."""
 
+_HAND_COMMANDS: Final = 2
+"""Hands and grippers take at least so many commands within the watchdog's time."""
+
 _JOINT_REGIONS: Final[dict[tuple[str, str | None], tuple[str, ...]]] = {
     ("arm", "right"): ("right or only arm joints",),
     ("arm", "left"): ("left arm joints",),
@@ -51,6 +54,7 @@ def complaints(spec: EmbodimentSpec) -> Iterator[str]:
     taken: dict[int, str] = {}
     for name, group in spec.groups.items():
         yield from _group_complaints(f"groups.{name}", group)
+        yield from _rate_complaints(f"groups.{name}", group, spec)
         for i, joint in enumerate(group.joints):
             yield from _joint_complaints(f"groups.{name}.joints[{i}]", joint, 1 / spec.action_hz)
         yield from _overlap(f"groups.{name}.slots", group.slots, taken)
@@ -64,7 +68,7 @@ def complaints(spec: EmbodimentSpec) -> Iterator[str]:
     for name, camera in spec.cameras.items():
         yield from _camera_complaints(spec, f"cameras.{name}", camera)
     if spec.twin is not None:
-        yield from twin_complaints(spec.twin)
+        yield from twin_complaints(spec.twin, spec.groups.values())
 
 
 def _name_complaints(spec: EmbodimentSpec) -> Iterator[str]:
@@ -86,6 +90,16 @@ def _time_complaints(spec: EmbodimentSpec) -> Iterator[str]:
     oldest = spec.observation_max_age_s
     if oldest <= 1 / spec.action_hz:
         yield f"observation_max_age_s: expected more than a tick ({1 / spec.action_hz:g} s), got {oldest:g}"
+
+
+def _rate_complaints(where: str, group: JointGroup, spec: EmbodimentSpec) -> Iterator[str]:
+    """Arms follow every action; a hand may be slower, but not so slow that its commands pass for none."""
+    if group.kind in ("hand", "gripper"):
+        slowest, why = _HAND_COMMANDS / spec.watchdog_s, f"{_HAND_COMMANDS} commands within watchdog_s"
+    else:
+        slowest, why = float(spec.action_hz), "action_hz"
+    if group.command_hz < slowest:
+        yield f"{where}.command_hz: expected at least {slowest:g} ({why}), got {group.command_hz}"
 
 
 def _group_complaints(where: str, group: JointGroup) -> Iterator[str]:

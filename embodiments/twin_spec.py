@@ -7,9 +7,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Positive = Annotated[float, Meta(gt=0)]
-Point = tuple[float, float, float]
-Range = tuple[float, float]
+from unichunk.embodiments.quantities import (  # noqa: TC001  (msgspec reads them at run time)
+    Friction,
+    Gain,
+    Inertia,
+    Length,
+    Mass,
+    Point,
+    Range,
+    Size,
+    Speed,
+)
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
@@ -26,10 +34,10 @@ class Servo(_Struct, frozen=True, kw_only=True):
         friction: Dry friction, [Nm].
     """
 
-    stiffness: Positive | tuple[Positive, ...]
-    damping: Positive | tuple[Positive, ...]
-    armature: Positive = 0.01
-    friction: Annotated[float, Meta(ge=0)] = 0.0
+    stiffness: Gain | tuple[Gain, ...]
+    damping: Gain | tuple[Gain, ...]
+    armature: Inertia = 0.01
+    friction: Friction = 0.0
 
 
 class Hover(_Struct, frozen=True, kw_only=True):
@@ -55,7 +63,7 @@ class FollowTask(_Struct, frozen=True, kw_only=True):
         region_x, region_y: Where the blocks' centres may be, in the base, [m].
         height: Height of their centres, [m].
         half_size: Half the edge of a block, [m].
-        clearance: Their centres never come closer than this, [m].
+        clearance: Their centres never come closer than this, [m]; at most 0.45 of the region's diagonal.
         speed: Slowest and fastest speed while they move, [m/s].
         near: On target is who is within this distance of its point, [m].
         hands: By side.
@@ -63,11 +71,11 @@ class FollowTask(_Struct, frozen=True, kw_only=True):
 
     region_x: Range
     region_y: Range
-    height: float
-    half_size: Positive
-    clearance: Positive
-    speed: Range
-    near: Positive
+    height: Length
+    half_size: Size
+    clearance: Size
+    speed: tuple[Speed, Speed]
+    near: Size
     hands: Annotated[dict[Literal["right", "left"], Hover], Meta(min_length=1)]
 
 
@@ -85,7 +93,7 @@ class LooseObject(_Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1)]
     half_size: Point
     position: Point
-    mass: Positive
+    mass: Mass
     colour: tuple[float, float, float, float]
 
 
@@ -100,7 +108,7 @@ class Twin(_Struct, frozen=True, kw_only=True):
         objects: Loose objects, there on request.
     """
 
-    table_height: float = 0.0
+    table_height: Length = 0.0
     table_x: Range = (-1.5, 1.5)
     table_y: Range = (-1.5, 1.5)
     gravity_compensated: bool = False

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import tyro
 
-from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.errors import CheckpointError, UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.server.raised_signals import StoppedBySignal, raised_signals
 from unichunk.server.say import say
+from unichunk.server.usage_error import EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ class Compile:
             return stop.exit_status
         except UnichunkError as error:
             say(f"unichunk compile: {error}\n", sys.stderr)
-            return EXIT_STATUS[ExitReason.REFUSED]
+            return EXIT_USAGE if isinstance(error, UsageError) else EXIT_STATUS[ExitReason.REFUSED]
         except MemoryError as error:
             what = f" ({error})" if str(error) else ""
             say(f"unichunk compile: not enough memory to compile {self.checkpoint}{what}\n", sys.stderr)
@@ -97,11 +98,15 @@ class Compile:
         from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint  # noqa: PLC0415  (the extra)
         from unichunk.runtime.compile.robots import RobotSource  # noqa: PLC0415  (the extra)
 
+        try:
+            robots = tuple(map(RobotSource.parse, self.robot))
+        except CheckpointError as error:
+            raise UsageError(str(error)) from None
         options = CompileOptions(
             data_config=self.data_config,
             dataset=self.dataset,
             stats=self.stats,
-            robots=tuple(map(RobotSource.parse, self.robot)),
+            robots=robots,
             steps=self.steps,
             refinement_rounds=self.refinement_rounds,
             precision=self.precision,
@@ -111,6 +116,10 @@ class Compile:
             max_delay=self.max_delay,
             action_hz=self.action_hz,
         )
+        try:
+            options.sources()
+        except CheckpointError as error:
+            raise UsageError(str(error)) from None
         return compile_checkpoint(self.checkpoint, self.out, options)
 
 

@@ -9,6 +9,7 @@ from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.server.say import say
 from unichunk.server.signals import EndedBySignal, EndingSignals
+from unichunk.server.usage_error import EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,4 +33,4 @@ def ended(command: str, robots: str, run: Callable[[EndingSignals], T]) -> T | i
         return EXIT_STATUS[interruption.reason]
     except UnichunkError as error:
         say(f"{command}: {error}\n", sys.stderr)
-        return EXIT_STATUS[ExitReason.REFUSED]
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_STATUS[ExitReason.REFUSED]

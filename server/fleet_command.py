@@ -23,6 +23,7 @@ from unichunk.server.ready_process import ReadyProcess
 from unichunk.server.say import say
 from unichunk.server.shipped_bundles import shipped_bundles
 from unichunk.server.signals import REASONS
+from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +48,7 @@ class Fleet:
     one loaded policy, which answers them in turn: waiting for another robot's chunk counts as latency, and each
     robot's delay follows from it. Whatever happens to one robot, the others go on; without the policy's process, all
     are held. Exit status: the worst of the robots' (see `unichunk run --help`), 137 and the like where one was killed;
-    3 refused before any robot moved.
+    2 a wrong command line, 3 refused before any robot moved.
 
     Try: unichunk fleet so101 so101 --sim --duration 20
     """
@@ -132,11 +133,11 @@ class Fleet:
     def _bundle(self) -> Path:
         """The policy's folder, once all that can be refused without loading it has been."""
         if not self.embodiments:
-            raise UnichunkError("expected the names of robots, for example: unichunk fleet so101 so101 --sim")
+            raise UsageError("expected the names of robots, for example: unichunk fleet so101 so101 --sim")
         if self.sim == bool(self.driver):
-            raise UnichunkError("expected either --sim (simulated robots) or --driver ENDPOINT once for each robot")
+            raise UsageError("expected either --sim (simulated robots) or --driver ENDPOINT once for each robot")
         if self.driver and len(self.driver) != len(self.embodiments):
-            raise UnichunkError(
+            raise UsageError(
                 f"--driver: expected one endpoint each for {len(self.embodiments)} robots, got {len(self.driver)}"
             )
         names = [load_spec(robot).name for robot in self.embodiments]

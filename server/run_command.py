@@ -19,7 +19,7 @@ from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.command_recording import CommandRecording, check_recording_path, most_commands
 from unichunk.runtime.errors import ReportError, UnichunkError
 from unichunk.runtime.injected_latency import InjectedLatency
-from unichunk.runtime.outcome import exit_status
+from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.realtime import realtime_process
 from unichunk.runtime.report import build_report, check_report_path, rescue_report, write_report
@@ -32,6 +32,7 @@ from unichunk.server.shared_policy import SharedPolicy, is_shared
 from unichunk.server.shipped_bundles import shipped_bundles
 from unichunk.server.simulated_driver import simulated_driver
 from unichunk.server.summary import summary
+from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
     from unichunk.runtime.chunk_policy import ChunkPolicy
@@ -50,9 +51,9 @@ RECORDING_END_S: Final = 30.0
 class Run:
     """Drive a robot with a policy.
 
-    The robot is held, and a report is written, however the run ends. Exit status: 0 as asked, 3 refused before the
-    robot moved, 4 driver absent, lost or stopped, 5 sensors, 6 policy, 7 internal, 8 report or recordings not
-    written where asked, 9 robot, 130 and 143 interrupted before the duration was over.
+    The robot is held, and a report is written, however the run ends. Exit status: 0 as asked, 2 a wrong command line,
+    3 refused before the robot moved, 4 driver absent, lost or stopped, 5 sensors, 6 policy, 7 internal, 8 report or
+    recordings not written where asked, 9 robot, 130 and 143 interrupted before the duration was over.
 
     Try: unichunk run --embodiment so101 --sim --duration 20
     """
@@ -139,13 +140,14 @@ class Run:
                 signals.pass_on(supervisor.stop)
                 with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor, sys.stderr):
                     supervisor.run()
-            # Without a recording, before the simulated robot is taken down, which can take seconds.
-            failure = "" if driver is None else driver.failure()
+            failure = "" if driver is None else self._failure(driver, supervisor)
             recorded = self._finish_recordings(supervisor.loop.recording, robot, driver)
             report = build_report(supervisor, robot, self._asked(bundle), driver_said=failure or recorded.driver_said)
             status = exit_status(supervisor.exit_reason, open_ended=self.duration is None)
+            # A run that failed keeps the status that says so.
+            if failure:
+                status = status or EXIT_STATUS[ExitReason.DRIVER_LOST]
             if recorded.lost:
-                # A run that failed keeps the status that says so.
                 status = status or EXIT_NOT_WRITTEN
             # Of a driver that died, and its recording with it, once.
             problems = dict.fromkeys([failure, *recorded.lost, *recorded.remarks])
@@ -159,19 +161,22 @@ class Run:
 
     def _check(self) -> None:
         if self.sim == (self.driver is not None):
-            raise UnichunkError("expected either --sim (a simulated robot) or --driver ENDPOINT (a running driver)")
+            raise UsageError("expected either --sim (a simulated robot) or --driver ENDPOINT (a running driver)")
         if self.duration is not None and not self.duration > 0:
-            raise UnichunkError(f"--duration: expected more than 0 s, got {self.duration:g}")
+            raise UsageError(f"--duration: expected more than 0 s, got {self.duration:g}")
         if not 0 <= self.inject_latency < 60_000:
-            raise UnichunkError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
+            raise UsageError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
         if self.record is not None and not self.record.is_dir():
             raise UnichunkError(f"--record: expected an existing folder, got {self.record}")
         if self.fault and not self.sim:
-            raise UnichunkError("--fault: only a simulated robot (--sim) plays faults")
+            raise UsageError("--fault: only a simulated robot (--sim) plays faults")
         asked = self.twin.arguments()
         if asked and not self.sim:
-            raise UnichunkError(f"{asked[0]}: only a simulated robot (--sim) has it")
-        self.twin.conditions()
+            raise UsageError(f"{asked[0]}: only a simulated robot (--sim) has it")
+        try:
+            self.twin.conditions()
+        except UnichunkError as error:
+            raise UsageError(str(error)) from None
 
     def _recordings(self) -> list[Path]:
         """Where recordings go: the commands, and the simulated robot's set-points."""
@@ -181,6 +186,14 @@ class Run:
     def _driver_options(self) -> list[str]:
         record = [] if self.record is None else ["--record", str(self.record / "set_points.npz")]
         return [*record, *self.twin.arguments()]
+
+    def _failure(self, driver: SimulatedDriver, supervisor: Supervisor) -> str:
+        """How the simulated robot ended and what it said last; empty where it runs."""
+        failure = driver.failure()
+        if not failure and any(event["kind"] == "shutdown" for event in supervisor.events.list()):
+            # It did not answer at the end: it may be about to end by itself, which can take it a while.
+            failure = driver.end(None if self.record is None else RECORDING_END_S)
+        return failure
 
     def _finish_recordings(
         self, recording: CommandRecording | None, robot: RobotSettings, driver: SimulatedDriver | None

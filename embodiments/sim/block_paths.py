@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from unichunk.embodiments.errors import SpecError
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +28,7 @@ LEG_SHARE: Final = (0.35, 1.0)
 """How much of the way to a waypoint is gone before the next is drawn: small shares are sudden changes of direction."""
 
 _TRIES: Final = 40
+_STARTS: Final = 10_000
 _AHEAD_S: Final = 1.0
 
 _Point = tuple[float, float]
@@ -41,14 +44,16 @@ class BlockPaths:
     Args:
         seed: Paths of equal seeds are equal.
         task: Where the blocks may be, how fast they are and how far apart they stay.
+
+    Raises:
+        SpecError: Where the region has no room for two blocks that far apart.
     """
 
     def __init__(self, seed: int, task: FollowTask) -> None:
         self._task = task
         self._random = np.random.default_rng([seed, 0xB10C])
-        first = second = self._waypoint()
-        while np.hypot(first[0] - second[0], first[1] - second[1]) < task.clearance:
-            second = self._waypoint()
+        first = self._waypoint()
+        second = self._apart_from(first)
         self._lines = (_Line(first), _Line(second))
         colours = BLOCKS if self._random.random() < 0.5 else BLOCKS[::-1]
         self._by_colour = dict(zip(colours, self._lines, strict=True))
@@ -92,6 +97,17 @@ class BlockPaths:
             if line.distance(time, end, other) >= self._task.clearance:
                 return time, end
         return line.end_time + random.uniform(*PAUSE), line.end
+
+    def _apart_from(self, first: _Point) -> _Point:
+        """A waypoint as far from the first as the blocks stay from each other."""
+        for _ in range(_STARTS):
+            second = self._waypoint()
+            if np.hypot(first[0] - second[0], first[1] - second[1]) >= self._task.clearance:
+                return second
+        raise SpecError(
+            f"embodiment.twin.task.clearance: expected less, two blocks that keep {self._task.clearance:g} m apart do "
+            "not fit into region_x and region_y"
+        )
 
     def _waypoint(self) -> _Point:
         return self._random.uniform(*self._task.region_x), self._random.uniform(*self._task.region_y)

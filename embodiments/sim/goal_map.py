@@ -14,6 +14,7 @@ from unichunk.embodiments.sim.hands import Hands
 from unichunk.embodiments.sim.surface import Surface
 from unichunk.embodiments.spec import EmbodimentSpec
 from unichunk.kinematics import FrameGoal, InverseKinematics
+from unichunk.kinematics.errors import KinematicsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,11 +56,14 @@ class GoalMap:
         spec: The robot; its twin has a task.
 
     Raises:
-        SpecError: Where a point is out of reach, or the solution is not continuous.
+        SpecError: Where a point is out of reach, the solution is not continuous, or no arm moves a hand.
     """
 
     def __init__(self, spec: EmbodimentSpec) -> None:
-        self.frames = FollowFrames(spec)
+        try:
+            self.frames = FollowFrames(spec)
+        except KinematicsError as error:
+            raise SpecError(f"embodiment.twin.task.hands of {spec.name}: {error}") from None
         self._spec, task = spec, self.frames.task
         hands = Hands(spec)
         self._rest = spec.rest.copy()
@@ -96,9 +100,12 @@ class GoalMap:
         goals: list[FrameGoal] = []
         for hover in self.frames.task.hands.values():
             goals += [FrameGoal(hover.frame, "position"), FrameGoal(hover.frame, "orientation", ORIENTATION_WEIGHT)]
-        return InverseKinematics(
-            model, goals, joints=arms, rotation_length=ROTATION_LENGTH, attempts=1, posture_gain=POSTURE_GAIN
-        )
+        try:
+            return InverseKinematics(
+                model, goals, joints=arms, rotation_length=ROTATION_LENGTH, attempts=1, posture_gain=POSTURE_GAIN
+            )
+        except KinematicsError as error:
+            raise SpecError(f"embodiment.twin.task.hands of {spec.name}: {error}") from None
 
     def _solve(self) -> NDArray[np.float64]:
         """Joint positions on the grid, shape (X, Y, n), [rad]."""

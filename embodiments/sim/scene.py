@@ -47,17 +47,20 @@ def build_model(spec: EmbodimentSpec, *, objects: bool = False) -> Any:
     scene.visual.quality.offsamples = 0
     scene.visual.global_.offwidth = max([640, *(camera.width for camera in spec.cameras.values())])
     scene.visual.global_.offheight = max([480, *(camera.height for camera in spec.cameras.values())])
-    add_table(scene, twin)
-    add_light(scene, twin.table_height)
-    if twin.task is not None:
-        add_blocks(scene, twin.task)
-    if objects:
-        for loose in twin.objects:
-            add_loose_object(scene, loose)
-    add_cameras(scene, spec.cameras)
     try:
+        add_table(scene, twin)
+        add_light(scene, twin.table_height)
+        if twin.task is not None:
+            add_blocks(scene, twin.task)
+        if objects:
+            for loose in twin.objects:
+                add_loose_object(scene, loose)
+        add_cameras(scene, spec.cameras)
         return scene.compile()
+    except SpecError:
+        raise
     except ValueError as error:
+        # A name that something else has, or what cannot be simulated.
         raise SpecError(f"embodiment.model: {spec.model}: MuJoCo cannot simulate it ({_line(error)})") from None
 
 

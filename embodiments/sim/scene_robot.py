@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.model import model_urdf
 from unichunk.embodiments.sim.mujoco_import import mujoco
+from unichunk.kinematics.errors import KinematicsError
 from unichunk.kinematics.frozen_joint import freeze_joints
 from unichunk.kinematics.names import instead_of
 from unichunk.kinematics.urdf_attributes import numbers
@@ -104,7 +105,10 @@ def _freeze_the_rest(robot: Element, spec: EmbodimentSpec) -> None:
         if joint.get("type") != "continuous":
             (lower,), (upper,) = numbers(joint, "limit", "lower", "0"), numbers(joint, "limit", "upper", "0")
             fixed[name] = min(max(0.0, lower), upper)
-    freeze_joints(robot, fixed, spec.model)
+    try:
+        freeze_joints(robot, fixed, spec.model)
+    except KinematicsError as error:
+        raise SpecError(f"embodiment.model: {error}") from None
 
 
 def _drop_meshes(robot: Element) -> None:

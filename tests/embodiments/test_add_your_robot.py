@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -101,8 +102,9 @@ def check_that_it_is_driven(endpoint: str, spec: EmbodimentSpec) -> None:
         link.connect()
         target = spec.rest + 0.1
         begun = time.monotonic()
-        while time.monotonic() - begun < 0.8:
-            assert link.commands.send(0, target)
+        # A stream begins where the robot stands, or not at all.
+        while (elapsed := time.monotonic() - begun) < 1.2:
+            assert link.commands.send(0, spec.rest + min(1.0, elapsed / 0.5) * 0.1)
             time.sleep(0.01)
         state = link.states.newest()
         assert state is not None
@@ -219,6 +221,51 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+TABLE_SHAPE = '<visual name="table"><geometry><cylinder radius="0.05"'
+
+
+def loose(name: str) -> str:
+    """A twin with a loose object."""
+    thing = {"half_size": [0.02] * 3, "position": [0.3, 0.0, 0.02], "mass": 0.1, "colour": [1.0, 0.0, 0.0, 1.0]}
+    return f'"twin": {json.dumps({"objects": [{"name": name, **thing}]})}'
+
+
+def task(frame: str) -> str:
+    """A twin with a task for a frame."""
+    region = {"region_x": [0.2, 0.35], "region_y": [-0.1, 0.1], "height": 0.02, "half_size": 0.02, "clearance": 0.06}
+    hands = {"right": {"frame": frame, "offset": [0.0, 0.0, 0.1]}}
+    return f'"twin": {json.dumps({"task": {**region, "speed": [0.03, 0.1], "near": 0.03, "hands": hands}})}'
+
+
+@pytest.mark.parametrize(("old", "new"), [('"twin": {}', task("tool")), ('"twin": {}', loose("cube"))])
+def test_what_fits(changed: Path, old: str, new: str) -> None:
+    replace(changed / "bench_arm.json", old, new)
+    assert load_spec(changed / "bench_arm.json").twin is not None
+
+
+def test_without_a_twin_nothing_need_weigh_anything(changed: Path) -> None:
+    weightless = re.sub("<inertial>.*</inertial>", "", (changed / "bench_arm.urdf").read_text())
+    (changed / "bench_arm.urdf").write_text(weightless)
+    with refused(SpecError, "embodiment.twin: link turret"):
+        load_spec(changed / "bench_arm.json")
+    replace(changed / "bench_arm.json", '"twin": {}', '"twin": null')
+    assert load_spec(changed / "bench_arm.json").twin is None
+
+
+def test_a_link_without_a_mass_of_its_own_may_carry_one(changed: Path) -> None:
+    """What is fixed to it is what moves with it; and a shape to collide with is one, too, for the simulator."""
+    urdf, inertial = changed / "bench_arm.urdf", '<inertial><mass value="0.1"/><inertia {}/></inertial>'
+    text = re.sub('(<link name="hand">).*?<visual>', r"\1<visual>", urdf.read_text(), flags=re.DOTALL)
+    urdf.write_text(text)
+    load_spec(changed / "bench_arm.json")
+    urdf.write_text(re.sub('(<link name="hand">).*?</link>', r"\1</link>", text, flags=re.DOTALL))
+    with refused(SpecError, "embodiment.twin: link hand"):
+        load_spec(changed / "bench_arm.json")
+    moments = 'ixx="1e-4" iyy="1e-4" izz="1e-4" ixy="0" ixz="0" iyz="0"'
+    replace(urdf, '<link name="tool"/>', f'<link name="tool">{inertial.format(moments)}</link>')
+    load_spec(changed / "bench_arm.json")
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "words"),
     [
@@ -251,6 +298,48 @@ def replace(path: Path, old: str, new: str) -> None:
         ("urdf", "<robot", "<robut", ("embodiment.model", "no XML")),
         ("urdf", '<child link="tool"/>', '<child link="tol"/>', ("embodiment.model", "unknown child link 'tol'")),
         ("json", '"format": 2', '"format": 1', ("embodiment.format: expected 2, got 1",)),
+        (
+            "json",
+            '"frame": "tool"',
+            '"frame": "base_link"',
+            ("end_effectors.right.frame: expected a link", "groups (arm) move, got 'base_link'"),
+        ),
+        (
+            "json",
+            '"frame": "tool"',
+            '"frame": "jaw_link"',
+            ("end_effectors.right.frame: expected a link", "(arm) carry, got 'jaw_link', which hangs on jaw as well"),
+        ),
+        (
+            "urdf",
+            'name="turn" type="revolute"',
+            'name="turn" type="continuous"',
+            ("embodiment.model: bench_arm.urdf: joint turn is continuous, expected joints with limits",),
+        ),
+        (
+            "urdf",
+            '<joint name="tool_joint" type="fixed">',
+            '<joint name="tool_joint" type="continuous">',
+            ("joint tool_joint is continuous",),
+        ),
+        (
+            "urdf",
+            '<mass value="0.8"/>',
+            '<mass value="1e-16"/>',
+            ("embodiment.twin: link turret of bench_arm.urdf moves and has no mass, expected an <inertial>",),
+        ),
+        (
+            "urdf",
+            '<mass value="0.15"/>',
+            '<mass value="0"/>',
+            ("embodiment.twin: link hand of bench_arm.urdf moves and has no mass",),
+        ),
+        ("json", '"twin": {}', task("base_link"), ("twin.task.hands.right.frame", "right arm moves, got 'base_link'")),
+        ("json", '"twin": {}', loose("hand"), ("twin.objects[0].name", "nothing else has, got 'hand', as a link")),
+        ("json", '"twin": {}', loose("tool"), ("twin.objects[0].name", "got 'tool'")),
+        ("json", '"twin": {}', loose("jaw"), ("twin.objects[0].name", "got 'jaw'", "joint")),
+        ("json", '"twin": {}', loose("world"), ("twin.objects[0].name", "got 'world'")),
+        ("urdf", '<visual><geometry><cylinder radius="0.05"', TABLE_SHAPE, ("no link or shape called 'table'",)),
     ],
 )
 def test_what_does_not_fit(changed: Path, file: str, old: str, new: str, words: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,9 @@ from unichunk.embodiments.catalogue import embodiment_names, load_spec
 from unichunk.embodiments.errors import SpecError, UnknownEmbodiment
 from unichunk.embodiments.robot_entries import joint_entry
 from unichunk.embodiments.spec_file import parse_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ORIGIN = "specs/mine.json"
 
@@ -90,6 +93,17 @@ TASK, HAND, CUBE = "twin.task", "twin.task.hands.right", "twin.objects.0"
         ("action_hz", 0, ("`embodiment.action_hz`",)),
         ("action_hz", 2.5, ("Expected `int`, got `float`", "`embodiment.action_hz`")),
         ("action_hz", 101, ("embodiment.groups: expected a command_hz of at least action_hz (101), got 100",)),
+        ("watchdog_s", 1e308, ("`float` <= 3600", "`embodiment.watchdog_s`")),
+        ("delay_margin_ticks", 10**18, ("`int` <= 10000", "`embodiment.delay_margin_ticks`")),
+        (f"{CAMERA}.position", [1e308, 0, 0], ("`float` <= 100", f"`embodiment.{CAMERA}.position[0]`")),
+        (f"{CAMERA}.up", [0, 0, -1e308], ("`float` >= -100", f"`embodiment.{CAMERA}.up[2]`")),
+        (f"{CAMERA}.width", 10**9, ("`int` <= 16384", f"`embodiment.{CAMERA}.width`")),
+        (f"{ARM}.joints.3.velocity", 1e300, ("`float` <= 10000", f"`embodiment.{ARM}.joints[3].velocity`")),
+        (f"{ARM}.joints.3.acceleration", 1e308, ("`float` <= 1000000", f"`embodiment.{ARM}.joints[3].acceleration`")),
+        (f"{ARM}.joints.3.lower", -1e308, ("`float` >= -1000", f"`embodiment.{ARM}.joints[3].lower`")),
+        (f"{ARM}.servo.stiffness", 1e308, ("`float` <= 1000000", f"`embodiment.{ARM}.servo.stiffness`")),
+        (f"{ARM}.command_hz", 19, (f"embodiment.{ARM}.command_hz: expected at least 20 (action_hz), got 19",)),
+        (f"{GRIPPER}.command_hz", 7, (f"{GRIPPER}.command_hz: expected at least 8 (2 commands within watchdog_s)",)),
         ("watchdog_s", -0.1, ("`float` > 0", "`embodiment.watchdog_s`")),
         ("watchdog_s", 0.02, ("embodiment.watchdog_s: expected more than two command periods (0.02 s), got 0.02",)),
         ("observation_max_age_s", 0.05, ("embodiment.observation_max_age_s: expected more than a tick", "got 0.05")),
@@ -220,10 +234,15 @@ TASK, HAND, CUBE = "twin.task", "twin.task.hands.right", "twin.objects.0"
         (f"{TASK}.speed", [0.2, 0.1], (f"embodiment.{TASK}.speed: expected the slowest", "got [0.2, 0.1]")),
         (f"{TASK}.speed", [0.0, 0.1], (f"embodiment.{TASK}.speed: expected the slowest, more than 0",)),
         (f"{TASK}.clearance", 0.04, (f"embodiment.{TASK}.clearance: expected more than a block's edge", "got 0.04")),
+        (f"{TASK}.clearance", 0.3, (f"embodiment.{TASK}.clearance: expected at most 0.149 m (0.45 of", "got 0.3")),
+        (f"{TASK}.region_x", [0.1, 3.1], (f"embodiment.{TASK}.region_x: expected 2 m at most", "got [0.1, 3.1]")),
+        (f"{TASK}.speed", [0.1, 1e308], ("`float` <= 100", f"`embodiment.{TASK}.speed[1]`")),
         (f"{TASK}.hands", {}, ("length >= 1", f"`embodiment.{TASK}.hands`")),
         (f"{HAND}.axis", "w", ("'w'", f"`embodiment.{HAND}.axis`")),
         (f"{HAND}.direction", [0.0, 0.0, -2.0], (f"embodiment.{HAND}.direction: expected a unit vector",)),
         (f"{CUBE}.name", "red", ("embodiment.twin.objects[0].name: expected a name that nothing else has, got 'red'",)),
+        (f"{CUBE}.name", "world", ("embodiment.twin.objects[0].name: expected a name that nothing else has",)),
+        (f"{CUBE}.name", "floor", ("embodiment.twin.objects[0].name: expected a name that nothing else has",)),
         (f"{CUBE}.mass", 0, ("`float` > 0", "`embodiment.twin.objects[0].mass`")),
         (f"{CUBE}.half_size", [0.1, 0.0, 0.1], ("embodiment.twin.objects[0].half_size: expected more than 0",)),
         (f"{CUBE}.colour", [2.0, 0.0, 0.1, 1.0], ("embodiment.twin.objects[0].colour: expected red, green",)),
@@ -316,6 +335,31 @@ def test_an_end_effector_is_moved_by_the_arm_of_its_side() -> None:
         parse(document)
 
 
+def test_a_task_is_for_sides_that_have_an_arm() -> None:
+    document = good()
+    hands = document["twin"]["task"]["hands"]
+    hands["left"] = hands.pop("right")
+    with refused(SpecError, "embodiment.twin.task.hands: expected sides that have an arm (right), got 'left'"):
+        parse(document)
+
+
+def test_a_hand_may_be_slower_than_actions() -> None:
+    document = good()
+    document["groups"]["gripper"]["command_hz"] = 8
+    assert parse(document).groups["gripper"].command_hz < parse(document).action_hz
+
+
+@pytest.mark.parametrize("model", ["\0x", "x" * 5000, "."])
+def test_a_model_that_can_be_no_file(model: str, tmp_path: Path) -> None:
+    document = good()
+    document["model"] = model
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(SpecError, match=r"embodiment.model: .*: cannot be read") as caught:
+        load_spec(path)
+    assert str(caught.value).isprintable()
+
+
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())
 def test_whatever_is_changed_only_a_spec_error_comes_out(data: st.DataObject) -> None:
@@ -330,7 +374,9 @@ def test_whatever_is_changed_only_a_spec_error_comes_out(data: st.DataObject) ->
     if data.draw(st.booleans()):
         del container[key]
     else:
-        container[key] = data.draw(st.sampled_from([None, True, -1, 0, 1, 1e9, 10**30, "", "x", [], [1], {}, {"a": 1}]))
+        container[key] = data.draw(
+            st.sampled_from([None, True, -1, 0, 1, 1e9, 10**30, 1e308, -1e308, 1e-308, "", "x", [], [1], {}, {"a": 1}])
+        )
     with refused_at_most(SpecError):
         parse(document)
 

@@ -37,29 +37,30 @@ def test_the_worst_status(statuses: list[int], worst: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("status", "arguments", "words"),
     [
-        ({"embodiments": (), "sim": True}, "expected the names of robots"),
-        ({"embodiments": ("so101", "so102"), "sim": True}, "unknown embodiment 'so102'"),
-        ({"embodiments": ("so101", "so101")}, "either --sim"),
-        ({"embodiments": ("so101", "so101"), "sim": True, "driver": ("ipc:///tmp/a",)}, "either --sim"),
-        ({"embodiments": ("so101", "so101"), "driver": ("ipc:///tmp/a",)}, "expected one endpoint each for 2 robots"),
-        ({"embodiments": ("so101",), "sim": True, "policy": Path("other")}, "drives g1_o6, not so101"),
-        ({"embodiments": ("so101", "d1"), "sim": True}, "no policy ships that drives all of so101, d1"),
-        ({"embodiments": ("so101",), "sim": True, "policy": Path("nowhere")}, "policy host did not come up (status 1)"),
+        (2, {"embodiments": (), "sim": True}, "expected the names of robots"),
+        (3, {"embodiments": ("so101", "so102"), "sim": True}, "unknown embodiment 'so102'"),
+        (2, {"embodiments": ("so101", "so101")}, "either --sim"),
+        (2, {"embodiments": ("so101", "so101"), "sim": True, "driver": ("ipc:///tmp/a",)}, "either --sim"),
+        (2, {"embodiments": ("so101", "so101"), "driver": ("ipc:///tmp/a",)}, "expected one endpoint each for 2"),
+        (3, {"embodiments": ("so101",), "sim": True, "policy": Path("other")}, "drives g1_o6, not so101"),
+        (3, {"embodiments": ("so101", "d1"), "sim": True}, "no policy ships that drives all of so101, d1"),
+        (3, {"embodiments": ("so101",), "sim": True, "policy": Path("nowhere")}, "host did not come up (status 1)"),
     ],
 )
 def test_refusals(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    status: int,
     arguments: dict[str, Any],
     words: str,
 ) -> None:
     write_tiny_bundle(tmp_path / "other", embodiments=["g1_o6"], denoising_steps=1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fleet_command, "shipped_bundles", lambda *names: [])
-    assert Fleet(**arguments)() == 3
+    assert Fleet(**arguments)() == status
     output, errors = capsys.readouterr()
     assert output == ""
     assert errors.startswith("unichunk fleet: ")

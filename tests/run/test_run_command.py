@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 
-def refused(*arguments: str, folder: Path) -> str:
+def refused(*arguments: str, folder: Path, status: int = 3) -> str:
     """Run what must be refused; return its one line."""
-    status, output, errors = run("run", *arguments, folder=folder)
-    assert status == 3, errors
+    got, output, errors = run("run", *arguments, folder=folder)
+    assert got == status, errors
     assert output == ""
     assert len(errors.splitlines()) == 1, errors
     assert errors.startswith("unichunk run: ")
@@ -36,12 +36,13 @@ def test_unknown_embodiment(tmp_path: Path) -> None:
 
 
 def test_neither_simulator_nor_driver(tmp_path: Path) -> None:
-    assert "either --sim" in refused("--embodiment", "so101", folder=tmp_path)
+    assert "either --sim" in refused("--embodiment", "so101", folder=tmp_path, status=2)
 
 
 @pytest.mark.parametrize("duration", ["0", "-1", "nan"])
 def test_a_duration_that_is_none(tmp_path: Path, duration: str) -> None:
-    assert "--duration" in refused("--embodiment", "so101", "--sim", "--duration", duration, folder=tmp_path)
+    arguments = ("--embodiment", "so101", "--sim", "--duration", duration)
+    assert "--duration" in refused(*arguments, folder=tmp_path, status=2)
 
 
 def test_no_bundle(tmp_path: Path) -> None:

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.pyproject import ROOT
 from tests.run.processes import drivers, eventually, nothing_left, report_of, run, start, wait_until_running
+from unichunk.server import simulated_driver
+from unichunk.server.ready_process import ReadyProcess
+from unichunk.server.run_command import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 pytestmark = [pytest.mark.processes, pytest.mark.simulator]
 
@@ -77,6 +81,29 @@ def test_a_simulated_robot_that_dies_is_quoted(folder: Path) -> None:
     said = report_of(folder / "report.json")["driver_said"]
     assert said == "the simulated driver ended (killed by SIGKILL): without a word"
     assert errors.splitlines()[-1] == f"unichunk run: {said}"
+
+
+class DyingDriver(ReadyProcess):
+    def __init__(self, folder: Path, embodiment: str, options: Sequence[str]) -> None:
+        self.endpoint = f"ipc://{folder / 'driver'}.ipc"
+        arguments = ["--embodiment", embodiment, "--sim", "--endpoint", self.endpoint, *options]
+        module = "tests.run.dying_driver"
+        super().__init__("the simulated driver", module, arguments, folder / "said", start_s=30.0, end_s=5.0)
+
+
+@pytest.mark.parametrize(("way", "said"), [("signal", "killed by SIGKILL"), ("exception", "no such arm")])
+def test_a_simulated_robot_that_dies_at_the_end_is_not_a_run_as_asked(
+    folder: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], way: str, said: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DIES_BY", way)
+    monkeypatch.setattr(simulated_driver, "SimulatedDriver", DyingDriver)
+    path = folder / "report.json"
+    assert Run("so101", sim=True, policy=str(tiny), duration=1.0, report=path)() == 4
+    report = report_of(path)
+    assert report["exit_reason"] == "completed"
+    assert said in report["driver_said"]
+    assert report["driver_said"] in capsys.readouterr().err
 
 
 def test_a_terminal_that_takes_nothing_stops_nothing(folder: Path) -> None:

@@ -96,5 +96,5 @@ def test_a_run_hands_them_to_its_simulated_robot_and_reports_them(
     ],
 )
 def test_what_a_run_refuses(capsys: pytest.CaptureFixture[str], arguments: dict[str, Any], line: str) -> None:
-    assert Run("so101", **arguments)() == 3
+    assert Run("so101", **arguments)() == 2
     assert capsys.readouterr().err == f"unichunk run: {line}\n"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from tests.one_line import refused
 from unichunk.embodiments.catalogue import load_spec
+from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.sim.block_paths import BLOCKS, BlockPaths
+from unichunk.embodiments.twin_checks import LARGEST_CLEARANCE
 
 TASK = load_spec("so101").twin.task
 SMALL = load_spec("g1_o6").twin.task
@@ -62,3 +66,19 @@ def test_the_paths_of_the_so101_are_those_that_its_policies_were_trained_and_mea
     np.testing.assert_allclose(
         red, [[0.18628679, 0.10472356], [0.27670472, 0.08624675], [0.21882231, 0.10702411]], atol=1e-8
     )
+
+
+def test_a_region_without_room_for_two_blocks_is_refused():
+    with refused(SpecError, "embodiment.twin.task.clearance: expected less", "0.4 m apart"):
+        BlockPaths(0, msgspec.structs.replace(TASK, clearance=0.4))
+
+
+def test_the_largest_clearance_leaves_room_wherever_the_first_block_is():
+    square = msgspec.structs.replace(
+        SMALL, region_x=(-0.5, 0.5), region_y=(-0.5, 0.5), clearance=LARGEST_CLEARANCE * np.sqrt(2)
+    )
+    for seed in range(200):
+        paths = BlockPaths(seed, square)
+        red, blue = (paths.position(block, 0.0) for block in BLOCKS)
+        assert np.linalg.norm(red - blue) >= square.clearance
+        assert paths._apart_from((0.0, 0.0)) is not None

@@ -76,6 +76,19 @@ def test_a_point_out_of_reach_is_refused_with_its_place():
         GoalMap(changed(SPEC, region_x=(0.3, 0.6)))
 
 
+@pytest.mark.parametrize(
+    ("hands", "words"),
+    [
+        ({"left": SPEC.twin.task.hands["right"]}, "none of the joints that may move moves it"),
+        ({"right": msgspec.structs.replace(SPEC.twin.task.hands["right"], frame="base_link")}, "frame base_link"),
+        ({"right": msgspec.structs.replace(SPEC.twin.task.hands["right"], frame="thumb")}, "unknown frame 'thumb'"),
+    ],
+)
+def test_a_hand_that_no_arm_moves_is_refused(hands, words):
+    with refused(SpecError, "embodiment.twin.task.hands of so101: ", words):
+        GoalMap(changed(SPEC, hands=hands))
+
+
 def test_a_jump_is_refused(monkeypatch):
     monkeypatch.setattr("unichunk.embodiments.sim.goal_map.LARGEST_STEP", 0.05)
     with refused(SpecError, "so101", "jumps", "rad"):

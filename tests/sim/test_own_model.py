@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.one_line import refused
 from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.sim.twin import Twin
@@ -67,6 +68,28 @@ def test_fixed_frames_stay_meshes_are_left_out_and_what_is_not_commanded_is_froz
     twin.set_command(np.array([0.5]))
     twin.advance(1000)
     assert twin.q == pytest.approx([0.5], abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["upper", "base", "world"])
+def test_a_loose_object_with_a_name_that_is_taken_is_refused_in_one_line(spec, name):
+    (cube,) = load_spec("so101").twin.objects
+    objects = (msgspec.structs.replace(cube, name=name),)
+    with refused(SpecError, "embodiment.model", f"repeated name '{name}'"):
+        Twin(
+            msgspec.structs.replace(spec, twin=msgspec.structs.replace(spec.twin, objects=objects)),
+            objects=True,
+        )
+
+
+def test_a_follower_that_would_be_frozen_outside_its_limits_is_refused_in_one_line(spec, tmp_path):
+    follower = """
+  <joint name="tip" type="revolute"><parent link="lower"/><child link="tool"/><axis xyz="0 1 0"/>
+    <mimic joint="spare" multiplier="-1"/><limit lower="0" upper="1" velocity="2" effort="50"/></joint>
+"""
+    kept = "\n".join(line for line in URDF.splitlines() if 'name="tip"' not in line)
+    (tmp_path / "two.urdf").write_text(kept.replace("</robot>", f"{follower}</robot>"))
+    with refused(SpecError, "embodiment.model", "tip would be frozen at -0.3"):
+        Twin(spec)
 
 
 def test_a_model_that_the_simulator_cannot_read_is_refused_in_one_line(spec, tmp_path):
