@@ -129,7 +129,7 @@ class Run:
                     simulated_driver(self.embodiment, self.seed, self.fault, signals.check, self._driver_options())
                 )
                 endpoint = driver.endpoint
-            link = DriverLink(endpoint, spec)
+            link = DriverLink(endpoint, spec, cameras=loaded.robot.cameras)
             with realtime_process(lock_memory=self.lock_memory) as missing:
                 supervisor = Supervisor(link, robot, policy, adapter, options)
                 if self.record is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -179,6 +181,10 @@ class _SimulatedCamera:
         self._random = random
 
     def open(self) -> None:
+        # A real camera needs no processor: rendering, with the renderer's own threads, must not compete with inference.
+        thread = threading.get_native_id()
+        if os.getpriority(os.PRIO_PROCESS, thread) < 0:
+            os.setpriority(os.PRIO_PROCESS, thread, 0)
         self._renderer = CameraRenderer(self._twin.model, self._name)
 
     def capture(self) -> Capture:

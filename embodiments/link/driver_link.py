@@ -13,6 +13,8 @@ from unichunk.embodiments.link.handles import Handles
 from unichunk.embodiments.link.handshake import DriverInfo, check_welcome, route_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from unichunk.embodiments.link.command_sender import CommandSender
     from unichunk.embodiments.link.control_client import ControlClient
     from unichunk.embodiments.link.sensor_receiver import SensorReceiver
@@ -36,20 +38,27 @@ class DriverLink:
         timeout_s: How long a call may take, [s].
         connect_timeout_s: How long `connect` waits for a driver that may just be starting, [s]; as `timeout_s` if
             left out.
+        cameras: Names of the cameras to receive, those that the policy looks at; all of the robot's if left out.
 
     Raises:
         LinkError: Where the endpoint is no address to connect to.
     """
 
     def __init__(
-        self, endpoint: str, spec: EmbodimentSpec, *, timeout_s: float = 2.0, connect_timeout_s: float | None = None
+        self,
+        endpoint: str,
+        spec: EmbodimentSpec,
+        *,
+        timeout_s: float = 2.0,
+        connect_timeout_s: float | None = None,
+        cameras: Collection[str] | None = None,
     ) -> None:
         self.endpoint = check_peer(endpoint)
         self.session = secrets.token_hex(8)
         self._spec = spec
         self._timeout_s = timeout_s
         self._connect_timeout_s = timeout_s if connect_timeout_s is None else connect_timeout_s
-        self._parts = Handles(self.endpoint, spec, self.session, timeout_s)
+        self._parts = Handles(self.endpoint, spec, self.session, timeout_s, cameras)
 
     @property
     def commands(self) -> CommandSender:

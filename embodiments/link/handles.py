@@ -11,17 +11,21 @@ from unichunk.embodiments.link.sensor_receiver import SensorReceiver
 from unichunk.embodiments.link.state_receiver import StateReceiver
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from unichunk.embodiments.spec import EmbodimentSpec
 
 
 class Handles:
     """Made with the link, without a socket; open between connecting and closing, as often as that happens."""
 
-    def __init__(self, endpoint: str, spec: EmbodimentSpec, session: str, timeout_s: float) -> None:
+    def __init__(
+        self, endpoint: str, spec: EmbodimentSpec, session: str, timeout_s: float, cameras: Collection[str] | None
+    ) -> None:
         self.connection = Connection(spec, session)
         self.control = ControlClient(self.connection, endpoint, timeout_s)
         self.commands = CommandSender(self.connection)
-        self.sensors = SensorReceiver(self.connection)
+        self.sensors = SensorReceiver(self.connection, cameras)
         self.states = StateReceiver(self.connection)
 
     def open(self, timeout_s: float) -> bool:

@@ -15,17 +15,26 @@ from unichunk.embodiments.link.sockets import receive, subscribe
 from unichunk.runtime.observation import Observation
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from unichunk.embodiments.link.connection import Connection, Route
     from unichunk.embodiments.link.sockets import Socket
     from unichunk.runtime.observation import CameraFrame, RobotState
 
 
 class SensorReceiver:
-    """Receives camera frames; used by one thread."""
+    """Receives camera frames; used by one thread.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: What the link's handles share.
+        cameras: Names of the cameras to receive; all of the robot's if left out. Others cost nothing here, make no
+            observation older and are not missed when they fail.
+    """
+
+    def __init__(self, connection: Connection, cameras: Collection[str] | None = None) -> None:
         self._connection = connection
-        self._cameras = connection.spec.cameras
+        known = connection.spec.cameras
+        self._cameras = {name: camera for name, camera in known.items() if cameras is None or name in cameras}
         self._joints = len(connection.spec.joints)
         self._route: Route | None = None
         self._sockets: dict[str, Socket] = {}

@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 import zmq
@@ -177,6 +178,22 @@ def test_malformed_frames_are_counted_and_skipped(driver: FewSockets, sensors: S
     send_until(driver.camera, junk, lambda: sensors.newest() and sensors.malformed)
     assert sensors.newest().frames[CAMERA].sequence == 3
     send_until(driver.camera, encode(frame(4)), lambda: sensors.newest().frames[CAMERA].sequence == 4)
+
+
+def test_cameras_that_nobody_looks_at_are_not_received_and_not_missed(driver: FewSockets, stack: ExitStack) -> None:
+    spec = msgspec.structs.replace(SPEC, cameras={CAMERA: SPEC.cameras[CAMERA], "silent": SPEC.cameras[CAMERA]})
+    route = driver.route
+    addresses = {**route.cameras, "silent": f"{route.cameras[CAMERA]}.silent"}
+    connection = Connection(spec, "us", Route("boot", route.command, route.state, addresses))
+    stack.callback(connection.end)
+    every, used = SensorReceiver(connection), SensorReceiver(connection, [CAMERA])
+    for sensors in (every, used):
+        stack.callback(sensors.close)
+        sensors.open()
+    send_until(driver.camera, encode(frame(3)), lambda: used.newest() is not None)
+    assert list(used.newest().frames) == [CAMERA]
+    assert every.wait(5.0)
+    assert every.newest() is None
 
 
 def test_the_newest_frame_wins_and_without_one_the_observation_stays(
