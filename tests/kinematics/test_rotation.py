@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.kinematics.poses import ANGLES, angles, axes, axis_angles, matrix, quaternion, rotations
@@ -45,12 +45,16 @@ def test_angles_are_exact_near_zero_and_near_a_half_turn(angle):
 
 
 @given(axes())
+@example(np.array([0.0, -7e-9, 1.0]))
+@example(np.array([0.0, -7e-10, 1.0]))
 def test_a_half_turn_has_its_first_component_positive(axis):
     """To the last bit: whatever the rounding of the matrix, both signs come out as the same vector."""
+    size = np.abs(axis) / 1e-9
+    assume(not ((size > 0.5) & (size < 2.0)).any())
     for sign in (1, -1):
         vector = to_axis_angle(from_axis_angle(sign * math.pi * axis))
         np.testing.assert_allclose(np.linalg.norm(vector), math.pi, atol=1e-14)
-        assert vector[np.argmax(np.abs(axis) > 1e-8)] > 0
+        assert vector[np.argmax(size > 1.0)] > 0
 
 
 def test_the_sign_changes_at_a_half_turn_and_nowhere_else():
