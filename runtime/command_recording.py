@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RECORDED_S: Final = 600.0
 """What fits into every recording, however long the run is meant to be, [s]."""
 
+LONGEST_S: Final = 3600.0
+"""Longest run that is recorded, [s]: its memory is taken at the start, 0.4 GB for 13 joints at 1 kHz."""
+
 MARGIN_S: Final = 60.0
 """Room besides that for synchronizing, holding and recovering, [s]."""
 
@@ -29,7 +32,7 @@ def most_commands(command_hz: int, duration_s: float | None = None) -> int:
 
     Args:
         command_hz: Commands a second.
-        duration_s: How long the run is meant to be, [s]; None where nobody knows.
+        duration_s: How long the run is meant to be, [s], at most `LONGEST_S`; None where nobody knows.
     """
     return round((max(RECORDED_S, duration_s or 0.0) + MARGIN_S) * command_hz)
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 OUTSIDE: Final = 0.05
 """How far outside its limits a joint may stand (sensor zero, sag) and still be drawn in, [rad].
 
-A servo is drawn in by the first command. Where every set-point is checked, the driver begins the stream where the joint
-stands and moves it in (`embodiments.drivers.stream_conditioner`).
+The driver begins the stream where the joint stands and moves it in (`embodiments.drivers.stream_conditioner`).
 """
 
 STILL: Final = 0.2

@@ -16,7 +16,7 @@ from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.drivers.twin_options import TwinOptions
 from unichunk.embodiments.link.driver_link import DriverLink
 from unichunk.embodiments.settings import robot_settings
-from unichunk.runtime.command_recording import CommandRecording, check_recording_path, most_commands
+from unichunk.runtime.command_recording import LONGEST_S, CommandRecording, check_recording_path, most_commands
 from unichunk.runtime.errors import ReportError, UnichunkError
 from unichunk.runtime.injected_latency import InjectedLatency
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
@@ -84,7 +84,7 @@ class Run:
     record: Path | None = None
     """Folder for the stream of commands as it was sent, commands.npz, and, with --sim, the set-points that the driver
     handed on, set_points.npz. Commands are kept for the first 11 minutes, or --duration and a minute where that is
-    longer; set-points for 11 minutes. What does not fit is counted, and said at the end."""
+    longer (an hour at most); set-points for 11 minutes. What does not fit is counted, and said at the end."""
     seed: int = 0
     """Seed of the policy's noise and of the simulated robot."""
     lock_memory: bool = False
@@ -168,6 +168,11 @@ class Run:
             raise UsageError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
         if self.record is not None and not self.record.is_dir():
             raise UnichunkError(f"--record: expected an existing folder, got {self.record}")
+        if self.record is not None and self.duration is not None and self.duration > LONGEST_S:
+            raise UsageError(
+                f"--record: expected a --duration of at most {LONGEST_S:g} s, got {self.duration:g}: record a shorter "
+                "run"
+            )
         if self.fault and not self.sim:
             raise UsageError("--fault: only a simulated robot (--sim) plays faults")
         asked = self.twin.arguments()

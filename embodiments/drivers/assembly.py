@@ -45,6 +45,11 @@ class DriverThreads:
     opened: tuple[threading.Event, ...]
     serving: tuple[DriverThread, ...]
 
+    @property
+    def control_loop(self) -> DriverThread:
+        """The one that the robot depends on."""
+        return self.serving[0]
+
     def all(self) -> tuple[DriverThread, ...]:
         """All of them; what a robot depends on most comes first."""
         return (*self.serving, *self.cameras)

@@ -84,7 +84,7 @@ def _module_of_file(path: Path) -> Any:
     module = module_from_spec(found)
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
-    # Known by its name before it runs, as dataclasses and pickle expect.
+    # Known by its name before it runs: dataclasses look their module up.
     sys.modules[name] = module
     try:
         found.loader.exec_module(module)

@@ -93,8 +93,7 @@ class DriverServer:
 
 
 def _prepare(threads: DriverThreads) -> None:
-    control_loop = threads.serving[0]
-    control_loop.preferred = True
+    threads.control_loop.preferred = True
     # What starting has left, before anything is in a hurry.
     gc.collect()
     gc.freeze()

@@ -45,6 +45,13 @@ def test_a_duration_that_is_none(tmp_path: Path, duration: str) -> None:
     assert "--duration" in refused(*arguments, folder=tmp_path, status=2)
 
 
+@pytest.mark.parametrize("duration", ["inf", "3601"])
+def test_a_run_too_long_to_be_recorded_is_refused(tmp_path: Path, duration: str) -> None:
+    arguments = ("--embodiment", "so101", "--sim", "--duration", duration, "--record", str(tmp_path))
+    said = refused(*arguments, folder=tmp_path, status=2)
+    assert f"--record: expected a --duration of at most 3600 s, got {duration}" in said
+
+
 def test_no_bundle(tmp_path: Path) -> None:
     line = refused("--embodiment", "so101", "--sim", "--policy", "nowhere", folder=tmp_path)
     assert "nowhere" in line
