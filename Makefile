@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not processes"
-	$(BIN)/pytest -m processes
+	$(BIN)/pytest -m processes --reruns 2 --reruns-delay 1
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -25,7 +25,8 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 bench: $(INSTALLED)
-	$(BIN)/python -m unichunk.benchmarks.control_tick
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/unichunk bench all --quick --out benchmarks/results/short
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -43,6 +43,7 @@ AT_HOME: Final = {
     "ml_dtypes": ("runtime/compile/", "benchmarks/"),
     "safetensors": ("runtime/train/", "runtime/compile/", "benchmarks/"),
     "mujoco": ("embodiments/sim/", "benchmarks/"),
+    "matplotlib": ("benchmarks/harness/",),
     "mink": ("benchmarks/",),
     "pink": ("benchmarks/",),
     "fastapi": ("server/",),
