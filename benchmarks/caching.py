@@ -16,15 +16,17 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import msgspec
 import numpy as np
 import onnxruntime
 import tyro
 
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.markdown import markdown_table
+from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 from unichunk.benchmarks.uncached_graph import write_uncached
 from unichunk.runtime.compile.checkpoint import Checkpoint
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
@@ -37,6 +39,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.policy.engine import Engine
+
+NAME: Final = "caching"
+QUICK_REPETITIONS: Final = 6
+COLUMNS: Final = (
+    "threads",
+    "expert",
+    "N",
+    "tokens",
+    "recomputed [ms]",
+    "kept [ms]",
+    "factor (quartiles)",
+    "predicted",
+)
 
 TOKENS: Final = 351
 """Length of the whole sequence, as long as a published LIBERO prompt with two views."""
@@ -83,25 +98,33 @@ class _Timed:
 
 def main() -> None:
     """Run the benchmark."""
-    options = tyro.cli(Options, description=__doc__)
-    rows = [
-        _measured(_sizes(width, quick=options.quick), rounds, threads, options)
-        for threads in options.threads
-        for width in EXPERT_WIDTHS
-        for rounds in (0, REFINEMENT_ROUNDS)
-    ]
-    columns = ("threads", "expert", "N", "tokens", "recomputed [ms]", "kept [ms]", "factor (quartiles)", "predicted")
-    print(f"| {' | '.join((*columns, 'infer adds [ms]'))} |\n|{9 * '---|'}")
-    for row in rows:
-        low, high = row["factor_quartiles"]
-        print(
-            f"| {row['threads']} | {row['expert_width']} | {row['refinement_rounds']} | {row['tokens']} | "
-            f"{row['recomputed_ms']:.0f} | {row['kept_ms']:.0f} | {row['factor']:.1f} ({low:.1f} to {high:.1f}) | "
-            f"{row['predicted']:.1f} | {row['infer_adds_ms']:.1f} |"
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
+    rows, ratios = [], {}
+    for threads, width, rounds in product(options.threads, EXPERT_WIDTHS, (0, REFINEMENT_ROUNDS)):
+        row, ratio = _measured(_sizes(width, quick=options.quick), rounds, threads, options)
+        rows.append(row)
+        ratios[f"recomputed / kept: threads {threads}, expert {row['expert_width']}, N = {rounds}"] = ratio
+    print(
+        markdown_table(
+            (*COLUMNS, "infer adds [ms]"),
+            [
+                (
+                    row["threads"],
+                    row["expert_width"],
+                    row["refinement_rounds"],
+                    row["tokens"],
+                    f"{row['recomputed_ms']:.0f}",
+                    f"{row['kept_ms']:.0f}",
+                    "{:.1f} ({:.1f} to {:.1f})".format(row["factor"], *row["factor_quartiles"]),
+                    f"{row['predicted']:.1f}",
+                    f"{row['infer_adds_ms']:.1f}",
+                )
+                for row in rows
+            ],
         )
-    if options.json is not None:
-        result = {"machine": describe_machine(), "quick": options.quick, "rows": rows}
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    )
+    write_json(options.json, document(NAME, quick=options.quick, ratios=ratios, rows=rows))
 
 
 def _sizes(expert_width: int, *, quick: bool) -> Sizes:
@@ -129,7 +152,7 @@ def _sizes(expert_width: int, *, quick: bool) -> Sizes:
     )
 
 
-def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> dict[str, Any]:
+def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> tuple[dict[str, Any], Ratio]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkpoint, bundle, uncached = (folder / part for part in ("checkpoint", "bundle", "uncached"))
@@ -140,7 +163,7 @@ def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> dict
         uncached.mkdir()
         session = _session(write_uncached(checkpoint, uncached, chosen), threads)
         policy = Policy.load(bundle, refinement_rounds=rounds, threads=threads)
-        recomputed, kept, infer = _times(policy, session, 2 if options.quick else options.repetitions)
+        recomputed, kept, infer = _times(policy, session, QUICK_REPETITIONS if options.quick else options.repetitions)
     factors = recomputed / kept
     passes = (1 + rounds) * sizes.steps
     acting = sizes.rows * _parameters(sizes.expert_width, sizes.expert_mlp, sizes)
@@ -150,7 +173,7 @@ def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> dict
         * ((TOKENS - sizes.rows) * speaking + acting)
         / ((TOKENS - sizes.rows - head) * speaking + passes * acting)
     )
-    return {
+    row = {
         "threads": threads,
         "expert_width": sizes.expert_width,
         "refinement_rounds": rounds,
@@ -164,6 +187,7 @@ def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> dict
         "predicted": predicted,
         "infer_adds_ms": 1e3 * float(np.median(infer - kept)),
     }
+    return row, paired_ratio(recomputed.tolist(), kept.tolist(), better="higher")
 
 
 def _lengths(checkpoint: Path, sizes: Sizes) -> tuple[int, int]:

@@ -20,17 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import msgspec
 import numpy as np
 import tyro
 
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
 from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes
 from unichunk.runtime.policy import Policy
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
+NAME: Final = "compile_checkpoint"
 _FOLLOW_S: Final = 0.05
 
 
@@ -50,7 +50,8 @@ class Options:
 
 def main() -> None:
     """Run the benchmark."""
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         checkpoint = folder / "checkpoint"
@@ -69,9 +70,7 @@ def main() -> None:
             f"{row['largest_anonymous_gb']:.2f} | {row['weights_gb']:.2f} | {row['graphs_mb']:.2f} | "
             f"{', '.join(f'{value:.1f}' for value in row['infer_s']) or '-'} |"
         )
-    if options.json is not None:
-        result = {"machine": describe_machine(), "quick": options.quick, "rows": rows}
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    write_json(options.json, document(NAME, quick=options.quick, rows=rows))
 
 
 def _compiled(checkpoint: Path, out: Path, precision: Precision) -> dict[str, Any]:

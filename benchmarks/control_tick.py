@@ -25,7 +25,9 @@ import tyro
 import zmq
 
 from unichunk.benchmarks.background_load import numpy_load
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.markdown import markdown_table
+from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 from unichunk.benchmarks.samples import Samples
 from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.link.command_sender import CommandSender
@@ -42,6 +44,7 @@ from unichunk.runtime.ring_buffer import RingBuffer
 from unichunk.runtime.ticks import NANOSECONDS, Timebase
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
+NAME: Final = "control_tick"
 AIM_US: Final = 100.0
 ACTION_HZ: Final = 20
 COMMAND_HZ: Final = 100
@@ -49,6 +52,7 @@ CHUNK_LENGTH: Final = 16
 TICK_NS: Final = NANOSECONDS // ACTION_HZ
 PAUSE_S: Final = 0.001
 JOINTS: Final = (6, 26)
+ARITHMETIC: Final = "plain arithmetic, for comparison"
 
 
 @dataclass
@@ -57,7 +61,7 @@ class Options:
 
     Attributes:
         json: Write the result to this file too.
-        quick: A tenth of the repetitions.
+        quick: An eighth of the repetitions.
     """
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -155,35 +159,49 @@ class Robot:
 
 def main() -> None:
     """Entry point."""
-    options = tyro.cli(Options, description=__doc__)
-    rounds, steps = (2, 500) if options.quick else (5, 2000)
-    result = measure(rounds, steps)
-    _print(result)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
+    rows, ratios, missing = measure(6, 250 if options.quick else 2000)
+    _print(rows, missing)
+    parts = {"missing_permissions": missing, "unit": "us", "rows": rows}
+    write_json(options.json, document(NAME, quick=options.quick, ratios=ratios, **parts))
 
 
-def measure(rounds: int, steps: int) -> dict[str, Any]:
-    """Measure every case, `rounds` times in turn, `steps` control steps each."""
-    machine = describe_machine()
-    samples = {"idle": Samples(), "loaded": Samples()}
+def measure(rounds: int, steps: int) -> tuple[list[dict[str, Any]], dict[str, Ratio], list[str]]:
+    """Measure every case, `rounds` times in turn, `steps` control steps each.
+
+    Returns:
+        Times of each part by load; the median of a whole step over that of the plain arithmetic in the same round; and
+        permissions that the process lacks.
+    """
+    counted: dict[str, list[Samples]] = {"idle": [], "loaded": []}
     with tempfile.TemporaryDirectory(prefix="unichunk-") as folder, realtime_process(lock_memory=False) as missing:
         robots = [Robot(joints, folder) for joints in JOINTS]
         for round_ in range(rounds + 1):
             # The first round warms up, briefly, and is not counted.
-            for name, kept in samples.items():
+            for load, kept in counted.items():
+                samples = Samples()
                 for robot in robots:
-                    counted, repetitions = (kept, steps) if round_ else (Samples(), steps // 10)
-                    with numpy_load() if name == "loaded" else nullcontext():
-                        _in_a_control_thread(robot, repetitions, counted)
+                    with numpy_load() if load == "loaded" else nullcontext():
+                        _in_a_control_thread(robot, steps if round_ else steps // 10, samples)
+                if round_:
+                    kept.append(samples)
         for robot in robots:
             robot.close()
-    return {
-        "machine": machine,
-        "missing_permissions": missing,
-        "unit": "us",
-        **{name: kept.summary() for name, kept in samples.items()},
-    }
+    rows, ratios = [], {}
+    for load, kept in counted.items():
+        together = Samples()
+        for samples in kept:
+            together.extend(samples)
+        rows += [{"load": load, "part": part, **times} for part, times in together.summary().items()]
+        for joints in JOINTS:
+            step = f"{joints} joints: whole step"
+            ratios[f"{step} / plain arithmetic, {load}"] = paired_ratio(
+                [samples.median(step) for samples in kept],
+                [samples.median(ARITHMETIC) for samples in kept],
+                better="lower",
+            )
+    return rows, ratios, missing
 
 
 def _in_a_control_thread(robot: Robot, steps: int, samples: Samples) -> None:
@@ -200,7 +218,7 @@ def _in_a_control_thread(robot: Robot, steps: int, samples: Samples) -> None:
                     samples.add(f"{name}:   {part}", cost)
             if i % 20 == 0:
                 robot.produce(samples)
-                samples.add("plain arithmetic, for comparison", _arithmetic())
+                samples.add(ARITHMETIC, _arithmetic())
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -225,15 +243,24 @@ def _connection(joints: int, endpoint: str) -> Connection:
     return connection
 
 
-def _print(result: dict[str, Any]) -> None:
-    print(", ".join(f"{key} {value}" for key, value in result["machine"].items()))
-    for line in result["missing_permissions"]:
-        print(f"  {line}")
-    for case in ("idle", "loaded"):
-        print(f"\n{case + ', us':36}{'n':>8}{'p50':>10}{'p99':>10}{'max':>10}")
-        for name, row in result[case].items():
-            print(f"{name:36}{row['n']:8.0f}{row['p50']:10.1f}{row['p99']:10.1f}{row['max']:10.1f}")
-    worst = max(result[case][f"{joints} joints: whole step"]["p99"] for case in ("idle", "loaded") for joints in JOINTS)
+def _print(rows: list[dict[str, Any]], missing: list[str]) -> None:
+    for line in missing:
+        print(f"{line}\n")
+    print(
+        markdown_table(
+            ("part", "load", "n", "p50 [us]", "p99 [us]", "max [us]"),
+            [
+                (
+                    " ".join(row["part"].split()),
+                    row["load"],
+                    row["n"],
+                    *(f"{row[name]:.1f}" for name in ("p50", "p99", "max")),
+                )
+                for row in rows
+            ],
+        )
+    )
+    worst = max(row["p99"] for row in rows if row["part"].endswith("whole step"))
     print(f"\nworst p99 of a whole step: {worst:.1f} us (aim: {AIM_US:.0f} us)")
 
 

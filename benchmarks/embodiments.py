@@ -1,6 +1,6 @@
 """Every robot that the shipped checkpoint drives, for a minute each, in real time, with inference in the loop.
 
-    unichunk bench embodiments [--robots so101 fr3_inspire] [--duration 60] [--json FILE]
+    unichunk bench embodiments [--robots so101 fr3_inspire] [--duration 60] [--json FILE] [--quick]
 
 Each row is a run of `unichunk run --embodiment NAME --sim` with the simulated robot in a process of its own. The limits
 are checked afterwards on the whole stream of commands as it was sent, and on the set-points that the driver made of
@@ -16,7 +16,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +24,12 @@ import msgspec
 import tyro
 
 from unichunk.benchmarks.command_streams import Stream, franka_verdicts, read_stream, worst_shares
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
 from unichunk.embodiments.catalogue import load_spec
 
+NAME: Final = "embodiments"
 ROBOTS: Final = ("so101", "fr3_inspire", "g1_o6", "adam_u", "d1")
+QUICK_S: Final = 8.0
 LIMIT: Final = 1.0 + 1e-6
 """Largest share of a limit that passes: rounding of differences of recorded positions."""
 
@@ -59,6 +61,8 @@ class Options:
     """Length of each run, in seconds."""
     instruction: str = "follow the red block"
     """What they are told."""
+    quick: bool = False
+    """8 s each."""
     json: Path | None = None
     """Where to write everything as JSON."""
     policy: Path | None = None
@@ -69,8 +73,10 @@ class Options:
 
 def main() -> int:
     """Run all robots and print a Markdown table; 0 where all passed."""
-    options = tyro.cli(Options, description=__doc__)
-    machine = describe_machine()
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
+    if options.quick:
+        options = replace(options, duration=QUICK_S)
     rows = []
     for name in options.robots:
         rows.append(_run(name, options))
@@ -82,9 +88,7 @@ def main() -> int:
     for row in rows:
         for verdict in row["controller_checks"]:
             print(f"{row['robot']}: {verdict}")
-    if options.json is not None:
-        document = {"machine": machine, "duration_s": options.duration, "runs": rows}
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+    write_json(options.json, document(NAME, quick=options.quick, duration_s=options.duration, rows=rows))
     return int(any(row["complaints"] for row in rows))
 
 

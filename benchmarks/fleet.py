@@ -1,6 +1,6 @@
 """What robots do to each other that share one policy: each alone, then all together, in turn.
 
-    unichunk bench fleet [--robots so101 g1_o6] [--duration 20] [--rounds 3] [--json FILE]
+    unichunk bench fleet [--robots so101 g1_o6] [--duration 20] [--rounds 3] [--json FILE] [--quick]
 
 Alone is a `unichunk run` with a policy of its own; together is a `unichunk fleet`. All with simulated robots, in real
 time, on one machine: each robot is simulated beside its runtime, so the number of cores is part of what is measured.
@@ -19,8 +19,10 @@ import msgspec
 import numpy as np
 import tyro
 
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 
+NAME: Final = "fleet"
 QUANTILES: Final = ("p50", "p99", "p999")
 QUICK_S: Final = 5.0
 COLUMNS: Final = (
@@ -52,8 +54,8 @@ class Options:
 
 def main() -> None:
     """Run the benchmark."""
-    options = tyro.cli(Options, description=__doc__)
-    machine = describe_machine()
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
     rounds, duration_s = (1, QUICK_S) if options.quick else (options.rounds, options.duration)
     runs: list[dict[str, Any]] = []
     for number in range(rounds):
@@ -67,9 +69,25 @@ def main() -> None:
     for name in options.robots:
         for how in ("alone", "together"):
             print(_markdown(name, how, [run["report"] for run in runs if (run["robot"], run["how"]) == (name, how)]))
-    if options.json is not None:
-        document = {"machine": machine, "duration_s": duration_s, "runs": runs}
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+    write_json(
+        options.json,
+        document(NAME, quick=options.quick, ratios=_ratios(options.robots, runs), duration_s=duration_s, rows=runs),
+    )
+
+
+def _ratios(robots: tuple[str, ...], runs: list[dict[str, Any]]) -> dict[str, Ratio]:
+    """How much longer a chunk takes where robots share the policy, round by round."""
+
+    def latencies(name: str, how: str) -> list[float]:
+        found = [run["report"] for run in runs if (run["robot"], run["how"]) == (name, how)]
+        return [report["chunk_latency_ms"]["p50"] for report in found]
+
+    return {
+        f"{name}: chunk p50, together / alone": paired_ratio(
+            latencies(name, "together"), latencies(name, "alone"), better="lower"
+        )
+        for name in robots
+    }
 
 
 def _reports(names: tuple[str, ...], duration_s: float) -> dict[str, dict[str, Any]]:
@@ -84,7 +102,8 @@ def _reports(names: tuple[str, ...], duration_s: float) -> dict[str, dict[str, A
         run = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  our own module
         found = {name: list(Path(folder).glob(f"*{name}.json")) for name in names}
         if run.returncode or not all(found.values()):
-            raise SystemExit(f"{' '.join(ends)}: exit status {run.returncode}: {run.stderr.strip()[-300:]}")
+            said = " ".join(run.stderr.split())[-400:]
+            raise SystemExit(f"unichunk bench {NAME}: {' '.join(ends)}: exit status {run.returncode}: {said}")
         return {name: msgspec.json.decode(paths[0].read_bytes()) for name, paths in found.items()}
 
 

@@ -9,19 +9,21 @@ on the same paths of the blocks, under the same disturbances, with the same inst
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import tyro
 
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.sim.conditions import CONDITIONS
 from unichunk.embodiments.sim.evaluation import Evaluation, Trial, evaluate
 from unichunk.embodiments.sim.hands import POSTURES, Posture
+from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server.run_command import shipped_bundle
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
 
+NAME: Final = "follow"
 FIRST_SEED: Final = 201
 
 
@@ -77,41 +80,72 @@ class _Job:
 
 def main() -> None:
     """Run the evaluation."""
-    options = tyro.cli(Options, description=__doc__)
-    bundle = options.policy or shipped_bundle(options.embodiment)
-    robot = options.embodiment, bundle, options.postures
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
     names = options.conditions[: 1 if options.quick else None]
     _check(names, [condition.name for condition in CONDITIONS], "--conditions")
-    graphs = [graph.refinement_rounds for graph in read_manifest(bundle).graphs.chunks]
+    try:
+        bundle = options.policy or shipped_bundle(options.embodiment)
+        manifest = read_manifest(bundle)
+    except UnichunkError as error:
+        print(f"unichunk bench {NAME}: {error}", file=sys.stderr)
+        raise SystemExit(3) from None
+    graphs = [graph.refinement_rounds for graph in manifest.graphs.chunks]
     rounds = options.rounds or tuple(graphs)
     _check(rounds, graphs, "--rounds")
+    longest = manifest.chunk_length // 2
+    _check((options.delay,), range(longest + 1), "--delay")
+    delays = () if options.quick else options.delays
+    _check(delays, range(longest + 1), "--delays")
+    robot = options.embodiment, bundle, options.postures
     seeds = range(FIRST_SEED, FIRST_SEED + (2 if options.quick else options.paths))
-    result: dict[str, Any] = {
-        "machine": describe_machine(),
-        "embodiment": options.embodiment,
-        "policy": read_manifest(bundle).name,
-    }
     # Forked children would share the parent's graphics libraries; spawned ones start clean.
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         evaluation = _evaluation(pool, [_Job(*robot, names, rounds, seed, options.delay) for seed in seeds])
         print(f"d = {options.delay}, {len(seeds)} paths, both blocks, 20 s each\n\n{evaluation.table()}\n")
         if len(rounds) > 1:
             print(evaluation.comparison(_label(rounds[0])))
-        result["conditions"] = {"delay": options.delay, "runs": evaluation.documents()}
-        result["delays"] = []
-        for delay in () if options.quick else options.delays:
+        ratios = _ratios(evaluation, names, rounds)
+        rows = [{"delay": options.delay, **row} for row in evaluation.rows()]
+        by_delay: list[dict[str, Any]] = []
+        result = {
+            "embodiment": options.embodiment,
+            "policy": manifest.name,
+            "conditions": {"delay": options.delay, "runs": evaluation.documents()},
+            "delays": by_delay,
+        }
+        for delay in delays:
             jobs = [_Job(*robot, names[:1], rounds, seed, delay) for seed in seeds[: options.delay_paths]]
             evaluation = _evaluation(pool, jobs)
             print(f"\nd = {delay}, {len(jobs)} paths\n\n{evaluation.table()}")
-            result["delays"].append({"delay": delay, "runs": evaluation.documents()})
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+            rows += [{"delay": delay, **row} for row in evaluation.rows()]
+            by_delay.append({"delay": delay, "runs": evaluation.documents()})
+    write_json(options.json, document(NAME, quick=options.quick, ratios=ratios, rows=rows, **result))
 
 
 def _check(given: Sequence[object], known: Sequence[object], option: str) -> None:
     for one in given:
         if one not in known:
-            raise SystemExit(f"{option}: expected some of {', '.join(map(str, known))}, got {one}")
+            print(
+                f"unichunk bench {NAME}: {option} {one}: expected some of {', '.join(map(str, known))}", file=sys.stderr
+            )
+            raise SystemExit(2)
+
+
+def _ratios(evaluation: Evaluation, conditions: Sequence[str], rounds: Sequence[int]) -> dict[str, Ratio]:
+    """Errors of each policy over those of the first, path by path."""
+    base = _label(rounds[0])
+    return {
+        f"error, {condition}: {_label(more)} / {base}": paired_ratio(
+            *(
+                list(evaluation.by_path(condition, label, lambda score: score.error).values())
+                for label in (_label(more), base)
+            ),
+            better="lower",
+        )
+        for condition in conditions
+        for more in rounds[1:]
+    }
 
 
 def _evaluation(pool: Any, jobs: list[_Job]) -> Evaluation:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.table import Table
+from unichunk.benchmarks.harness.markdown import markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +26,15 @@ COLUMNS: Final = (
 
 
 def print_measurements(title: str, measurements: Sequence[dict[str, Any]]) -> None:
-    """One table: a line for each case and solver."""
+    """One Markdown table: a line for each case and solver."""
     moving = any("largest_step_over_limit" in entry for one in measurements for entry in one["solvers"])
-    table = Table(*COLUMNS, *(["step/limit"] if moving else []), title=title, title_justify="left")
-    for measurement in measurements:
-        for number, entry in enumerate(measurement["solvers"]):
-            labels = (measurement["case"], measurement["what"]) if number == 0 else ("", "")
-            table.add_row(*labels, *_cells(entry), end_section=number + 1 == len(measurement["solvers"]))
-    # Wide enough for every column also where the output is no terminal.
-    Console(width=None if Console().is_terminal else 170).print(table)
+    rows = [
+        [measurement["case"], measurement["what"], *_cells(entry)]
+        for measurement in measurements
+        for entry in measurement["solvers"]
+    ]
+    headers = [*COLUMNS, *(["step/limit"] if moving else [])]
+    print(f"\n{title}\n\n{markdown_table(headers, [row + [''] * (len(headers) - len(row)) for row in rows])}")
 
 
 def _cells(entry: dict[str, Any]) -> list[str]:

@@ -17,6 +17,9 @@ from typing import Any, Final
 import msgspec
 import tyro
 
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
+
+NAME: Final = "injected_latency"
 CASES: Final[dict[str, tuple[str, ...]]] = {
     "as it is": (),
     "+50 ms": ("--inject-latency", "50"),
@@ -43,7 +46,8 @@ class Options:
 
 def main() -> None:
     """Run all cases and print a Markdown table."""
-    options = tyro.cli(Options)
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
     duration_s = 5.0 if options.quick else 20.0
     rows = [_run(name, extra, duration_s, options) for name, extra in CASES.items()]
     print(
@@ -53,8 +57,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(_markdown(row))
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
+    write_json(options.json, document(NAME, quick=options.quick, duration_s=duration_s, rows=rows))
 
 
 def _run(name: str, extra: tuple[str, ...], duration_s: float, options: Options) -> dict[str, Any]:
@@ -65,9 +68,12 @@ def _run(name: str, extra: tuple[str, ...], duration_s: float, options: Options)
         path = Path(folder) / "report.json"
         command = [sys.executable, "-m", "unichunk.server.command_line", "run", "--embodiment", "so101", "--sim"]
         command += ["--duration", str(duration_s), "--seed", str(options.seed), "--report", str(path), *arguments]
-        status = subprocess.run(command, check=False, capture_output=True).returncode  # noqa: S603
+        run = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  our own module
+        if not path.is_file():
+            said = " ".join(run.stderr.split())[-400:]
+            raise SystemExit(f"unichunk bench {NAME}: {name}: exit status {run.returncode}: {said}")
         report: dict[str, Any] = msgspec.json.decode(path.read_bytes())
-    return {"case": name, "exit_status": status, **report}
+    return {"case": name, "exit_status": run.returncode, **report}
 
 
 def _markdown(row: dict[str, Any]) -> str:

@@ -15,6 +15,15 @@ class Samples:
         """Keep one time."""
         self._times.setdefault(name, []).append(nanoseconds)
 
+    def extend(self, other: Samples) -> None:
+        """Keep all of another's times, too."""
+        for name, times in other._times.items():
+            self._times.setdefault(name, []).extend(times)
+
+    def median(self, name: str) -> float:
+        """The median of the times of one name, [ns]."""
+        return float(np.median(self._times[name]))
+
     def summary(self) -> dict[str, dict[str, float]]:
         """Count and p50, p99, max in microseconds, by name."""
         result = {}

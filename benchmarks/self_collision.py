@@ -14,18 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import msgspec
 import numpy as np
 import pinocchio as pin
 import tyro
 
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.markdown import markdown_table
+from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 from unichunk.benchmarks.samples import Samples
 from unichunk.kinematics.description import robot_description, robot_names
 from unichunk.kinematics.self_collision import SelfCollision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+NAME: Final = "self_collision"
+KINDS: Final = ("random", "near rest", "near rest, one row", "near rest, all pairs")
+ALL_PAIRS: Final = 20
+"""So many chunks are measured with all pairs, too."""
 
 ROWS: Final = 16
 NEAR: Final = 0.1
@@ -47,39 +53,49 @@ class Options:
 
 def main() -> None:
     """Entry point."""
-    options = tyro.cli(Options, description=__doc__)
-    result = measure(20 if options.quick else 200)
-    _print(result)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
+    rows, ratios = measure(20 if options.quick else 200)
+    _print(rows)
+    result = document(NAME, quick=options.quick, ratios=ratios, pinocchio=pin.__version__, unit="us per row", rows=rows)
+    write_json(options.json, result)
 
 
-def measure(chunks: int) -> dict[str, Any]:
-    """Measure every robot that has pairs, `chunks` chunks of each kind."""
-    machine = describe_machine()
-    robots = {name: _measure(name, chunks) for name in robot_names() if robot_description(name).self_collision}
-    return {"machine": {**machine, "pinocchio": pin.__version__}, "unit": "us per row", "robots": robots}
+def measure(chunks: int) -> tuple[list[dict[str, Any]], dict[str, Ratio]]:
+    """Measure every robot that has pairs, `chunks` chunks of each kind; what leaving out pairs gains is a ratio."""
+    rows, ratios = [], {}
+    for name in robot_names():
+        if robot_description(name).self_collision:
+            row, ratios[f"{name}: all pairs / those that can be the closest"] = _measure(name, chunks)
+            rows.append(row)
+    return rows, ratios
 
 
-def _measure(name: str, chunks: int) -> dict[str, Any]:
+def _measure(name: str, chunks: int) -> tuple[dict[str, Any], Ratio]:
     measured = SelfCollision(name)
     lower, upper = measured.model.lowerPositionLimit, measured.model.upperPositionLimit
     spread = np.random.default_rng(0).uniform(lower, upper, (chunks, ROWS, measured.model.nq))
     near = (1 - NEAR) * np.clip(0, lower, upper) + NEAR * spread
-    samples = Samples()
+    samples, pairs = Samples(), []
+    _cost(measured, near[0])  # the first is for warming up
     for i in range(chunks):
         samples.add("random", _cost(measured, spread[i]))
-        samples.add("near rest", _cost(measured, near[i]))
+        chosen = _cost(measured, near[i])
+        samples.add("near rest", chosen)
         samples.add("near rest, one row", _cost(measured, near[i, :1]))
-        if i % 10 == 0:
-            samples.add("near rest, all pairs", _cost(measured, near[i], everything=True))
+        if i % max(1, chunks // ALL_PAIRS) == 0:
+            everything = _cost(measured, near[i], everything=True)
+            samples.add("near rest, all pairs", everything)
+            pairs.append((everything, chosen))
     overlapping = np.mean([measured.distances(chunk).distance < 0 for chunk in spread])
-    return {
+    row = {
+        "robot": name,
         "joints": measured.model.nq,
         "pairs": len(measured.pairs),
         "overlapping": float(overlapping),
         "times": samples.summary(),
     }
+    return row, paired_ratio(*zip(*pairs, strict=True), better="higher")
 
 
 def _cost(measured: SelfCollision, q: NDArray[np.float64], *, everything: bool = False) -> int:
@@ -92,13 +108,22 @@ def _cost(measured: SelfCollision, q: NDArray[np.float64], *, everything: bool =
     return (time.perf_counter_ns() - begun) // len(q)
 
 
-def _print(result: dict[str, Any]) -> None:
-    print(", ".join(f"{key} {value}" for key, value in result["machine"].items()))
-    kinds = ("random", "near rest", "near rest, one row", "near rest, all pairs")
-    print(f"\n{'us per row, p50 (p99)':24}{'joints':>7}{'pairs':>7}" + "".join(f"{kind:>24}" for kind in kinds))
-    for name, robot in result["robots"].items():
-        cells = [f"{row['p50']:.1f} ({row['p99']:.1f})" for row in (robot["times"][kind] for kind in kinds)]
-        print(f"{name:24}{robot['joints']:7}{robot['pairs']:7}" + "".join(f"{cell:>24}" for cell in cells))
+def _print(rows: list[dict[str, Any]]) -> None:
+    print("Microseconds per row, p50 (p99)\n")
+    print(
+        markdown_table(
+            ("robot", "joints", "pairs", *KINDS),
+            [
+                (
+                    row["robot"],
+                    row["joints"],
+                    row["pairs"],
+                    *(f"{row['times'][kind]['p50']:.1f} ({row['times'][kind]['p99']:.1f})" for kind in KINDS),
+                )
+                for row in rows
+            ],
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Whether each simulated robot keeps real time on one core, at its native command rate, with all its cameras.
 
-    unichunk bench twins [--robots so101 ...] [--duration 10] [--json FILE]
+    unichunk bench twins [--robots so101 ...] [--duration 10] [--json FILE] [--quick]
 
 A driver process, bound to one core, serves the twin over its real link; this process sends it a command a period from
 another core. Periods are counted by the driver, cameras by the frames that it published; the share of the core is its
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 import tyro
 
-from unichunk.benchmarks.machine import describe_machine
+from unichunk.benchmarks.harness.document import check_writable, document, write_json
 from unichunk.embodiments.catalogue import embodiment_names, load_spec
 from unichunk.embodiments.link import DriverLink
 from unichunk.runtime.deadline import sleep_until
 from unichunk.server.simulated_driver import simulated_driver
 
+NAME: Final = "twins"
 QUICK_S: Final = 3.0
 SWING: Final = 0.05
 """Half of the way that joints swing, [rad], away from where they stand and back ..."""
@@ -52,8 +52,8 @@ class Options:
 
 def main() -> None:
     """Run the benchmark."""
-    options = tyro.cli(Options, description=__doc__)
-    machine = describe_machine()
+    options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
+    check_writable(options.json)
     duration_s = QUICK_S if options.quick else options.duration
     rows = [_row(name, duration_s, options.core) for name in options.robots or embodiment_names()]
     print("| " + " | ".join(COLUMNS) + " |")
@@ -68,9 +68,7 @@ def main() -> None:
             f"{row['core']:.2f}",
         )
         print("| " + " | ".join(cells) + " |")
-    if options.json is not None:
-        document = {"machine": machine, "duration_s": duration_s, "rows": rows}
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+    write_json(options.json, document(NAME, quick=options.quick, duration_s=duration_s, rows=rows))
 
 
 def _row(name: str, duration_s: float, core: int) -> dict[str, Any]:

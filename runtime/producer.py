@@ -13,7 +13,6 @@ import numpy as np
 from unichunk.runtime.chunking import largest_delay, late_seam_fade, stitch_row
 from unichunk.runtime.errors import PolicyError
 from unichunk.runtime.ring_buffer import Publication, RingBuffer
-from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +126,7 @@ class Producer:
         # Observations of one tick share their commitment: what is committed stays so where d has shrunk since.
         committed = min(self._ring.committed_end - tick, self._chunk_length)
         delay = max(min(wanted, self._largest), committed)
-        previous = np.zeros((self._chunk_length, UNIFIED_WIDTH), np.float32)
+        previous = np.zeros((self._chunk_length, self._ring.width), np.float32)
         before = self._ring.commit(tick, delay, previous)
         self._number += 1
         return Commitment(self._number - 1, tick, delay, previous, before, stamp_ns, now_ns, saturated=wanted > delay)

@@ -83,16 +83,19 @@ class RingBuffer:
         chunk_length: T.
         joints: Number of joints n.
         fallback: What follows where no row is.
+        width: Of a unified row.
     """
 
-    def __init__(self, capacity: int, chunk_length: int, joints: int, fallback: Fallback) -> None:
+    def __init__(
+        self, capacity: int, chunk_length: int, joints: int, fallback: Fallback, *, width: int = UNIFIED_WIDTH
+    ) -> None:
         if capacity < 2 * chunk_length:
             raise ValueError(f"capacity: expected at least 2 x chunk_length ({2 * chunk_length}), got {capacity}")
         self._capacity = capacity
         self._chunk_length = chunk_length
         self._fallback = fallback
         self._lock = threading.Lock()
-        self._unified: NDArray[np.float32] = np.zeros((capacity, UNIFIED_WIDTH), np.float32)
+        self._unified: NDArray[np.float32] = np.zeros((capacity, width), np.float32)
         self._joints: NDArray[np.float64] = np.zeros((capacity, joints))
         self._chunk: NDArray[np.int64] = np.full(capacity, SEED_CHUNK, np.int64)
         self._intact: NDArray[np.bool_] = np.ones(capacity, np.bool_)
@@ -122,6 +125,11 @@ class RingBuffer:
             self._joints[slots] = joints
             self._chunk[slots] = SEED_CHUNK
             self._intact[slots] = True
+
+    @property
+    def width(self) -> int:
+        """Width of a unified row."""
+        return int(self._unified.shape[1])
 
     @property
     def cursor(self) -> int:

@@ -1,14 +1,18 @@
-"""Plots of stored documents, by benchmark."""
+"""Plots of stored documents, by benchmark: caption -> SVG."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from unichunk.benchmarks.async_control.report import success_plot
+from unichunk.benchmarks.harness.document import is_measured
+from unichunk.benchmarks.harness.figures import grouped_bars
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-DRAWINGS: Final[dict[str, Callable[[Mapping[str, Any]], dict[str, str]]]] = {}
-"""Benchmark -> what draws its document: caption -> SVG."""
+JITTER_HZ: Final = 500
+"""The rate that the plot of the control loops shows, where it was measured; else the highest."""
 
 
 def drawings_of(document: Mapping[str, Any]) -> dict[str, str]:
@@ -17,5 +21,41 @@ def drawings_of(document: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         FiguresUnavailable: Where matplotlib is missing.
     """
-    draw = DRAWINGS.get(document["benchmark"])
+    draw = _DRAWINGS.get(document["benchmark"])
     return {} if draw is None else draw(document)
+
+
+def async_drawings(document: Mapping[str, Any]) -> dict[str, str]:
+    """Success over delay, one plot for each task and chunk length."""
+    rows = document["rows"]
+    return {
+        f"{task}, chunk {chunk}: success over the delay ({_episodes(rows)} episodes, 95 % intervals)": success_plot(
+            rows, task, chunk
+        )
+        for task, chunk in dict.fromkeys((row["task"], row["chunk"]) for row in rows)
+    }
+
+
+def jitter_drawings(document: Mapping[str, Any]) -> dict[str, str]:
+    """The p99 of the interval error by load, one colour for each loop, at one rate."""
+    rates = {row["rate_hz"] for row in document["rows"]}
+    rate = JITTER_HZ if JITTER_HZ in rates else max(rates)
+    rows = [row for row in document["rows"] if row["rate_hz"] == rate]
+    loads = list(dict.fromkeys(row["load"] for row in rows))
+    loops: dict[str, list[float]] = {}
+    for row in rows:
+        if is_measured(row["p99_us"]):
+            loops.setdefault(row["loop"], [float("nan")] * len(loads))[loads.index(row["load"])] = row["p99_us"] / 1e3
+    caption = f"p99 of the interval error at {rate} Hz beside each load (logarithmic)"
+    return {caption: grouped_bars(loops, loads, y="p99 of interval error [ms]", log_y=True)} if loops else {}
+
+
+def _episodes(rows: list[Mapping[str, Any]]) -> str:
+    counts = sorted({row["episodes"] for row in rows})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+_DRAWINGS: Final[dict[str, Callable[[Mapping[str, Any]], dict[str, str]]]] = {
+    "async": async_drawings,
+    "jitter": jitter_drawings,
+}

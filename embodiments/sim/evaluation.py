@@ -76,6 +76,13 @@ class Evaluation:
         """The runs as plain values, for a report."""
         return [{**asdict(trial), "success": trial.score.success} for trial in self.trials]
 
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each condition and label: success with its 95 % interval, means with standard errors.
+
+        Lengths are in mm, the error of the posture as a fraction of the way from open to closed.
+        """
+        return [self._row(condition, label) for condition, label in self._groups()]
+
     def table(self) -> str:
         """One Markdown row for each condition and label: success with its 95 % interval, means with standard errors."""
         lines = [
@@ -83,7 +90,7 @@ class Evaluation:
             "error to the other block [mm] | posture error [%] | largest command step [rad] |",
             "|---|---|---|---|---|---|---|---|---|",
         ]
-        lines += [self._row(condition, label) for condition, label in self._groups()]
+        lines += [_markdown(row) for row in self.rows()]
         return "\n".join(lines)
 
     def comparison(self, base: str) -> str:
@@ -115,13 +122,15 @@ class Evaluation:
         Both ran on the same paths with the same disturbances. Runs with the same paths are not independent of each
         other: they are averaged first.
         """
+        ours, others = (self.by_path(condition, one, value) for one in (label, base))
+        return mean_and_error([ours[seed] - others[seed] for seed in ours])
+
+    def by_path(self, condition: str, label: str, value: Callable[[FollowScore], float]) -> dict[int, float]:
+        """Means over the runs of a policy under a condition that have the same paths, by the paths' seed."""
         by_seed: dict[int, list[float]] = {}
-        other = {(run.block, run.posture, run.seed): value(run.score) for run in self._of(condition, base)}
         for trial in self._of(condition, label):
-            by_seed.setdefault(trial.seed, []).append(
-                value(trial.score) - other[trial.block, trial.posture, trial.seed]
-            )
-        return mean_and_error([float(np.mean(differences)) for differences in by_seed.values()])
+            by_seed.setdefault(trial.seed, []).append(value(trial.score))
+        return {seed: float(np.mean(values)) for seed, values in by_seed.items()}
 
     def _groups(self) -> list[tuple[str, str]]:
         return list(dict.fromkeys((trial.condition, trial.label) for trial in self.trials))
@@ -129,27 +138,30 @@ class Evaluation:
     def _of(self, condition: str, label: str) -> list[Trial]:
         return [trial for trial in self.trials if (trial.condition, trial.label) == (condition, label)]
 
-    def _row(self, condition: str, label: str) -> str:
+    def _row(self, condition: str, label: str) -> dict[str, Any]:
         trials = self._of(condition, label)
         scores = [trial.score for trial in trials]
         successes = sum(score.success for score in scores)
         low, high = wilson(successes, len(scores))
-        error, other, posture = (
-            mean_and_error(values)
-            for values in (
-                [1e3 * score.error for score in scores],
-                [1e3 * score.other_error for score in scores],
-                [1e2 * score.posture_error for score in scores],
-            )
-        )
-        step = max(trial.max_command_step for trial in trials)
-        largest_step = f"{step:.4f}" if step else "-"
-        return (
-            f"| {condition} | {label} | {successes}/{len(scores)} ({low:.2f} to {high:.2f}) | "
-            f"{np.mean([score.near for score in scores]):.2f} | "
-            f"{np.mean([score.on_target for score in scores]):.2f} | {error[0]:.1f} +- {error[1]:.1f} | "
-            f"{other[0]:.1f} +- {other[1]:.1f} | {posture[0]:.1f} +- {posture[1]:.1f} | {largest_step} |"
-        )
+        row: dict[str, Any] = {
+            "condition": condition,
+            "policy": label,
+            "episodes": len(scores),
+            "successes": successes,
+            "success": successes / len(scores),
+            "low": low,
+            "high": high,
+            "near": float(np.mean([score.near for score in scores])),
+            "on_target": float(np.mean([score.on_target for score in scores])),
+            "max_command_step": max(trial.max_command_step for trial in trials),
+        }
+        for name, values in (
+            ("error_mm", [1e3 * score.error for score in scores]),
+            ("other_error_mm", [1e3 * score.other_error for score in scores]),
+            ("posture_error", [score.posture_error for score in scores]),
+        ):
+            row[name], row[f"{name}_standard_error"] = mean_and_error(values)
+        return row
 
 
 def evaluate(
@@ -216,3 +228,23 @@ def _references(twin: Twin, condition: str, asked: Asked, seed: int, told: Told)
 
 def _signed(difference: tuple[float, float], digits: int) -> str:
     return f"{difference[0]:+.{digits}f} +- {difference[1]:.{digits}f}"
+
+
+def _markdown(row: dict[str, Any]) -> str:
+    error, other, posture = (
+        f"{scale * row[name]:.1f} +- {scale * row[f'{name}_standard_error']:.1f}"
+        for name, scale in (("error_mm", 1), ("other_error_mm", 1), ("posture_error", 100))
+    )
+    step = row["max_command_step"]
+    cells = (
+        row["condition"],
+        row["policy"],
+        f"{row['successes']}/{row['episodes']} ({row['low']:.2f} to {row['high']:.2f})",
+        f"{row['near']:.2f}",
+        f"{row['on_target']:.2f}",
+        error,
+        other,
+        posture,
+        f"{step:.4f}" if step else "-",
+    )
+    return "| " + " | ".join(cells) + " |"

@@ -53,7 +53,7 @@ def test_an_unknown_name_is_refused_in_one_line(
     said = capsys.readouterr()
     assert said.out == ""
     (line,) = said.err.splitlines()
-    assert line.startswith("unichunk bench: unknown benchmark 'kinematics': expected one of caching, ")
+    assert line.startswith("unichunk bench: unknown benchmark 'kinematics': expected one of ablation, ")
 
 
 @pytest.mark.parametrize("name", ["machine", "../server/run_command", "ik.py", "__init__"])

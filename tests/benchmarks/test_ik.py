@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from unichunk.benchmarks import ik_peers
-from unichunk.benchmarks.ik import Options, complaints, measure
+from unichunk.benchmarks.ik import Options, complaints, measure, ratios, short
 from unichunk.benchmarks.ik_cases import ARMS, HAND_NAMES, PAIRS, Case, hand_case
 from unichunk.benchmarks.ik_measure import measure_following, measure_reaching
 from unichunk.benchmarks.ik_peers import solvers
@@ -22,7 +22,6 @@ from unichunk.benchmarks.ik_summary import summaries
 from unichunk.benchmarks.ik_targets import FAST_HZ, OF_VELOCITY, ROWS, path_through, reachable_targets, wavy_joints
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -239,7 +238,19 @@ def test_what_cannot_be_measured_is_refused_in_one_line(options: Options, words:
         assert word in complaint
 
 
-def test_results_need_a_folder(tmp_path: Path) -> None:
-    assert complaints(Options(output=tmp_path / "ik.json")) == []
-    (complaint,) = complaints(Options(output=tmp_path / "no" / "ik.json"))
-    assert "folder" in complaint
+def test_the_short_form_asks_for_no_more_than_was_asked_for() -> None:
+    assert short(Options()) == Options(targets=100, peer_targets=20, paths=4, peer_paths=2)
+    few = Options(targets=3, peer_targets=0, paths=2, peer_paths=1)
+    assert short(few) == few
+
+
+def test_ratios_are_to_our_time_on_the_same_targets() -> None:
+    def row(section: str, theirs: float, over: float) -> dict[str, Any]:
+        ours = {"solver": "unichunk", "wall_us": {"median": 7.0}, "wall_over_ours": {"median": 1.0}}
+        other = {"solver": "pink", "wall_us": {"median": theirs}, "wall_over_ours": {"median": over}}
+        return {"section": section, "solvers": [ours, other]}
+
+    found = ratios([row("reach", 100.0, 5.0), row("reach", 90.0, 3.0), row("follow", 30.0, 2.0)])
+    assert set(found) == {"reach: pink / unichunk", "follow: pink / unichunk"}
+    assert found["reach: pink / unichunk"].median == pytest.approx(4.0)
+    assert found["reach: pink / unichunk"].better == "higher"

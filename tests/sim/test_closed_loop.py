@@ -147,6 +147,61 @@ def test_an_instruction_without_a_block_is_refused_before_anything_moves(twin, r
     assert policy.seen == []
 
 
+@pytest.mark.simulator
+@pytest.mark.parametrize("delay", [0, 1, 5, 12])
+def test_chunks_that_were_locked_continue_exactly_what_ran(twin, renderer, delay):
+    result = loop(twin, renderer, Oracle(twin)).run(["follow the red block"] * 40, delay)
+    period = max(delay, 1)
+    assert result.chunks == (40 if delay == 0 else (40 - 1) // period)
+    assert result.violations == 0
+    assert result.seams.count == result.chunks - 1
+
+
+class Forgetful(Oracle):
+    """Is told of no committed rows: each chunk goes straight to where the block is."""
+
+    def infer(
+        self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
+    ) -> Chunk:
+        assert previous_chunk is None
+        assert delay == 0
+        return super().infer(observation, np.zeros((ROWS, 200), np.float32), 0)
+
+
+@pytest.mark.simulator
+def test_without_the_lock_rows_from_d_on_take_over_whatever_ran_before_them(twin, renderer, monkeypatch):
+    policy, adapter, calls = Forgetful(twin), EmbodimentAdapter(SPEC, joint_entry(SPEC)), []
+    joints = adapter.joints
+
+    def watched(actions, row, delay):
+        calls.append((row, delay))
+        return joints(actions, row, delay)
+
+    monkeypatch.setattr(adapter, "joints", watched)
+    naive = ClosedLoop(twin, (CAMERA, renderer), adapter, policy, lock=False)
+    result = naive.run(["follow the red block"] * 20 + ["follow the blue block"] * 20, 4)
+    assert result.chunks == 9
+    assert result.violations == 9
+    # A chunk's own rows go on from the one that ran before its first one, which is row 2 d - 1 of the one before.
+    assert [delay for _, delay in calls] == [0] * 10
+    np.testing.assert_allclose(calls[0][0], SPEC.rest, atol=1e-6)
+    np.testing.assert_allclose(calls[1][0], SPEC.rest, atol=1e-6)
+    for older, (row, _) in zip(policy.answered, calls[2:], strict=False):
+        np.testing.assert_allclose(row, older[7, :6], atol=1e-6)
+    locked = loop(twin, renderer, Oracle(twin)).run(["follow the red block"] * 20 + ["follow the blue block"] * 20, 4)
+    assert result.seams.kink > 1.5 * locked.seams.kink
+    assert result.seams.largest_step > locked.seams.largest_step
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("delay", [-1, 13])
+def test_a_delay_that_chunks_cannot_cover_is_refused(twin, renderer, delay):
+    policy = Oracle(twin)
+    with refused(ValueError, "delay", "0 to 12", str(delay)):
+        loop(twin, renderer, policy).run(["follow the red block"] * 20, delay)
+    assert policy.seen == []
+
+
 class Still(Oracle):
     """Stays where it stands."""
 
