@@ -168,14 +168,35 @@ class Policy(BundleRobot):
         Raises:
             ObservationError: Where an argument does not fit the bundle.
         """
-        inputs: dict[str, Any] = dict(self._preprocess(observation))
+        inputs = self.preprocess(observation, previous_chunk, delay, noise)
+        return self.decode(inputs, self.denoise(inputs, self.prefix(inputs)))
+
+    def preprocess(
+        self,
+        observation: Mapping[str, Any],
+        previous_chunk: NDArray[np.float32] | None = None,
+        delay: SupportsIndex = 0,
+        noise: NDArray[np.float32] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Inputs of both graphs by name; the first of the four steps of `infer`, whose arguments these are."""
+        inputs: dict[str, NDArray[Any]] = dict(self._preprocess(observation))
         rows = self._delay(delay)
         inputs["previous_chunk"] = self._previous(previous_chunk, rows)
         inputs["delay"] = np.asarray(rows, np.int64)
         inputs["noise"] = self._noise.draw() if noise is None else self._noise.check(noise)
-        # Keys and values of the whole observation are large: they never leave the engine.
-        inputs.update(self._prefix.run(inputs))
-        outputs = self._chunk.run(inputs)
+        return inputs
+
+    def prefix(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, Value]:
+        """What the prefix graph makes of an observation: large, so it stays in the engine's hands."""
+        return self._prefix.run(inputs)
+
+    def denoise(self, inputs: Mapping[str, NDArray[Any]], prefix: Mapping[str, Value]) -> Mapping[str, Value]:
+        """What the chunk graph makes of that: all rounds of all Euler steps."""
+        return self._chunk.run({**inputs, **prefix})
+
+    def decode(self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, Value]) -> PolicyResult:
+        """The chunk in physical units, from what the chunk graph gave for these inputs."""
+        rows = int(inputs["delay"])
         unified = _own(outputs["actions"])
         # What the graphs leave in slots that are not the robot's must not come back in the next chunk's locked rows.
         unified[rows:, self._silent] = 0
