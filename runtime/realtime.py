@@ -9,6 +9,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from unichunk.runtime.autogroup import session_niceness, set_session_niceness
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,15 +30,21 @@ _MCL_CURRENT_AND_FUTURE: Final = 3
 def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
     """Prepare the process for a run and undo it afterwards.
 
-    Inside, the interpreter switches threads quickly, the threads started are preferred to other processes, everything
-    alive is exempt from garbage collection, which is left to `collect_between_chunks`, and memory is locked where that
-    is asked for and permitted.
+    Inside, the interpreter switches threads quickly, the threads started are preferred to other processes (and so is
+    the process's session, where niceness would else count only among its own), everything alive is exempt from garbage
+    collection, which is left to `collect_between_chunks`, and memory is locked where that is asked for and permitted.
+    All of it ends with the process, however that ends, but for the session's preference: a process that is killed
+    leaves that behind for as long as its terminal is open.
 
     Yields:
         One line for every measure that the system did not permit, with what would permit it.
     """
     missing: list[str] = []
     interval, collecting, niceness = sys.getswitchinterval(), gc.isenabled(), os.getpriority(os.PRIO_PROCESS, 0)
+    session = session_niceness()
+    if session is not None and session <= NICENESS:
+        # Another process of the session prefers it already, and will undo it.
+        session = None
     try:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.collect()
@@ -50,11 +58,18 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
             missing.append(
                 f"no niceness {NICENESS} for other threads: raise the nice limit in /etc/security/limits.conf"
             )
+        elif session is not None and not set_session_niceness(NICENESS):
+            missing.append(
+                f"no niceness {NICENESS} for this session, see autogroup in sched(7): raise the nice limit in "
+                "/etc/security/limits.conf"
+            )
         yield missing
     finally:
         if lock_memory:
             ctypes.CDLL(None).munlockall()
         _be_nice(niceness)
+        if session is not None:
+            set_session_niceness(session)
         sys.setswitchinterval(interval)
         gc.unfreeze()
         if collecting:
