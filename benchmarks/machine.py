@@ -9,6 +9,13 @@ from pathlib import Path
 from typing import Final
 
 MODEL_FILES: Final = ("/proc/device-tree/model", "/sys/class/dmi/id/product_name")
+TOLD_BY_SOME: Final = {
+    "fastest_khz": "/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq",
+    "jetson_linux": "/etc/nv_tegra_release",
+    "power_mode": "/var/lib/nvpmodel/status",
+}
+"""What only some machines tell: the first core's highest clock [kHz]; a Jetson's release, and its chosen power mode."""
+
 PACKAGES: Final = ("unichunk", "numpy", "onnxruntime", "onnxruntime-gpu", "pin", "mujoco", "pyzmq")
 
 
@@ -24,6 +31,7 @@ def describe_machine() -> dict[str, str | int | float]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
     }
+    described |= {name: line for name, file in TOLD_BY_SOME.items() if (line := _first_line(file))}
     for name in PACKAGES:
         try:
             described[name] = version(name)
