@@ -48,6 +48,9 @@ REPORT_S: Final = 20.0
 SHORTEST_S: Final = 5.0
 """After an instruction there are two seconds to get there, and it may change half-way."""
 
+LONGEST_S: Final = 3600.0
+LONGEST_MS: Final = 60_000.0
+
 
 @dataclass(frozen=True)
 class Options:
@@ -97,7 +100,11 @@ def complaints(options: Options) -> list[str]:
     found = [
         f"--categories {name}: expected some of {', '.join(known)}" for name in options.categories if name not in known
     ]
-    found += [f"--latencies {one:g}: expected more than 0 ms" for one in options.latencies if not one > 0.0]
+    found += [
+        f"--latencies {one:g}: expected more than 0 and at most {LONGEST_MS:g} ms"
+        for one in options.latencies
+        if not 0.0 < one <= LONGEST_MS
+    ]
     if not (options.categories and options.latencies):
         found.append("--categories, --latencies: expected at least one of each")
     found += [
@@ -105,8 +112,8 @@ def complaints(options: Options) -> list[str]:
         for name, value in (("episodes", options.episodes), ("workers", options.workers))
         if value < 1
     ]
-    if not options.duration >= SHORTEST_S:
-        found.append(f"--duration {options.duration:g}: expected at least {SHORTEST_S:g} s")
+    if not SHORTEST_S <= options.duration <= LONGEST_S:
+        found.append(f"--duration {options.duration:g}: expected {SHORTEST_S:g} to {LONGEST_S:g} s")
     return found
 
 
@@ -138,7 +145,10 @@ def _plan(options: Options, bundle: Path) -> list[Job]:
 
 
 def _run(planned: Sequence[Job], workers: int) -> list[Episode]:
-    from unichunk.benchmarks.ablation_episodes import run_job  # noqa: PLC0415  needs the simulator, help does not
+    try:
+        from unichunk.benchmarks.ablation_episodes import run_job  # noqa: PLC0415  needs the simulator, help does not
+    except ModuleNotFoundError as error:
+        raise UnichunkError(f"the extra sim is needed ({error}): pip install 'unichunk[sim]'") from None
 
     episodes: list[Episode] = []
     begin = said = time.monotonic()

@@ -80,11 +80,11 @@ def select(episodes: Sequence[Episode], category: str, latency_ms: float, method
     ]
 
 
-def by_path(episodes: Sequence[Episode], name: str) -> dict[tuple[str, str, int], float]:
-    """Means over the runs of one category and robot on one path, which are not independent of each other."""
-    values: dict[tuple[str, str, int], list[float]] = {}
+def by_path(episodes: Sequence[Episode], name: str) -> dict[tuple[str, int], float]:
+    """Means over a robot's runs on one path, which are not independent of each other, whatever their category."""
+    values: dict[tuple[str, int], list[float]] = {}
     for episode in episodes:
-        values.setdefault((episode.category, episode.robot, episode.seed), []).append(float(getattr(episode, name)))
+        values.setdefault((episode.robot, episode.seed), []).append(float(getattr(episode, name)))
     return {path: float(np.mean(some)) for path, some in values.items()}
 
 

@@ -3,22 +3,31 @@
     unichunk bench all [NAME ...] [--quick] [--out FOLDER] [--json FILE]
 
 `make bench` runs the short form of each. Documents land in FOLDER, beside a summary (`summary.json`) and a report
-(`report.html`). The ratios in it, never absolute times, are compared with those of the last stored run, and what
-differs beyond noise is printed. A benchmark that fails or takes too long says so in its place and the others go on; the
-exit status is then 1. Nothing else should run on the machine meanwhile.
+(`report.html`). The ratios in it, never absolute times, are compared with those of the last stored run of the same
+form, and what differs beyond noise is printed. A benchmark that fails or takes too long says so in its place and the
+others go on; the exit status is then 1. Nothing else should run on the machine meanwhile.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import tyro
 
-from unichunk.benchmarks.harness.document import check_writable, document, not_measured, write_json, write_whole
+from unichunk.benchmarks.harness.document import (
+    check_writable,
+    document,
+    is_measured,
+    not_measured,
+    write_json,
+    write_whole,
+)
 from unichunk.benchmarks.summary.report import report_page
 from unichunk.benchmarks.summary.runner import run_benchmark
 from unichunk.benchmarks.summary.stored import SUMMARY, ResultUnreadable, last_ratios, write_document
@@ -26,12 +35,15 @@ from unichunk.benchmarks.summary.watch import compare
 from unichunk.server.bench_command import benchmark_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from unichunk.benchmarks.summary.runner import Outcome
     from unichunk.benchmarks.summary.watch import Watch
 
 NAME: Final = "all"
 QUICK_LIMIT_S: Final = 300.0
 FULL_LIMIT_S: Final = 4 * 3600.0
+NOTHING_STORED: Final = "no stored run of the same form to compare with"
 FIRST: Final = ("jitter", "latency", "async")
 """Run first, while the machine is as quiet as it was found."""
 
@@ -57,28 +69,23 @@ def main() -> None:
     check_writable(options.json)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        before = last_ratios(options.out)
+        check_writable(options.out / SUMMARY, "--out")
+        before = last_ratios(options.out, quick=options.quick)
     except (OSError, ResultUnreadable) as error:
         print(f"unichunk bench all: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     begun = time.monotonic()
-    outcomes = []
-    for name in names:
-        print(f"{NAME}: {name} ...", file=sys.stderr)
-        outcome = run_benchmark(name, *((("--quick",), QUICK_LIMIT_S) if options.quick else ((), FULL_LIMIT_S)))
-        print(f"\n## {name}\n\n{outcome.said.strip()}\n", flush=True)
-        print(f"{NAME}: {name}: {outcome.seconds:.0f} s {outcome.problem}", file=sys.stderr)
-        if outcome.document is not None and not outcome.problem:
-            write_document(options.out, f"{name}.json", outcome.document)
-        outcomes.append(outcome)
+    with _ended_by_signals():
+        outcomes = [_run(name, options) for name in names]
     summary = _summary(outcomes, quick=options.quick)
-    now = {name: entry["ratios"] for name, entry in summary["benchmarks"].items()}
+    ended = summary["benchmarks"]
+    now = {name: entry["ratios"] for name, entry in ended.items() if is_measured(entry)}
     watch = compare(before, now)
-    summary["changes"] = watch.lines() if before else ["no stored run to compare with"]
+    summary["changes"] = watch.lines() if before else [NOTHING_STORED]
     _tell(outcomes, watch, time.monotonic() - begun, compared=bool(before))
-    # What this run left out keeps its place in the summary, so that the next run can be compared with it.
-    kept = {name: {"ratios": ratios} for name, ratios in before.items() if name not in now}
-    write_document(options.out, SUMMARY, {**summary, "benchmarks": {**kept, **summary["benchmarks"]}})
+    # What this run left out, or failed to measure, keeps its ratios, so that the next run can be compared with them.
+    kept = {name: ended.get(name, {}) | {"ratios": ratios} for name, ratios in before.items() if name not in now}
+    write_document(options.out, SUMMARY, {**summary, "benchmarks": {**ended, **kept}})
     write_whole(options.out / "report.html", report_page(summary, outcomes).encode())
     write_json(options.json, summary)
     if any(outcome.problem for outcome in outcomes):
@@ -93,7 +100,39 @@ def _names(asked: tuple[str, ...]) -> list[str]:
                 f"unichunk bench all: unknown benchmark {name!r}: expected some of {', '.join(known)}", file=sys.stderr
             )
             raise SystemExit(3)
-    return sorted(asked or known, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    return sorted(
+        dict.fromkeys(asked or known), key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name)
+    )
+
+
+def _run(name: str, options: Options) -> Outcome:
+    """Run one, tell what it said, and keep what it wrote."""
+    print(f"{NAME}: {name} ...", file=sys.stderr)
+    outcome = run_benchmark(name, *((("--quick",), QUICK_LIMIT_S) if options.quick else ((), FULL_LIMIT_S)))
+    print(f"\n## {name}\n\n{outcome.said.strip()}\n", flush=True)
+    print(f"{NAME}: {name}: {outcome.seconds:.0f} s {outcome.problem}", file=sys.stderr)
+    if outcome.document is not None and not outcome.problem:
+        write_document(options.out, f"{name}.json", outcome.document)
+    return outcome
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Signals raise, so that the benchmark under way, in a session of its own, ends with this process."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = [number for number in numbers if before[number] is not signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 def _summary(outcomes: list[Outcome], *, quick: bool) -> dict[str, Any]:
@@ -110,7 +149,7 @@ def _summary(outcomes: list[Outcome], *, quick: bool) -> dict[str, Any]:
 
 def _tell(outcomes: list[Outcome], watch: Watch, seconds: float, *, compared: bool) -> None:
     print("## what changed\n")
-    for line in watch.lines() if compared else ["no stored run to compare with"]:
+    for line in watch.lines() if compared else [NOTHING_STORED]:
         print(f"- {line}")
     print(f"\n{len(outcomes)} benchmarks in {seconds / 60:.1f} minutes")
     for outcome in outcomes:

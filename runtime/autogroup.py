@@ -7,11 +7,16 @@ What counts there is the niceness of the session (sched(7), "The autogroup featu
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 
 ENABLED: Final = Path("/proc/sys/kernel/sched_autogroup_enabled")
 OWN: Final = Path("/proc/self/autogroup")
+
+AGAIN_S: Final = 0.05
+ATTEMPTS: Final = 8
+"""Whoever is not root may set the niceness of sessions, all of them together, once in 100 ms; until then EAGAIN."""
 
 
 def session_niceness() -> int | None:
@@ -26,9 +31,14 @@ def session_niceness() -> int | None:
 
 
 def set_session_niceness(niceness: int) -> bool:
-    """Set the niceness of this process's session; False where not permitted."""
-    try:
-        OWN.write_text(str(niceness), encoding="ascii")
-    except OSError:
-        return False
-    return True
+    """Set the niceness of this process's session, within 0.4 s; False where not permitted."""
+    for _ in range(ATTEMPTS):
+        try:
+            OWN.write_text(str(niceness), encoding="ascii")
+        except BlockingIOError:
+            time.sleep(AGAIN_S)
+        except OSError:
+            return False
+        else:
+            return True
+    return False

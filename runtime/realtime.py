@@ -41,7 +41,7 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
     """
     missing: list[str] = []
     interval, collecting, niceness = sys.getswitchinterval(), gc.isenabled(), os.getpriority(os.PRIO_PROCESS, 0)
-    session = session_niceness()
+    session, preferred = session_niceness(), False
     if session is not None and session <= NICENESS:
         # Another process of the session prefers it already, and will undo it.
         session = None
@@ -58,22 +58,25 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
             missing.append(
                 f"no niceness {NICENESS} for other threads: raise the nice limit in /etc/security/limits.conf"
             )
-        elif session is not None and not set_session_niceness(NICENESS):
-            missing.append(
-                f"no niceness {NICENESS} for this session, see autogroup in sched(7): raise the nice limit in "
-                "/etc/security/limits.conf"
-            )
+        elif session is not None:
+            preferred = set_session_niceness(NICENESS)
+            if not preferred:
+                missing.append(
+                    f"no niceness {NICENESS} for this session, see autogroup in sched(7): raise the nice limit in "
+                    "/etc/security/limits.conf"
+                )
         yield missing
     finally:
         if lock_memory:
             ctypes.CDLL(None).munlockall()
         _be_nice(niceness)
-        if session is not None:
-            set_session_niceness(session)
         sys.setswitchinterval(interval)
         gc.unfreeze()
         if collecting:
             gc.enable()
+        # Last, because it may have to wait.
+        if session is not None and preferred:
+            set_session_niceness(session)
 
 
 def prefer_this_thread() -> bool:

@@ -48,8 +48,12 @@ def is_measured(value: Any) -> bool:
     return not (isinstance(value, dict) and "not_measured" in value)
 
 
-def check_writable(path: Path | None) -> None:
+def check_writable(path: Path | None, option: str = "--json") -> None:
     """Refuse a file that could not be written when all is measured.
+
+    Args:
+        path: The file; None: nothing is asked for.
+        option: What it was given as.
 
     Raises:
         SystemExit: Status 2, after one line on standard error.
@@ -62,10 +66,10 @@ def check_writable(path: Path | None) -> None:
         problem = "is a folder"
     elif not folder.is_dir():
         problem = f"has no folder {folder}"
-    elif not os.access(path if path.exists() else folder, os.W_OK):
+    elif not all(os.access(each, os.W_OK) for each in _touched(path)):
         problem = "may not be written"
     if problem is not None:
-        print(f"--json: {path} {problem}; name a file in a folder that exists and may be written", file=sys.stderr)
+        print(f"{option}: {path} {problem}; name a file in a folder that exists and may be written", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -76,7 +80,13 @@ def write_json(path: Path | None, result: Mapping[str, Any]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or an end of the process, never meets half of it."""
+    """Write a file so that a reader, or an end of the process, never meets half of it.
+
+    What is no file of its own, as `/dev/stdout` is not, is written to and stays what it is.
+    """
+    if _in_place(path):
+        path.write_bytes(content)
+        return
     with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}-", delete=False) as file:
         beside = Path(file.name)
         try:
@@ -87,6 +97,17 @@ def write_whole(path: Path, content: bytes) -> None:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
+
+
+def _in_place(path: Path) -> bool:
+    return path.is_symlink() or (path.exists() and not path.is_file())
+
+
+def _touched(path: Path) -> list[Path]:
+    """What must be writable: the file, where there is one, and the folder, where it is replaced."""
+    if _in_place(path):
+        return [path if path.exists() else path.resolve().parent]
+    return [path, path.absolute().parent] if path.exists() else [path.absolute().parent]
 
 
 def _umask() -> int:

@@ -32,10 +32,9 @@ def model_of_bundle(folder: Path) -> Model:
     chunk = onnx.load(folder / most.file, load_external_data=False)
     try:
         return _model(manifest, prefix, chunk, most.refinement_rounds)
-    except KeyError as error:
+    except (KeyError, IndexError, StopIteration, ValueError) as error:
         raise ProjectionError(
-            f"{folder}: its graphs have no weight {error}, so `unichunk compile` did not write them; give its sizes "
-            "with --size"
+            f"{folder}: its graphs are not those that `unichunk compile` writes ({error!r}); give its sizes with --size"
         ) from None
 
 

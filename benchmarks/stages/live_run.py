@@ -143,6 +143,10 @@ class LiveRun:
         self.records.append((record, readable))
         return (readable - begun) / 1e6
 
+    def forget(self) -> None:
+        """Drop what was noted so far."""
+        self.times, self.records = {}, []
+
     def back_to_back(self, chunks: int) -> float:
         """Chunks a second without waiting for anything, nothing published; of one observation."""
         observation, _ = self._next_observation()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.benchmarks.harness.interleave import interleave
@@ -121,12 +122,12 @@ def measure(
 
 
 def _case_row(place: Place, warm: WarmUp, visits: Sequence[Visit]) -> dict[str, Any]:
-    rates = sorted(visit.chunks_per_s for visit in visits)
+    rates = [visit.chunks_per_s for visit in visits]
     return {
         **place.case.row(),
         "cameras": {name: f"{camera.width} x {camera.height}" for name, camera in place.spec.cameras.items()},
         "warm_up": warm.row(),
         **counts(visits),
-        "chunks_per_s": {"p50": rates[len(rates) // 2], "min": rates[0], "max": rates[-1], "visits": len(rates)},
+        "chunks_per_s": {"p50": median(rates), "min": min(rates), "max": max(rates), "visits": len(rates)},
         "last_visit_over_first": drift(visits),
     }

@@ -96,5 +96,5 @@ def _file_complaints(options: Options) -> Iterator[str]:
     html = options.html
     if html is not None and (html.is_dir() or not os.access(html.absolute().parent, os.W_OK)):
         yield f"--html {html}: expected a file in a folder that exists and may be written"
-    if options.folder is not None and not options.folder.is_dir():
-        yield f"--folder {options.folder}: expected a folder that exists"
+    if options.folder is not None and not (options.folder.is_dir() and os.access(options.folder, os.W_OK)):
+        yield f"--folder {options.folder}: expected a folder that exists and may be written"

@@ -34,7 +34,8 @@ MEANING: Final = {
     SEND: "of the first command: from there until the control thread has sent it",
     FIRST_COMMAND: "from publication until the control thread has sent the first command of that chunk's rows; chunks "
     "that a newer one overtook before their first tick are counted apart",
-    REACTION: "from the camera's stamp until that command is sent",
+    REACTION: "from the camera's stamp until that command is sent: the spline between rows begins to follow the new "
+    "row there, and how long it takes to reach it (half a tick, and the smoothing of the jerk) is not in it",
 }
 """What each stage is, in the order of time."""
 

@@ -72,10 +72,15 @@ class Visitor:
         return result
 
     def visit(self, endpoint: str, chunks: int) -> Visit:
-        """Make so many chunks while the robot follows, and then as many back to back."""
+        """Make so many chunks while the robot follows, and then as many back to back.
+
+        One before them does not count: caches are full of the case that was visited before.
+        """
         begun_s = time.monotonic()
         with realtime_process(lock_memory=False) as missing:
             with LiveRun(self._subject, endpoint, self.estimator) as run:
+                run.infer()
+                run.forget()
                 for _ in range(chunks):
                     run.infer()
                 run.note_first_commands()

@@ -16,6 +16,7 @@ from typing import Final
 import tyro
 
 from unichunk.benchmarks.harness.document import write_whole
+from unichunk.benchmarks.harness.figures import FiguresUnavailable
 from unichunk.benchmarks.summary.drawings import drawings_of
 from unichunk.benchmarks.summary.readme_blocks import replace_blocks
 from unichunk.benchmarks.summary.readme_tables import BLOCKS
@@ -39,15 +40,20 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     try:
         blocks = blocks_of(options.results)
-        for page in options.pages:
-            write_whole(page, replace_blocks(page.read_text(encoding="utf-8"), blocks).encode())
-    except (OSError, ResultUnreadable) as error:
-        print(f"unichunk.benchmarks.summary: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    (options.results / PLOTS).mkdir(exist_ok=True)
-    for name in BLOCKS:
-        for caption, svg in drawings_of(read_document(options.results / f"{name}.json")).items():
-            write_whole(options.results / PLOTS / f"{name}_{_slug(caption)}.svg", svg.encode())
+        # Everything is made before anything is written: pages and plots are of the same results, or none is touched.
+        files = {page: replace_blocks(page.read_text(encoding="utf-8"), blocks) for page in options.pages}
+        files |= plots_of(options.results)
+        (options.results / PLOTS).mkdir(exist_ok=True)
+        for path, text in files.items():
+            write_whole(path, text.encode())
+    except KeyError as error:
+        problem = f"a page has a block, or a document lacks something, that goes by {error}"
+    except (OSError, ResultUnreadable, FiguresUnavailable) as error:
+        problem = str(error)
+    else:
+        return
+    print(f"unichunk.benchmarks.summary: {problem}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def blocks_of(results: Path) -> dict[str, str]:
@@ -58,6 +64,21 @@ def blocks_of(results: Path) -> dict[str, str]:
     """
     documents = {name: read_document(results / f"{name}.json") for name in BLOCKS}
     return {make.__name__: make(documents[name]) for name, makers in BLOCKS.items() for make in makers}
+
+
+def plots_of(results: Path) -> dict[Path, str]:
+    """Where each plot goes, and its SVG.
+
+    Raises:
+        ResultUnreadable: A document is missing or damaged.
+        FiguresUnavailable: Where matplotlib is missing.
+    """
+    documents = {name: read_document(results / f"{name}.json") for name in BLOCKS}
+    return {
+        results / PLOTS / f"{name}_{_slug(caption)}.svg": svg
+        for name, document in documents.items()
+        for caption, svg in drawings_of(document).items()
+    }
 
 
 def _slug(caption: str) -> str:

@@ -22,6 +22,10 @@ MAIN_RATES: Final = (500, 1000)
 """Rates of the main table of the control loops, [Hz]."""
 
 
+ABLATION: Final = ((False, False), (True, False), (False, True), (True, True))
+"""UAC and MPG of the four methods, in the order of the table."""
+
+
 def where_and_when(document: Mapping[str, Any]) -> str:
     """One line: processor, cores, date."""
     machine = document["machine"]
@@ -37,7 +41,9 @@ def async_main(document: Document) -> str:
     for method in dict.fromkeys(row["method"] for row in rows):
         found = [cells.get((method, *column)) for column in columns]
         known = [value for value in found if value is not None]
-        lines.append([f"`{method}`", *map(_share, found), f"**{sum(known) / len(known):.2f}**"])
+        # A mean over fewer cells, perhaps the easier ones, would stand beside those over all.
+        mean = f"**{sum(known) / len(known):.2f}**" if len(known) == len(found) else "-"
+        lines.append([f"`{method}`", *map(_share, found), mean])
     headers = [f"d = {MAIN_DELAY}", *(f"{task}, T = {chunk}" for task, chunk in columns), "mean"]
     return f"{markdown_table(headers, lines)}\n\n({rows[0]['episodes']} episodes a cell; {where_and_when(document)})"
 
@@ -81,7 +87,28 @@ def jitter_main(document: Document) -> str:
     return f"{markdown_table(headers, lines)}\n\n({where_and_when(document)})"
 
 
-def ratio_table(document: Document) -> str:
+def ablation_main(document: Document) -> str:
+    """Success, error and kinks at the seams by category of task: neither, UAC, MPG, both."""
+    cells = {(row["category"], row["latency_ms"], row["uac"], row["mpg"]): row for row in document["pooled"]}
+    lines = []
+    for category, latency in dict.fromkeys(key[:2] for key in cells):
+        four = [cells[category, latency, uac, mpg] for uac, mpg in ABLATION]
+        lines.append(
+            [
+                category,
+                f"{latency:.0f} ms",
+                " / ".join(f"{row['success'] * row['episodes']:.0f}" for row in four) + f" of {four[0]['episodes']}",
+                " / ".join(f"{row['error_mm']:.1f}" for row in four),
+                " / ".join(f"{1e3 * row['seam_kink_rad']:.0f}" for row in four),
+                " / ".join(f"{row['roughness_rad_s2']:.1f}" for row in four),
+            ]
+        )
+    headers = ["category", "latency", "successes", "error [mm]", "kink at seams [mrad]", "roughness [rad/s^2]"]
+    note = f"(neither / UAC / MPG / both; {where_and_when(document)})"
+    return f"{markdown_table(headers, lines)}\n\n{note}"
+
+
+def jitter_ratios(document: Document) -> str:
     """Ratios with their intervals."""
     rows = [[label, str(Ratio(**ratio))] for label, ratio in document["ratios"].items()]
     return markdown_table(["ratio", "median (95 %)"], rows)
@@ -98,7 +125,8 @@ def _pace(row: Mapping[str, Any] | None) -> str:
 
 
 BLOCKS: Final[dict[str, Sequence[Callable[[Document], str]]]] = {
+    "ablation": (ablation_main,),
     "async": (async_main, async_all, async_policies),
-    "jitter": (jitter_main, ratio_table),
+    "jitter": (jitter_main, jitter_ratios),
 }
 """Benchmark -> what is made of its document; a block's name is that of its function."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -36,8 +36,12 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def last_ratios(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Ratios of the last stored run of all, by benchmark; empty where there is none.
+def last_ratios(folder: Path, *, quick: bool) -> dict[str, Mapping[str, Any]]:
+    """Ratios of the last stored run of all, by benchmark; empty where there is none of the same form.
+
+    Args:
+        folder: Where it lies.
+        quick: Which form is asked for: repetitions are fewer in the short one, and other cases are measured.
 
     Raises:
         ResultUnreadable: Where there is one that cannot be read.
@@ -45,23 +49,36 @@ def last_ratios(folder: Path) -> dict[str, Mapping[str, Any]]:
     path = folder / SUMMARY
     if not path.exists():
         return {}
-    ratios = {name: entry.get("ratios") for name, entry in read_document(path).get("benchmarks", {}).items()}
+    stored = read_document(path)
     try:
-        msgspec.convert(ratios, dict[str, dict[str, _Row]])
+        summary = msgspec.convert(stored, _Summary)
     except msgspec.ValidationError as error:
         raise ResultUnreadable(f"{path}: not the summary of a run ({error}); delete it and measure again") from None
-    return ratios
+    return {name: stored["benchmarks"][name]["ratios"] for name in summary.benchmarks} if summary.quick == quick else {}
 
 
 class _Row(msgspec.Struct):
     """What a ratio must have to be compared."""
 
-    median: float
+    median: Annotated[float, msgspec.Meta(gt=0)]
     low: float
     high: float
     confidence: float
     pairs: int
-    better: str
+    better: Literal["lower", "higher"]
+
+
+class _Entry(msgspec.Struct):
+    """What became of one benchmark."""
+
+    ratios: dict[str, _Row]
+
+
+class _Summary(msgspec.Struct):
+    """What the summary of a run must have to be compared."""
+
+    quick: bool
+    benchmarks: dict[str, _Entry]
 
 
 def write_document(folder: Path, name: str, document: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -143,9 +144,11 @@ def test_the_short_form_has_every_category():
         (Options(categories=()), "at least one"),
         (Options(latencies=(150.0, -1.0)), "-1"),
         (Options(latencies=(float("nan"),)), "nan"),
+        (Options(latencies=(float("inf"),)), "inf"),
         (Options(episodes=0), "--episodes 0"),
         (Options(workers=0), "--workers 0"),
         (Options(duration=4.0), "--duration 4"),
+        (Options(duration=float("inf")), "--duration inf"),
     ],
 )
 def test_options_that_make_no_sense_are_complained_about(options, words):
@@ -213,6 +216,22 @@ def test_differences_are_of_the_same_paths_and_blocks_on_one_path_count_once():
     table = difference_table([episode for episode in episodes if episode.seed == 201])
     assert "| gripper | 150 | UAC | +0.00 (one path) | +0.000 (one path) | +2.00 (one path) |" in table
     assert "| all | 150 | MPG | +0.00 +- 0.00 |" in table
+
+
+def test_a_path_that_several_categories_share_counts_once():
+    episodes = some()
+    again = [replace(one, category="new instruction", error_mm=one.error_mm + 1.0) for one in episodes]
+    assert ratios([*episodes, *again])["error at 150 ms: UAC / neither"].pairs == 8
+    assert difference([*episodes, *again], ALL, 150.0, UAC, "success") == difference(
+        episodes, ALL, 150.0, UAC, "success"
+    )
+
+
+def test_without_the_simulator_one_line_says_how_to_get_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "unichunk.benchmarks.ablation_episodes", None)
+    monkeypatch.setattr("sys.argv", ["ablation"])
+    assert ablation.main() == 3
+    assert capsys.readouterr().err.splitlines()[-1].endswith("pip install 'unichunk[sim]'")
 
 
 def test_ratios_are_to_neither_on_the_same_paths():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -135,6 +136,38 @@ def test_a_file_that_cannot_be_written_is_refused_before_measuring(
     assert line.startswith(f"--json: {tmp_path / name} ")
     check_writable(None)
     check_writable(tmp_path / "result.json")
+
+
+def test_what_is_no_file_of_its_own_is_written_to_and_stays(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target.json", tmp_path / "link.json", tmp_path / "pipe"
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for path in (link, pipe):
+            check_writable(path)
+            write_json(path, {"benchmark": "x"})
+        assert json.loads(os.read(reader, 1000)) == {"benchmark": "x"}
+    finally:
+        os.close(reader)
+    assert link.is_symlink()
+    assert json.loads(target.read_bytes()) == {"benchmark": "x"}
+    assert pipe.is_fifo()
+
+
+def test_a_file_in_a_folder_that_may_not_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A document replaces the file, which takes the folder; whoever is root may all, so this is played."""
+    path = tmp_path / "result.json"
+    path.write_text("{}")
+    for closed in (tmp_path, path):
+        monkeypatch.setattr(os, "access", lambda each, _, closed=closed: each != closed)
+        with pytest.raises(SystemExit):
+            check_writable(path)
+        assert "may not be written" in capsys.readouterr().err
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    check_writable(path)
 
 
 def test_tables_show_what_was_not_measured_as_a_dash() -> None:

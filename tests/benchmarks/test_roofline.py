@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from unichunk.benchmarks.roofline.architecture import Model, model_of
 from unichunk.benchmarks.roofline.bundles import model_of_bundle, value_shapes
-from unichunk.benchmarks.roofline.devices import BYTES, DEVICES, device_named
+from unichunk.benchmarks.roofline.devices import BYTES, CAUTIOUS, DEVICES, device_named
 from unichunk.benchmarks.roofline.errors import ProjectionError
 from unichunk.benchmarks.roofline.memory import memory_need
 from unichunk.benchmarks.roofline.operations import Pointwise, Product
@@ -113,8 +113,10 @@ def test_published_runs_lie_between_the_roofline_and_the_cautious_share() -> Non
     checked = [row for row in peer_rows() if "published_ms" in row and not row["bound_elsewhere"]]
     assert len(checked) == 6
     for row in checked:
-        assert row["roofline_ms"] < row["published_ms"], row
+        assert CAUTIOUS < row["share"] < 1.0, row
+        assert row["share"] == pytest.approx(row["roofline_ms"] / row["published_ms"])
         assert 0.7 < row["expected_over_published"] < 1.4, row
+    assert min(row["share"] for row in checked) == pytest.approx(CAUTIOUS, abs=0.02)
 
 
 def test_on_orin_the_prefix_is_bound_by_arithmetic_and_the_steps_by_memory() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,8 +18,10 @@ from tests.one_line import refused
 from unichunk.benchmarks import all as all_benchmarks
 from unichunk.benchmarks.harness.html_page import Heading, Table, Text
 from unichunk.benchmarks.harness.ratio import Ratio
+from unichunk.benchmarks.summary import __main__ as pages
 from unichunk.benchmarks.summary import runner
 from unichunk.benchmarks.summary.markdown_parts import markdown_parts
+from unichunk.benchmarks.summary.readme_tables import async_main, jitter_ratios
 from unichunk.benchmarks.summary.runner import Outcome, run_benchmark
 from unichunk.benchmarks.summary.stored import SUMMARY, ResultUnreadable, last_ratios, read_document
 from unichunk.benchmarks.summary.watch import beyond_noise, compare
@@ -138,7 +143,7 @@ def test_two_runs_are_compared_and_a_failure_is_told(
     fake_benchmark(monkeypatch, tmp_path, good=GOOD % ratio(0.9, 1, 1.1), failed="raise SystemExit(1)")
     out = tmp_path / "results"
     assert run_all(monkeypatch, "good", "--quick", "--out", str(out)) == 0
-    assert "no stored run to compare with" in capsys.readouterr().out
+    assert "no stored run of the same form to compare with" in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == ["good.json", "report.html", "summary.json"]
     fake_benchmark(monkeypatch, tmp_path, good=GOOD % ratio(1.9, 2, 2.1))
     assert run_all(monkeypatch, "--quick", "--out", str(out), "--json", str(tmp_path / "summary.json")) == 1
@@ -153,8 +158,47 @@ def test_two_runs_are_compared_and_a_failure_is_told(
     assert "WORSE: good: r" in page
     # A run of some of them leaves the others in the summary.
     fake_benchmark(monkeypatch, tmp_path, failed=GOOD.replace('"r"', '"s"') % ratio(1, 1, 1))
-    assert run_all(monkeypatch, "failed", "--quick", "--out", str(out)) == 0
-    assert set(last_ratios(out)) == {"good", "failed"}
+    assert run_all(monkeypatch, "failed", "failed", "--quick", "--out", str(out)) == 0
+    assert capsys.readouterr().err.count("failed ...") == 1
+    assert set(last_ratios(out, quick=True)) == {"good", "failed"}
+    # One that fails loses nothing either.
+    fake_benchmark(monkeypatch, tmp_path, good="raise SystemExit(1)")
+    assert run_all(monkeypatch, "good", "--quick", "--out", str(out)) == 1
+    assert "not there any more: " not in capsys.readouterr().out
+    assert last_ratios(out, quick=True)["good"]["r"]["median"] == 2
+    # The two forms repeat and measure different things.
+    assert last_ratios(out, quick=False) == {}
+
+
+ENDLESS = "import pathlib, time\npathlib.Path(%r).write_text(str(__import__('os').getpid()))\ntime.sleep(60)\n"
+
+RUN = """
+from unichunk.benchmarks import all as all_benchmarks
+from unichunk.benchmarks.summary import runner
+runner.PACKAGE = "fakes"
+all_benchmarks.benchmark_names = lambda: ["endless"]
+all_benchmarks.main()
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_leaves_no_benchmark_behind(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    fake_benchmark(monkeypatch, tmp_path, endless=ENDLESS % str(started))
+    command = [sys.executable, "-c", RUN, "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline_s = time.monotonic() + 30
+        while not (started.exists() and started.read_text()) and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, complained = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in complained
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +221,23 @@ def test_damaged_documents_are_refused(tmp_path: Path, content: str | None, word
 def test_a_damaged_summary_is_refused_before_anything_is_measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert last_ratios(tmp_path) == {}
-    (tmp_path / SUMMARY).write_text('{"benchmark": "all", "benchmarks": {"ik": {"ratios": {"a": {"median": "x"}}}}}')
+    assert last_ratios(tmp_path, quick=True) == {}
+    row = ratio(1, 1, 1)
+    for benchmarks in ([], {"ik": 1}, {"ik": {}}, *({"ik": {"ratios": {"a": row | {"median": m}}}} for m in ("x", 0))):
+        (tmp_path / SUMMARY).write_text(json.dumps({"benchmark": "all", "quick": True, "benchmarks": benchmarks}))
+        assert run_all(monkeypatch, "--out", str(tmp_path)) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "not the summary of a run" in line
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(all_benchmarks, "run_benchmark", lambda *_: pytest.fail("something ran"))
     assert run_all(monkeypatch, "--out", str(tmp_path)) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "not the summary of a run" in line
+    assert line.startswith(f"--out: {tmp_path / SUMMARY} may not be written")
 
 
 def test_unknown_benchmarks_are_refused(
@@ -207,6 +263,73 @@ def test_what_benchmarks_print_becomes_parts_of_a_page() -> None:
 def test_any_text_ends(said: str) -> None:
     shown = markdown_parts(said)
     assert isinstance(shown, list)
+
+
+JITTER = {
+    "benchmark": "jitter",
+    "ratios": {"ours / theirs": ratio(0.1, 0.2, 0.3)},
+    "rows": [
+        {"loop": loop, "rate_hz": 500, "load": "idle", "p99_us": us}
+        for loop, us in (("unichunk", 10.0), ("sleep", 100.0), ("openpi", {"not_measured": "no network"}))
+    ],
+}
+
+
+def remake(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+    """Make a page with a block of one benchmark anew."""
+    monkeypatch.setattr(pages, "BLOCKS", {"jitter": (jitter_ratios,)})
+    monkeypatch.setattr(sys, "argv", ["summary", "--results", str(folder), "--pages", str(folder / "page.md")])
+    try:
+        pages.main()
+    except SystemExit as ended:
+        return int(str(ended.code))
+    return 0
+
+
+def test_pages_and_plots_are_made_from_stored_results(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, result = tmp_path / "page.md", tmp_path / "jitter.json"
+    page.write_text("before\n<!-- results: jitter_ratios -->\nold\n<!-- end of results -->\nafter\n")
+    result.write_text(json.dumps(JITTER))
+    assert remake(monkeypatch, tmp_path) == 0
+    made = page.read_text()
+    assert made == (
+        "before\n<!-- results: jitter_ratios -->\n| ratio | median (95 %) |\n|---|---|\n"
+        "| ours / theirs | 0.2 (0.1 to 0.3) |\n<!-- end of results -->\nafter\n"
+    )
+    (plot,) = (tmp_path / "plots").iterdir()
+    assert plot.read_text().startswith("<svg")
+    assert "openpi" not in plot.read_text()
+    assert remake(monkeypatch, tmp_path) == 0
+    assert page.read_text() == made
+    # Whatever is wrong: one line, and the page stays.
+    unknown = made.replace("jitter_ratios", "no_such_block")
+    page.write_text(unknown)
+    assert remake(monkeypatch, tmp_path) == 2
+    assert page.read_text() == unknown
+    page.write_text(made)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert remake(monkeypatch, tmp_path) == 2
+    result.write_text("{}")
+    assert remake(monkeypatch, tmp_path) == 2
+    for words, line in zip(
+        ("no_such_block", "matplotlib", str(result)), capsys.readouterr().err.splitlines(), strict=True
+    ):
+        assert words in line
+    assert page.read_text() == made
+
+
+def test_a_method_that_lacks_a_task_has_no_mean() -> None:
+    cells = [("naive", "catch", 0.2), ("naive", "land", 0.6), ("rtc", "land", 0.9)]
+    rows = [
+        {"method": m, "task": t, "chunk": 8, "delay": 4, "delay_kind": "fixed", "success": s, "episodes": 2048}
+        for m, t, s in cells
+    ]
+    machine = {"processor": "p", "cores": 2, "python": "3"}
+    table = async_main({"rows": rows, "machine": machine, "date": "2026-01-01"})
+    assert "| `naive` | 0.20 | 0.60 | **0.40** |" in table
+    assert "| `rtc` | - | 0.90 | - |" in table
 
 
 def test_a_report_without_results_is_still_a_page() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +44,67 @@ def test_a_session_that_another_process_prefers_is_left_alone(session: Path, nic
         assert session_niceness() == niceness
         session.write_text("/autogroup-25 nice 0\n")
     assert session_niceness() == 0
+
+
+def test_a_session_is_brought_back_whatever_ends_the_run(session: Path) -> None:
+    def ended_by(error: BaseException) -> None:
+        with realtime_process(lock_memory=False):
+            assert session_niceness() == NICENESS
+            raise error
+
+    for error in (RuntimeError(), KeyboardInterrupt(), SystemExit(1)):
+        with pytest.raises(type(error)):
+            ended_by(error)
+        assert session_niceness() == 0
+
+
+class Busy:
+    """A file that is to be written again later, as the kernel says to whoever is not root, so many times."""
+
+    def __init__(self, path: Path, refusals: int) -> None:
+        self.path, self.refusals = path, refusals
+
+    def read_text(self, encoding: str) -> str:
+        return self.path.read_text(encoding)
+
+    def write_text(self, text: str, encoding: str) -> None:
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        self.path.write_text(f"/autogroup-25 nice {text}\n", encoding)
+
+
+def test_a_run_that_ends_at_once_waits_until_it_may_bring_its_session_back(
+    session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    busy = Busy(session, 0)
+    monkeypatch.setattr(autogroup, "OWN", busy)
+    with realtime_process(lock_memory=False) as missing:
+        busy.refusals = 3
+    assert (session_niceness(), missing) == (0, [])
+    # The kernel counts to a tenth of a second.
+    assert len(slept) == 3
+    assert sum(slept) > 0.1
+    busy.refusals = 1000
+    with realtime_process(lock_memory=False) as missing:
+        assert len(missing) == 1
+    assert sum(slept) < 1.0
+
+
+def test_a_session_that_could_not_be_preferred_is_not_written_to_at_the_end(
+    session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unichunk.runtime.realtime.set_session_niceness", lambda _: False)
+    with realtime_process(lock_memory=False) as missing:
+        assert len(missing) == 1
+        monkeypatch.undo()
+        monkeypatch.setattr(autogroup, "OWN", session)
+        monkeypatch.setattr(autogroup, "ENABLED", session.parent / "enabled")
+        monkeypatch.setattr(os, "setpriority", lambda *_: None)
+        session.write_text(f"/autogroup-25 nice {NICENESS}\n")  # by another process, which may
+    assert session_niceness() == NICENESS
 
 
 def test_what_is_not_permitted_is_told_once(session: Path, monkeypatch: pytest.MonkeyPatch) -> None:
