@@ -1,7 +1,7 @@
 """How evenly a control loop runs beside a load, ours and its peers' in the same run.
 
     python -m unichunk.benchmarks.jitter [--rates 10 50 100 250 500 1000]
-        [--loads idle inference inference_python foreign] [--loops unichunk lerobot openpi rate_limiter sleep]
+        [--loads idle inference inference_python foreign] [--loops unichunk unichunk_unprivileged lerobot openpi ...]
         [--rounds R] [--duration S] [--json FILE] [--quick]
 
 Every loop runs in a process of its own, peers in environments of their own, which are made here and kept in the cache.
@@ -34,7 +34,7 @@ class Options:
     Attributes:
         rates: Steps a second; left out: 10 50 100 250 500 1000.
         loads: Some of idle, inference, inference_python, foreign; left out: all.
-        loops: Some of unichunk, lerobot, openpi, rate_limiter, sleep; left out: all.
+        loops: Some of unichunk, unichunk_unprivileged, lerobot, openpi, rate_limiter, sleep; left out: all.
         rounds: Repetitions; six give ratios their 95 % interval.
         duration: Seconds for each loop, load and rate in a round; left out: as long as p99.9 takes at 500 and 1000 Hz
             over six rounds, and twelve minutes allow at the others.

@@ -8,6 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 OURS: Final = "unichunk"
+UNPRIVILEGED: Final = "unichunk_unprivileged"
+"""Ours without any priority, as its peers run: a part of what a loop reaches is what the system lets it have."""
+
 
 NUMPY_1: Final = "1.26.4"
 ONNXRUNTIME: Final = "1.23.2"
@@ -53,6 +56,7 @@ class Loop:
 
 LOOPS: Final[dict[str, Loop]] = {
     OURS: Loop("the runtime's control thread in its real-time process, pacing by absolute deadlines"),
+    UNPRIVILEGED: Loop("the same where the system refuses SCHED_FIFO and niceness"),
     "lerobot": Loop(
         "LeRobot's record and teleoperation loop, as far as it is about time, with its `precise_sleep`; of the "
         "package, only that helper's file is loaded",

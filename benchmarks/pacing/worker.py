@@ -18,6 +18,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unichunk.benchmarks.pacing.loops import UNPRIVILEGED
 from unichunk.benchmarks.pacing.pacers import Pacer, peers_pacer
 from unichunk.benchmarks.pacing.stamps import Stamps
 
@@ -47,9 +48,9 @@ def main() -> None:
 def _pacer(loop: str, package: Any) -> Pacer:
     if package is not None or loop == "sleep":
         return peers_pacer(loop, package)
-    from unichunk.benchmarks.pacing.own_pacer import own_pacer  # noqa: PLC0415
+    from unichunk.benchmarks.pacing.own_pacer import own_pacer, unprivileged_pacer  # noqa: PLC0415
 
-    return own_pacer()
+    return unprivileged_pacer() if loop == UNPRIVILEGED else own_pacer()
 
 
 def _load(load: str, bundle: Path) -> InferenceLoad | None:

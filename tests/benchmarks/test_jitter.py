@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,12 +21,14 @@ from unichunk.benchmarks.pacing import environments, measuring
 from unichunk.benchmarks.pacing.environments import EnvironmentUnavailable, cache_folder, environment
 from unichunk.benchmarks.pacing.loops import LOOPS, OURS, Peer
 from unichunk.benchmarks.pacing.measuring import Measured
+from unichunk.benchmarks.pacing.own_pacer import unprivileged_pacer
 from unichunk.benchmarks.pacing.pacers import PACERS
 from unichunk.benchmarks.pacing.plan import LOADS, ROUNDS, SECONDS, BadPlan, Plan, make_plan
 from unichunk.benchmarks.pacing.report import make_document, markdown, ratios, rows
 from unichunk.benchmarks.pacing.stamps import Stamps
 from unichunk.benchmarks.pacing.steadiness import achieved_hz, interval_errors_us, lateness_us, missed
 from unichunk.benchmarks.pacing.subject import Run, Subject, SubjectFailed
+from unichunk.runtime.realtime import NICENESS
 from unichunk.runtime.ticks import Timebase
 
 if TYPE_CHECKING:
@@ -310,7 +313,10 @@ def test_the_chosen_times_give_the_quantiles_that_they_promise() -> None:
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"loops": ("ours",)}, r"--loops: unknown name 'ours'; expected some of unichunk, lerobot, "),
+        (
+            {"loops": ("ours",)},
+            r"--loops: unknown name 'ours'; expected some of unichunk, unichunk_unprivileged, lerobot, ",
+        ),
         ({"loads": ("idle", "heavy")}, r"--loads: unknown name 'heavy'; expected some of idle, inference, "),
         ({"rates": (500, 0)}, r"--rates: expected rates from 1 to 2000 Hz, got 0"),
         ({"rates": (5000,)}, r"--rates: expected rates from 1 to 2000 Hz, got 5000"),
@@ -363,3 +369,14 @@ def test_an_environment_without_its_interpreter_says_so(tmp_path: Path) -> None:
     gone = environments.Environment(tmp_path / "bin" / "python", ())
     with pytest.raises(SubjectFailed, match="its process did not start: "):
         Subject("lerobot", LOOPS["lerobot"], "idle", tmp_path, gone)
+
+
+def test_without_privileges_nothing_is_preferred_and_it_says_so() -> None:
+    before = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    pacer = unprivileged_pacer()
+    stamps = Stamps(200, 0.0, 0.05)
+    with pacer.surroundings as missing:
+        assert {line.partition(" for ")[0] for line in missing} >= {"no SCHED_FIFO", f"no niceness {NICENESS}"}
+        assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)) == before
+        pacer.pace(stamps, 200)
+    assert stamps.finished
