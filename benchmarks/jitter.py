@@ -37,7 +37,7 @@ class Options:
         loops: Some of unichunk, unichunk_unprivileged, lerobot, openpi, rate_limiter, sleep; left out: all.
         rounds: Repetitions; six give ratios their 95 % interval.
         duration: Seconds for each loop, load and rate in a round; left out: as long as p99.9 takes at 500 and 1000 Hz
-            over six rounds, and twelve minutes allow at the others.
+            over six rounds, and fourteen minutes allow at the others.
         json: Write the result to this file too.
         quick: 500 Hz alone, two rounds of 2 s; peers only where their environments are made in a minute.
     """

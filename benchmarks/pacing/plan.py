@@ -19,7 +19,7 @@ ROUNDS: Final = 6
 """The fewest that give a ratio its 95 % interval."""
 
 SECONDS: Final = {10: 0.6, 50: 0.4, 100: 0.85, 250: 0.4, 500: 1.7, 1000: 0.9}
-"""Rate -> seconds a round, for twelve minutes in all.
+"""Rate -> seconds a round, for fourteen minutes in all.
 
 Over six rounds p99.9 has its 5000 intervals at 500 and 1000 Hz, p99 its 500 at 100 and 250 Hz; one round has the 500
 that a ratio of p99 takes at 500 and 1000 Hz only. At 10 Hz p99 would take 50 s for each loop and load: 17 minutes.
