@@ -29,6 +29,7 @@ import tyro
 from unichunk.benchmarks.ablation_plan import CATEGORIES, METHODS, jobs
 from unichunk.benchmarks.ablation_summary import difference_table, pooled, ratios, rows, success_table
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.runtime.errors import BundleError, UnichunkError
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server.shipped_bundles import shipped_bundles
@@ -81,6 +82,7 @@ def main() -> int:
     for complaint in complaints(options):
         print(f"unichunk bench {NAME}: {complaint}", file=sys.stderr)
         return 2
+    need_extras(NAME, "sim")
     try:
         bundle = options.policy or shipped_bundles()[0]
         planned = _plan(options, bundle)
@@ -145,10 +147,7 @@ def _plan(options: Options, bundle: Path) -> list[Job]:
 
 
 def _run(planned: Sequence[Job], workers: int) -> list[Episode]:
-    try:
-        from unichunk.benchmarks.ablation_episodes import run_job  # noqa: PLC0415  needs the simulator, help does not
-    except ModuleNotFoundError as error:
-        raise UnichunkError(f"the extra sim is needed ({error}): pip install 'unichunk[sim]'") from None
+    from unichunk.benchmarks.ablation_episodes import run_job  # noqa: PLC0415  needs the simulator, help does not
 
     episodes: list[Episode] = []
     begin = said = time.monotonic()

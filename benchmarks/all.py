@@ -10,10 +10,8 @@ others go on; the exit status is then 1. Nothing else should run on the machine 
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +26,7 @@ from unichunk.benchmarks.harness.document import (
     write_json,
     write_whole,
 )
+from unichunk.benchmarks.harness.ended_by_signals import ended_by_signals
 from unichunk.benchmarks.summary.report import report_page
 from unichunk.benchmarks.summary.runner import run_benchmark
 from unichunk.benchmarks.summary.stored import SUMMARY, ResultUnreadable, last_ratios, write_document
@@ -35,8 +34,6 @@ from unichunk.benchmarks.summary.watch import compare
 from unichunk.server.bench_command import benchmark_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from unichunk.benchmarks.summary.runner import Outcome
     from unichunk.benchmarks.summary.watch import Watch
 
@@ -75,7 +72,7 @@ def main() -> None:
         print(f"unichunk bench all: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     begun = time.monotonic()
-    with _ended_by_signals():
+    with ended_by_signals(NAME):
         outcomes = [_run(name, options) for name in names]
     summary = _summary(outcomes, quick=options.quick)
     ended = summary["benchmarks"]
@@ -114,25 +111,6 @@ def _run(name: str, options: Options) -> Outcome:
     if outcome.document is not None and not outcome.problem:
         write_document(options.out, f"{name}.json", outcome.document)
     return outcome
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Signals raise, so that the benchmark under way, in a session of its own, ends with this process."""
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    heard = [number for number in numbers if before[number] is not signal.SIG_IGN]
-    for number in heard:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in heard:
-            signal.signal(number, before[number])
 
 
 def _summary(outcomes: list[Outcome], *, quick: bool) -> dict[str, Any]:

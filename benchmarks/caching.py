@@ -25,12 +25,9 @@ import onnxruntime
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.benchmarks.harness.markdown import markdown_table
 from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
-from unichunk.benchmarks.uncached_graph import write_uncached
-from unichunk.runtime.compile.checkpoint import Checkpoint
-from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.policy import Policy
@@ -100,6 +97,7 @@ def main() -> None:
     """Run the benchmark."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
+    need_extras(NAME, "compile")
     rows, ratios = [], {}
     for threads, width, rounds in product(options.threads, EXPERT_WIDTHS, (0, REFINEMENT_ROUNDS)):
         row, ratio = _measured(_sizes(width, quick=options.quick), rounds, threads, options)
@@ -153,6 +151,10 @@ def _sizes(expert_width: int, *, quick: bool) -> Sizes:
 
 
 def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> tuple[dict[str, Any], Ratio]:
+    from unichunk.benchmarks.uncached_graph import write_uncached  # noqa: PLC0415  (the extra, here and below)
+    from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: PLC0415
+    from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         checkpoint, bundle, uncached = (folder / part for part in ("checkpoint", "bundle", "uncached"))
@@ -192,6 +194,8 @@ def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> tupl
 
 def _lengths(checkpoint: Path, sizes: Sizes) -> tuple[int, int]:
     """Tokens that never change before the images, and room for the instruction that makes the sequence long enough."""
+    from unichunk.runtime.compile.checkpoint import Checkpoint  # noqa: PLC0415
+
     opened = Checkpoint.open(checkpoint)
     prompt = Prompt.read(opened.config, opened.tokenizer_file)
     others = [*prompt.head, *prompt.between, *prompt.after_state, *prompt.text_ids("")]

@@ -24,7 +24,8 @@ import numpy as np
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
-from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
+from unichunk.benchmarks.harness.ended_by_signals import ended_by_signals
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes
 from unichunk.runtime.policy import Policy
 
@@ -52,7 +53,10 @@ def main() -> None:
     """Run the benchmark."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+    need_extras(NAME, "compile")
+    from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: PLC0415  (the extra)
+
+    with ended_by_signals(NAME), tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         checkpoint = folder / "checkpoint"
         begin = time.monotonic()
@@ -80,13 +84,18 @@ def _compiled(checkpoint: Path, out: Path, precision: Precision) -> dict[str, An
     begin = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  our own module
     anonymous = 0.0
-    while True:
-        # `wait4` and not `poll`: the kernel's own peak of the resident memory comes with it.
-        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if ended:
-            break
-        anonymous = max(anonymous, _anonymous_gb(process.pid))
-        time.sleep(_FOLLOW_S)
+    try:
+        while True:
+            # `wait4` and not `poll`: the kernel's own peak of the resident memory comes with it.
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            anonymous = max(anonymous, _anonymous_gb(process.pid))
+            time.sleep(_FOLLOW_S)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"compiling for {precision} ended with status {process.returncode}")

@@ -25,6 +25,7 @@ import tyro
 
 from unichunk.benchmarks.command_streams import Stream, franka_verdicts, read_stream, worst_shares
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.embodiments.catalogue import load_spec
 
 NAME: Final = "embodiments"
@@ -75,6 +76,7 @@ def main() -> int:
     """Run all robots and print a Markdown table; 0 where all passed."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
+    need_extras(NAME, "sim")
     if options.quick:
         options = replace(options, duration=QUICK_S)
     rows = []

@@ -20,6 +20,7 @@ import numpy as np
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 
 NAME: Final = "fleet"
@@ -56,6 +57,7 @@ def main() -> None:
     """Run the benchmark."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
+    need_extras(NAME, "sim")
     rounds, duration_s = (1, QUICK_S) if options.quick else (options.rounds, options.duration)
     runs: list[dict[str, Any]] = []
     for number in range(rounds):

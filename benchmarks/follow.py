@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.catalogue import load_spec
-from unichunk.embodiments.sim.conditions import CONDITIONS
-from unichunk.embodiments.sim.evaluation import Evaluation, Trial, evaluate
 from unichunk.embodiments.sim.hands import POSTURES, Posture
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.policy import Policy
@@ -31,6 +30,7 @@ from unichunk.server.run_command import shipped_bundle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from unichunk.embodiments.sim.evaluation import Evaluation, Trial
     from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
 
 NAME: Final = "follow"
@@ -53,8 +53,8 @@ class Options:
     """Number of paths of the blocks; each is run with both blocks named."""
     postures: tuple[Posture, ...] = POSTURES
     """Postures of the hands that are asked for, under the first condition; the first of them under all."""
-    conditions: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
-    """Views: clean, or one of the disturbances."""
+    conditions: tuple[str, ...] = ()
+    """Views: clean, or one of the disturbances; all if left out."""
     rounds: tuple[int, ...] = ()
     """Refinement rounds of the policies to compare; all that the bundle has graphs for if left out."""
     delay: int = 4
@@ -82,8 +82,12 @@ def main() -> None:
     """Run the evaluation."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
-    names = options.conditions[: 1 if options.quick else None]
-    _check(names, [condition.name for condition in CONDITIONS], "--conditions")
+    need_extras(NAME, "sim")
+    from unichunk.embodiments.sim.conditions import CONDITIONS  # noqa: PLC0415  (the extra)
+
+    known = tuple(condition.name for condition in CONDITIONS)
+    names = (options.conditions or known)[: 1 if options.quick else None]
+    _check(names, known, "--conditions")
     try:
         bundle = options.policy or shipped_bundle(options.embodiment)
         manifest = read_manifest(bundle)
@@ -149,6 +153,9 @@ def _ratios(evaluation: Evaluation, conditions: Sequence[str], rounds: Sequence[
 
 
 def _evaluation(pool: Any, jobs: list[_Job]) -> Evaluation:
+    from unichunk.embodiments.sim.conditions import CONDITIONS  # noqa: PLC0415  (the extra)
+    from unichunk.embodiments.sim.evaluation import Evaluation  # noqa: PLC0415  (the extra)
+
     trials: list[Trial] = []
     for part in pool.imap(_run, jobs):
         trials += part
@@ -158,6 +165,9 @@ def _evaluation(pool: Any, jobs: list[_Job]) -> Evaluation:
 
 
 def _run(job: _Job) -> list[Trial]:
+    from unichunk.embodiments.sim.conditions import CONDITIONS  # noqa: PLC0415  (the extra)
+    from unichunk.embodiments.sim.evaluation import evaluate  # noqa: PLC0415  (the extra)
+
     spec = load_spec(job.embodiment)
     policies: list[tuple[str, ChunkPolicy, Adapter]] = []
     for rounds in job.rounds:

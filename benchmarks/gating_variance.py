@@ -20,14 +20,14 @@ import numpy as np
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.benchmarks.harness.markdown import markdown_table
 from unichunk.benchmarks.harness.ratio import paired_ratio
-from unichunk.runtime.compile.checkpoint import Checkpoint
-from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from unichunk.runtime.compile.checkpoint import Checkpoint
 
 NAME: Final = "gating_variance"
 QUICK_DRAWS: Final = 8
@@ -52,6 +52,7 @@ def main() -> None:
     """Draw, and print a table."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
+    need_extras(NAME, "compile")
     rows, ratios = [], {}
     for scale in BIAS_SCALES:
         draws = QUICK_DRAWS if options.quick else options.draws
@@ -87,6 +88,9 @@ def main() -> None:
 
 
 def _drawn(directory: Path | None, seed: int, bias_scale: float) -> tuple[float, float]:
+    from unichunk.runtime.compile.checkpoint import Checkpoint  # noqa: PLC0415  (the extra)
+    from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: PLC0415  (the extra)
+
     if directory is not None:
         return _variances(Checkpoint.open(directory), seed, bias_scale)
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,7 @@ import msgspec
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 
 NAME: Final = "injected_latency"
 CASES: Final[dict[str, tuple[str, ...]]] = {
@@ -48,6 +49,7 @@ def main() -> None:
     """Run all cases and print a Markdown table."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
+    need_extras(NAME, "sim")
     duration_s = 5.0 if options.quick else 20.0
     rows = [_run(name, extra, duration_s, options) for name, extra in CASES.items()]
     print(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, write_json, write_whole
+from unichunk.benchmarks.harness.ended_by_signals import ended_by_signals
 from unichunk.benchmarks.harness.markdown import markdown_table
 from unichunk.benchmarks.stages.comparison import comparison_page, comparison_parts, read_documents
 from unichunk.benchmarks.stages.latency_document import measured
@@ -45,7 +46,9 @@ def main() -> None:
         if options.compare:
             _compare(options)
         else:
-            _report(options, measured(options))
+            with ended_by_signals("latency"):
+                result = measured(options)
+            _report(options, result)
     except UnichunkError as error:
         print(f"unichunk bench latency: {error}", file=sys.stderr)
         raise SystemExit(EXIT_STATUS[ExitReason.REFUSED]) from None

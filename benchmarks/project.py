@@ -23,15 +23,13 @@ from typing import TYPE_CHECKING, Any, Final
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, is_measured, not_measured, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.benchmarks.roofline import report
 from unichunk.benchmarks.roofline.allowance import Allowance
 from unichunk.benchmarks.roofline.devices import BYTES, device_named
 from unichunk.benchmarks.roofline.errors import ProjectionError
-from unichunk.benchmarks.roofline.peers import peer_rows
+from unichunk.benchmarks.roofline.peers import peer_rows, unsupported
 from unichunk.benchmarks.roofline.projection import ASSUMPTIONS, device_rows, model_row, projected
-from unichunk.benchmarks.roofline.reference import reference_rows
-from unichunk.benchmarks.roofline.sizes import BEING_H05_2B, model_in, named_model
-from unichunk.benchmarks.roofline.validation import validate
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.policy.manifest import MANIFEST_NAME
 
@@ -81,6 +79,7 @@ def main() -> int:
     """Predict and print; 2 or 3 where what was asked for makes no sense or cannot be read."""
     options = tyro.cli(Options, description=__doc__)
     check_writable(options.json)
+    need_extras(NAME, "compile")
     try:
         result = projection(options)
     except ProjectionError as error:
@@ -97,6 +96,8 @@ def main() -> int:
 
 def projection(options: Options) -> dict[str, Any]:
     """The whole document."""
+    from unichunk.benchmarks.roofline.reference import reference_rows  # noqa: PLC0415  (the extra)
+
     device = None if options.device is None else device_named(options.device)
     model = asked_model(options)
     if device is not None:
@@ -117,6 +118,8 @@ def projection(options: Options) -> dict[str, Any]:
         result |= projected(model, device, allowance, fixed_views=_fixed_views(options))
     result["validation"] = not_measured("not asked for; add --validate")
     if options.validate:
+        from unichunk.benchmarks.roofline.validation import validate  # noqa: PLC0415  (the extra)
+
         repetitions = QUICK_REPETITIONS if options.quick else options.repetitions
         result["validation"] = validate(rounds=repetitions, threads=options.threads, quick=options.quick)
     return result
@@ -129,6 +132,8 @@ def asked_model(options: Options) -> Model:
         ProjectionError: Some number makes no sense.
         UnichunkError: The policy is wrong.
     """
+    from unichunk.benchmarks.roofline.sizes import BEING_H05_2B, model_in, named_model  # noqa: PLC0415  (the extra)
+
     if options.policy is not None and options.size is not None:
         raise ProjectionError(f"--policy {options.policy} and --size {options.size}: expected one of the two")
     for name, most in (("views", MOST_VIEWS), ("steps", MOST_STEPS), ("repetitions", 10_000), ("threads", 1024)):
@@ -155,6 +160,8 @@ def sections(result: dict[str, Any]) -> list[str]:
     assumed = list(result["assumptions"])
     if result["device"] is not None:
         assumed.append(result["allowance"]["in_words"])
+        if without := unsupported(result["device"]):
+            assumed.append(f"{result['device']}: {without}")
     found = [report.list_lines("what all of this assumes", assumed)]
     found.append(report.devices_table(f"graphs of {about}, {model['views']} view(s)", result["devices"]))
     if result["device"] is not None:

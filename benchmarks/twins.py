@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
+from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.embodiments.catalogue import embodiment_names, load_spec
 from unichunk.embodiments.link import DriverLink
 from unichunk.runtime.deadline import sleep_until
@@ -54,6 +55,7 @@ def main() -> None:
     """Run the benchmark."""
     options = tyro.cli(Options, prog=f"unichunk bench {NAME}", description=__doc__)
     check_writable(options.json)
+    need_extras(NAME, "sim")
     duration_s = QUICK_S if options.quick else options.duration
     rows = [_row(name, duration_s, options.core) for name in options.robots or embodiment_names()]
     print("| " + " | ".join(COLUMNS) + " |")

@@ -16,6 +16,7 @@ from unichunk.benchmarks.async_control.report import print_tables, success_ratio
 from unichunk.benchmarks.async_control.store import policy_file, trained_policy
 from unichunk.benchmarks.async_control.tasks import TASKS
 from unichunk.benchmarks.harness.document import document, not_measured, write_json
+from unichunk.runtime.errors import UnichunkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,8 +72,8 @@ def _missing(name: str) -> str | None:
     """Why a task cannot be run here, in one line."""
     try:
         TASKS[name]()
-    except ImportError as error:
-        return str(error).splitlines()[0]
+    except UnichunkError as error:
+        return str(error)
     return None
 
 

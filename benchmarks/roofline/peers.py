@@ -36,6 +36,9 @@ Triton kernels, which ran at up to 2.79 GHz (the whitepaper's peak is for 2.52).
 BOUND_ELSEWHERE: Final = frozenset({"h200"})
 """Devices whose published run was as slow as that of an RTX 4090 with a fifth of the peaks: something else bound it."""
 
+UNSUPPORTED: Final = ("h100", "h200")
+"""Devices of the one architecture whose only published run is one that something else bound."""
+
 OTHERS: Final = {
     "GR00T N1.6, N1.7": "the published configuration has defaults only; how deep the language model and the action "
     "head of the released checkpoints are, and how many image tokens the timed observations had, is not known here",
@@ -86,6 +89,15 @@ def pi05(*, precision: str = "bf16") -> Model:
         trained_delay=ROWS // 2,
         delay_note="assumed: half a chunk",
     )
+
+
+def unsupported(device: str) -> str:
+    """That no published run supports what is expected on a device; empty where one does."""
+    if device not in UNSUPPORTED:
+        return ""
+    row = next(row for row in peer_rows() if row["bound_elsewhere"])
+    slower = f"{row['policy']} on {row['device']}, is {1 / row['expected_over_published']:.1f} times slower"
+    return f"no published run supports the expected figure: the only one, {slower}"
 
 
 def peer_rows() -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unichunk.benchmarks.roofline.cuts import cut_rows
 from unichunk.benchmarks.roofline.devices import CAUTIOUS, DEVICES, EFFICIENCY, LAUNCH_S
 from unichunk.benchmarks.roofline.memory import memory_need
+from unichunk.benchmarks.roofline.peers import unsupported
 from unichunk.benchmarks.roofline.prediction import predict, seconds_of
 from unichunk.benchmarks.roofline.robots import robot_rows
 from unichunk.benchmarks.roofline.stages import parameters, stages
@@ -56,6 +57,7 @@ def device_row(model: Model, device: Device) -> dict[str, Any]:
         "roofline_ms": 1e3 * seconds_of(predict(found, device.bound(precision))),
         "expected_ms": 1e3 * seconds_of(predict(found, device.expected(precision))),
         "cautious_ms": 1e3 * seconds_of(predict(found, device.expected(precision, CAUTIOUS))),
+        "unsupported": unsupported(device.name),
         "memory": memory_need(model, device).row(),
         "peak_tera": device.tera[precision],
         "bandwidth_gb_s": device.bandwidth_gb,

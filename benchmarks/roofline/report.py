@@ -21,9 +21,9 @@ def titled(title: str, headers: Sequence[str], rows: Sequence[Sequence[Any]]) ->
 
 def devices_table(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """All devices."""
-    headers = ("device", "precision", "roofline [ms]", "expected [ms]", "cautious [ms]", "memory")
+    headers = ("device", "precision", "roofline [ms]", "expected [ms]", "cautious [ms]", "memory", "remark")
     keys = ("device", "precision", "roofline_ms", "expected_ms", "cautious_ms")
-    return titled(title, headers, [[*_picked(row, keys), row["memory"]["verdict"]] for row in rows])
+    return titled(title, headers, [[*_picked(row, keys), row["memory"]["verdict"], row["unsupported"]] for row in rows])
 
 
 def stages_table(title: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -20,34 +20,38 @@ class LineProbe:
     """Keeps the newest numbers of a program's lines.
 
     Args:
-        command: The program and its arguments; the source goes by the program's name.
+        commands: The program and its arguments; other arguments to try in turn, where it tells nothing with those. The
+            source goes by the program's name.
         parse: A line to numbers.
     """
 
-    def __init__(self, command: Sequence[str], parse: Callable[[str], list[Reading]]) -> None:
-        self.name = command[0]
-        self._command = command
+    def __init__(self, commands: Sequence[Sequence[str]], parse: Callable[[str], list[Reading]]) -> None:
+        self.name = commands[0][0]
+        self._commands = commands
         self._parse = parse
         self._newest: dict[tuple[str, str], Reading] = {}
         self._told = threading.Event()
         self._process: subprocess.Popen[str] | None = None
-        self._thread = threading.Thread(target=self._follow, name=self.name, daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> str:
         """Start the program and wait for a first line; why nothing can be told, empty where something can."""
-        program = shutil.which(self._command[0])
+        program = shutil.which(self.name)
         if program is None:
             return f"{self.name} is not installed"
-        try:
-            self._process = subprocess.Popen(  # noqa: S603  the program we looked up
-                [program, *self._command[1:]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-        except OSError as error:
-            return f"{self.name} cannot be started ({error.strerror})"
-        self._thread.start()
-        if self._told.wait(_FIRST_LINE_S) and self._newest:
-            return ""
-        self.stop()
+        for command in self._commands:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603  the program we looked up
+                    [program, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                )
+            except OSError as error:
+                return f"{self.name} cannot be started ({error.strerror})"
+            self._told.clear()
+            self._thread = threading.Thread(target=self._follow, args=(self._process,), name=self.name, daemon=True)
+            self._thread.start()
+            if self._told.wait(_FIRST_LINE_S) and self._newest:
+                return ""
+            self.stop()
         return f"{self.name} tells nothing"
 
     def read(self) -> list[Reading]:
@@ -66,14 +70,13 @@ class LineProbe:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        self._thread.join(_END_S)
+        if self._thread is not None:
+            self._thread.join(_END_S)
         if process.stdout is not None:
             process.stdout.close()
 
-    def _follow(self) -> None:
-        process = self._process
-        if process is None or process.stdout is None:
-            return
+    def _follow(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
         for line in process.stdout:
             readings = self._parse(line)
             self._newest = {**self._newest, **{(reading.kind, reading.name): reading for reading in readings}}

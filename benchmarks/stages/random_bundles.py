@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 import numpy as np
 
+from unichunk.benchmarks.harness.extras import missing_extras
 from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes
 from unichunk.runtime.errors import UnichunkError
 
@@ -72,10 +73,11 @@ def write_random_checkpoint(folder: Path, size: Size, spec: EmbodimentSpec, form
     """
     if form == "poses" and not spec.end_effectors:
         raise UnichunkError(f"--form poses: {spec.name} has no end effector; choose --form joints")
-    try:
-        from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: PLC0415
-    except ImportError as error:
-        raise UnichunkError(f"--random needs the extra compile ({error}): pip install 'unichunk[compile]'") from None
+    missing = missing_extras("compile")
+    if missing:
+        raise UnichunkError(f"--random {missing}")
+    from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: PLC0415  (the extra)
+
     random_checkpoint(folder, SIZES[size], metadata={DATASET: {DATASET: _metadata(spec, form, most_views)}})
 
 

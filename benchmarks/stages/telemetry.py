@@ -46,8 +46,8 @@ class Probe(Protocol):
 def all_probes() -> list[Probe]:
     """Every source that is known, whether it is there or not."""
     return [
-        LineProbe(tegrastats.COMMAND, tegrastats.parse_tegrastats),
-        LineProbe(nvidia_smi.COMMAND, nvidia_smi.parse_nvidia_smi),
+        LineProbe([tegrastats.COMMAND], tegrastats.parse_tegrastats),
+        LineProbe(nvidia_smi.COMMANDS, nvidia_smi.parse_nvidia_smi),
         EnergyProbe("RAPL", rapl.PATTERNS),
         FileProbe("hwmon", hwmon.PATTERNS, hwmon.parse_hwmon),
         FileProbe("thermal", thermal_zones.PATTERNS, thermal_zones.parse_thermal),
@@ -101,7 +101,7 @@ class Telemetry:
 
     def summary(self) -> Mapping[str, Any]:
         """What was told, and by whom nothing was, as plain values; see `telemetry_summary`."""
-        return telemetry_summary(self._samples, self._silent, self._spans)
+        return telemetry_summary(self._samples, self._silent, self._spans, self._period_s)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._period_s):

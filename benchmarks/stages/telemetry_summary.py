@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
-from unichunk.benchmarks.harness.document import not_measured
+from unichunk.benchmarks.harness.document import is_measured, not_measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,10 @@ class Sample:
 
 
 def telemetry_summary(
-    samples: Sequence[Sample], silent: Mapping[str, str], spans: Mapping[str, Sequence[tuple[float, float]]]
+    samples: Sequence[Sample],
+    silent: Mapping[str, str],
+    spans: Mapping[str, Sequence[tuple[float, float]]],
+    period_s: float,
 ) -> dict[str, Any]:
     """What was told, as plain values.
 
@@ -38,10 +41,13 @@ def telemetry_summary(
         samples: In the order of time.
         silent: Source -> why it told nothing.
         spans: What was measured -> from when to when, [s].
+        period_s: How often sources were asked, [s]. A sample that comes earlier than this after a span's begin tells of
+            what was before it, too: power is that since the sample before.
 
     Returns:
         `power_w`, `clock_mhz`, `temperature_c`: by source and name, first and last value, smallest, median and largest;
-        `power_by_case_w`: mean power of each, by what was measured meanwhile; `throttling`: whether any was seen;
+        `power_by_case_w`: mean power of each, by what was measured meanwhile, where that took longer than a period;
+        `throttling`: whether any was seen;
         `not_told`: sources that told nothing, and why. What no source told says so.
     """
     result: dict[str, Any] = {}
@@ -50,10 +56,14 @@ def telemetry_summary(
         series = _series(samples, kind)
         result[kind] = {name: _in_short(values) for name, values in series.items()} or not_measured("not told")
     during = {
-        name: _means([sample for sample in samples if any(begun <= sample.at_s <= end for begun, end in times)])
+        name: _means([s for s in samples if any(begun + period_s <= s.at_s <= end for begun, end in times)])
         for name, times in spans.items()
     }
-    result["power_by_case_w"] = {name: means for name, means in during.items() if means} or not_measured("not told")
+    short = not_measured(f"never as long as it takes to tell, {period_s:g} s")
+    told = is_measured(result["power_w"])
+    result["power_by_case_w"] = (
+        {name: means or short for name, means in during.items()} if told else not_measured("not told")
+    )
     result["throttling"] = _throttling(samples)
     result["not_told"] = dict(silent)
     return result

@@ -126,7 +126,8 @@ def _telemetry_part(document: Mapping[str, Any]) -> Part:
     notes = [f"throttling: {_throttling(told['throttling'])}"]
     if is_measured(told["power_by_case_w"]):
         for label, rails in told["power_by_case_w"].items():
-            notes.append(f"mean power during {label}: " + ", ".join(f"{name} {w:.2f} W" for name, w in rails.items()))
+            means = [f"{name} {watt:.2f} W" for name, watt in rails.items()] if is_measured(rails) else ["not measured"]
+            notes.append(f"mean power during {label}: {', '.join(means)}")
     notes += [f"{source}: not told: {why}" for source, why in told["not_told"].items()]
     return Part("Power, clocks, temperatures", ("number", "begin", "end", "min", "p50", "max"), rows, notes)
 

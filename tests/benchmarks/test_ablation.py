@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -225,13 +224,6 @@ def test_a_path_that_several_categories_share_counts_once():
     assert difference([*episodes, *again], ALL, 150.0, UAC, "success") == difference(
         episodes, ALL, 150.0, UAC, "success"
     )
-
-
-def test_without_the_simulator_one_line_says_how_to_get_it(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "unichunk.benchmarks.ablation_episodes", None)
-    monkeypatch.setattr("sys.argv", ["ablation"])
-    assert ablation.main() == 3
-    assert capsys.readouterr().err.splitlines()[-1].endswith("pip install 'unichunk[sim]'")
 
 
 def test_ratios_are_to_neither_on_the_same_paths():

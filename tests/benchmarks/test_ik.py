@@ -22,7 +22,6 @@ from unichunk.benchmarks.ik_summary import summaries
 from unichunk.benchmarks.ik_targets import FAST_HZ, OF_VELOCITY, ROWS, path_through, reachable_targets, wavy_joints
 
 if TYPE_CHECKING:
-
     from numpy.typing import NDArray
 
 TOLERANCE = Tolerance(1e-3, 1e-2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from unichunk.benchmarks.stages.nvidia_smi import SLOWED, parse_nvidia_smi
 from unichunk.benchmarks.stages.rapl import rapl_power
 from unichunk.benchmarks.stages.reading import Reading
 from unichunk.benchmarks.stages.tegrastats import parse_tegrastats
-from unichunk.benchmarks.stages.telemetry import Telemetry
+from unichunk.benchmarks.stages.telemetry import Telemetry, all_probes
 from unichunk.benchmarks.stages.telemetry_summary import Sample, telemetry_summary
 from unichunk.benchmarks.stages.thermal_zones import parse_thermal
 
@@ -198,17 +199,46 @@ def test_an_energy_probe_tells_power_from_its_second_look_on(tmp_path: Path) -> 
 
 
 def test_a_program_that_is_not_there_or_says_nothing_tells_nothing() -> None:
-    assert LineProbe(("no-such-program-here",), parse_tegrastats).start() == "no-such-program-here is not installed"
-    assert LineProbe((sys.executable, "-c", "print('hello')"), parse_tegrastats).start().endswith("tells nothing")
+    assert LineProbe([("no-such-program-here",)], parse_tegrastats).start() == "no-such-program-here is not installed"
+    assert LineProbe([(sys.executable, "-c", "print('hello')")], parse_tegrastats).start().endswith("tells nothing")
 
 
 def test_a_program_is_followed_line_by_line_and_ended() -> None:
     script = f"import time\nprint({ORIN_NX!r}, flush=True)\ntime.sleep(60)"
-    probe = LineProbe((sys.executable, "-c", script), parse_tegrastats)
+    probe = LineProbe([(sys.executable, "-c", script)], parse_tegrastats)
     assert probe.start() == ""
     assert told(probe.read(), "power_w")["VDD_IN"] == 4.964
     probe.stop()
     assert probe.read() == []
+
+
+FAKE_NVIDIA_SMI = """#!/bin/sh
+case "$1" in
+    %s) echo 'Field "x" is not a valid field to query.'; exit 2 ;;
+    *reasons*) echo "0, 10.00, 210, 405, 30, 0x20" ;;
+    *) echo "0, 10.00, 210, 405, 30" ;;
+esac
+exec sleep 60
+"""
+
+
+@pytest.mark.parametrize(
+    ("unknown", "tells_reasons"),
+    [("*nothing*", True), ("*event_reasons*", True), ("*throttle_reasons*", True), ("*reasons*", False)],
+)
+def test_one_field_that_a_card_does_not_know_silences_no_other(
+    unknown: str, tells_reasons: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(FAKE_NVIDIA_SMI % unknown)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (probe,) = (probe for probe in all_probes() if probe.name == "nvidia-smi")
+    assert probe.start() == ""
+    readings = probe.read()
+    probe.stop()
+    assert told(readings, "power_w") == {"GPU 0": 10.0}
+    assert any(told(readings, "throttled").values()) == tells_reasons
 
 
 def sample(at_s: float, kind: str, value: float, name: str = "x") -> Sample:
@@ -218,22 +248,33 @@ def sample(at_s: float, kind: str, value: float, name: str = "x") -> Sample:
 def test_a_summary_says_how_it_began_and_ended_and_by_whom_nothing_was_told() -> None:
     samples = [sample(t, "power_w", value) for t, value in enumerate((5.0, 9.0, 7.0, 6.0))]
     spans = {"a": [(0.5, 1.5), (2.5, 3.5)], "b": [(10, 11)]}
-    summary = telemetry_summary(samples, {"RAPL": "no energy counters"}, spans)
+    summary = telemetry_summary(samples, {"RAPL": "no energy counters"}, spans, 0.25)
     numbers = {"begin": 5.0, "end": 6.0, "min": 5.0, "p50": 6.5, "max": 9.0, "n": 4}
     assert summary["power_w"] == {"source: x": numbers}
-    assert summary["power_by_case_w"] == {"a": {"source: x": 7.5}}
+    assert summary["power_by_case_w"]["a"] == {"source: x": 7.5}
+    assert not is_measured(summary["power_by_case_w"]["b"])
     assert not is_measured(summary["clock_mhz"])
     assert not is_measured(summary["temperature_c"])
     assert not is_measured(summary["throttling"])
     assert summary["not_told"] == {"RAPL": "no energy counters"}
 
 
+def test_power_since_before_a_visit_began_is_not_the_visits() -> None:
+    # Each number is the mean power since the one before: 2 W until 10 s, then 8 W until 13 s, then 2 W again.
+    watt = {10: 2.0, 11: 8.0, 12: 8.0, 13: 8.0, 14: 2.0}
+    samples = [sample(at_s + 0.1, "power_w", value) for at_s, value in watt.items()]
+    summary = telemetry_summary(samples, {}, {"a": [(10.05, 13.2)], "b": [(13.2, 13.9)], "c": [(9.5, 10.4)]}, 1.0)
+    assert summary["power_by_case_w"].pop("a") == {"source: x": 8.0}
+    assert [is_measured(case) for case in summary["power_by_case_w"].values()] == [False, False]
+    assert not is_measured(telemetry_summary([], {}, {"a": [(0.0, 9.0)]}, 1.0)["power_by_case_w"])
+
+
 def test_throttling_is_seen_where_a_flag_was_up_or_a_counter_rose() -> None:
     calm = [sample(t, "throttled", 0.0) for t in range(3)] + [sample(t, "throttle_events", 7) for t in range(3)]
-    assert telemetry_summary(calm, {}, {})["throttling"] == {"seen": False, "by": {}}
-    flag = telemetry_summary([*calm, sample(3, "throttled", 1.0)], {}, {})["throttling"]
+    assert telemetry_summary(calm, {}, {}, 1.0)["throttling"] == {"seen": False, "by": {}}
+    flag = telemetry_summary([*calm, sample(3, "throttled", 1.0)], {}, {}, 1.0)["throttling"]
     assert flag == {"seen": True, "by": {"source: x": "in 1 of 4 looks"}}
-    rose = telemetry_summary([*calm, sample(3, "throttle_events", 9, "x")], {}, {})["throttling"]
+    rose = telemetry_summary([*calm, sample(3, "throttle_events", 9, "x")], {}, {}, 1.0)["throttling"]
     assert rose == {"seen": True, "by": {"source: x": "2 times"}}
 
 

@@ -70,6 +70,16 @@ def test_without_a_device_all_are_in_the_table_and_with_one_all_robots() -> None
     assert all("fp8" in DEVICES[row["device"]].tera for row in result["devices"])
 
 
+def test_figures_that_no_published_run_supports_say_so() -> None:
+    result = projection(Options())
+    remarks = {row["device"]: row["unsupported"] for row in result["devices"]}
+    assert {device for device, remark in remarks.items() if remark} == {"h100", "h200"}
+    assert "pi0.5 on h200, is 2.7 times slower" in remarks["h100"]
+    (table,) = (section for section in sections(result) if "| h200 | bf16 |" in section and "| h100 |" in section)
+    assert table.count(remarks["h200"]) == 2
+    assert any(remarks["h100"] in line for line in sections(projection(Options(device="h100")))[0].splitlines())
+
+
 def test_what_is_asked_for_reaches_the_model() -> None:
     work = asked_model(Options(views=3, steps=7, rounds=1, precision="int8")).workload
     assert (work.views, work.steps, work.rounds, work.precision) == (3, 7, 1, "int8")
