@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(BIN)/unichunk run --embodiment so101 --sim --duration 20
 
 test: $(INSTALLED)
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not processes"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --reruns 2 --reruns-delay 1 -m "not processes"
 	$(BIN)/pytest -m processes --reruns 2 --reruns-delay 1
 
 check: $(INSTALLED)
