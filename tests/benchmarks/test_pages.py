@@ -17,7 +17,7 @@ from unichunk.benchmarks.summary.readme_tables import BLOCKS, async_main, jitter
 if TYPE_CHECKING:
     from pathlib import Path
 
-LINK = re.compile(r"\]\(([^)#:]+)\)")
+LINK = re.compile(r"\]\(([^)#:]+)[)#]")
 PAGES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
 MACHINE = {"processor": "P", "cores": 2, "python": "3.11"}
 
@@ -30,11 +30,7 @@ def test_tables_are_those_of_the_stored_results(page: Path) -> None:
 
 
 def test_plots_that_pages_show_are_there() -> None:
-    shown = [
-        (page.parent / part.split(")")[0])
-        for page in PAGES
-        for part in page.read_text(encoding="utf-8").split("](")[1:]
-    ]
+    shown = [page.parent / link for page in PAGES for link in LINK.findall(page.read_text(encoding="utf-8"))]
     assert sum(path.suffix == ".svg" for path in shown) >= 2
     assert [str(path) for path in shown if not path.exists()] == []
 
