@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -28,6 +28,7 @@ from unichunk.benchmarks.harness.document import check_writable, document, write
 from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.benchmarks.harness.markdown import markdown_table
 from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
+from unichunk.benchmarks.stages.random_bundles import SIZES
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.policy import Policy
@@ -128,26 +129,7 @@ def main() -> None:
 def _sizes(expert_width: int, *, quick: bool) -> Sizes:
     if quick:
         return Sizes(image_size=224, expert_width=expert_width // 8, rows=16, steps=4, mpg_rounds=REFINEMENT_ROUNDS)
-    return Sizes(
-        vision_width=256,
-        vision_layers=6,
-        vision_heads=8,
-        vision_mlp=1024,
-        vision_image_size=224,
-        image_size=224,
-        width=512,
-        mlp=1536,
-        layers=12,
-        heads=8,
-        kv_heads=4,
-        head_dim=64,
-        expert_width=expert_width,
-        expert_mlp=3 * expert_width,
-        rows=16,
-        steps=4,
-        mpg_projections=32,
-        mpg_rounds=REFINEMENT_ROUNDS,
-    )
+    return replace(SIZES["small"], expert_width=expert_width, expert_mlp=3 * expert_width, mpg_rounds=REFINEMENT_ROUNDS)
 
 
 def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> tuple[dict[str, Any], Ratio]:
