@@ -1,0 +1,1 @@
+"""A policy that a server somewhere else has loaded, as the policy of one robot."""
