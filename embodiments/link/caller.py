@@ -29,6 +29,7 @@ class Caller:
         self._connection = connection
         self._endpoint = endpoint
         self._socket: Socket | None = None
+        self._hung_up: Socket | None = None
         self._newest_id = 0
 
     def next_id(self) -> int:
@@ -44,25 +45,37 @@ class Caller:
             timeout_s: How long to wait at most, [s].
 
         Returns:
-            The reply, None where none came in time. The call is then forgotten: it will not reach a driver that
-            starts later.
+            The reply, None where none came in time, or where the driver hung up meanwhile: it died with the call. The
+            call is then forgotten: it will not reach a driver that starts later.
 
         Raises:
             MessageError: Where the driver answered something that is no reply.
         """
         deadline_s = time.monotonic() + timeout_s
-        if self._socket is None:
-            self._socket = dial(self._connection.context, self._endpoint)
-        self._socket.send(encode(call), zmq.NOBLOCK)
-        while wait_readable(self._socket, deadline_s):
-            data = receive(self._socket)
-            if data is not None and (reply := REPLIES.decode(data)).id in (call.id, 0):
+        socket, hung_up = self._dialed()
+        # One that hung up before the call is sent may be back before it would be lost.
+        while receive(hung_up) is not None:
+            hung_up.recv()
+        socket.send(encode(call), zmq.NOBLOCK)
+        while wait_readable(socket, hung_up, deadline_s=deadline_s):
+            if (data := receive(socket)) is None:
+                break
+            if (reply := REPLIES.decode(data)).id in (call.id, 0):
                 return reply
         self.close()
         return None
 
     def close(self) -> None:
         """Close the socket, and drop what it has not sent; the next call opens another."""
-        if self._socket is not None:
+        if self._socket is not None and self._hung_up is not None:
+            self._socket.disable_monitor()
+            self._hung_up.close()
             self._socket.close()
-            self._socket = None
+        self._socket = self._hung_up = None
+
+    def _dialed(self) -> tuple[Socket, Socket]:
+        """The socket, and where it is told that the driver hung up."""
+        if self._socket is None or self._hung_up is None:
+            self._socket = dial(self._connection.context, self._endpoint)
+            self._hung_up = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        return self._socket, self._hung_up

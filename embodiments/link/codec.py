@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+
+_LONGEST: Final = 300
+"""Characters of what was wrong with a message."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=pack_array)
 
@@ -46,12 +50,16 @@ class Decoder(Generic[T]):
         """
         try:
             return self._decoder.decode(data)
-        except MessageError as error:
-            raise MessageError(f"malformed message, expected {self._name}: {error}") from None
-        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise MessageError(f"malformed message, expected {self._name}: {error}") from None
+        except (MessageError, msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise MessageError(f"malformed message, expected {self._name}: {_one_line(error)}") from None
         except RecursionError:
             raise MessageError(f"malformed message, expected {self._name}: nested too deeply") from None
+
+
+def _one_line(error: Exception) -> str:
+    """What an error says, which may quote whatever was sent, as something short that can be printed."""
+    said = "".join(sign if sign.isprintable() else " " for sign in str(error)[: 2 * _LONGEST])
+    return textwrap.shorten(said, _LONGEST, placeholder=" ...") if " " in said else said[:_LONGEST]
 
 
 def check_array(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:

@@ -23,8 +23,8 @@ _PINGS: Final = 8
 class ControlClient:
     """Calls a driver; used by one thread.
 
-    Every method waits for its reply at most the link's timeout and raises `LinkTimeout` where none comes, `LinkError`
-    where the driver refuses.
+    Every method waits for its reply at most the link's timeout and raises `LinkTimeout` where none comes or the driver
+    hangs up, `LinkError` where the driver refuses.
 
     Args:
         connection: Whose clock is kept here.
@@ -135,11 +135,12 @@ class ControlClient:
         return {"id": self._caller.next_id(), "session": self._connection.session}
 
     def _demand(self, call: calls.Call, kind: type[R], timeout_s: float) -> R:
+        begun_s = time.monotonic()
         reply = self._caller.ask(call, timeout_s)
         if reply is None:
             name = self._connection.spec.name
             raise LinkTimeout(
-                f"no answer from the {name} driver for {timeout_s:.1f} s on {self._endpoint}: "
+                f"no answer from the {name} driver for {time.monotonic() - begun_s:.1f} s on {self._endpoint}: "
                 f"is `unichunk driver {name}` running?"
             )
         if isinstance(reply, calls.Refused | calls.Failure):

@@ -55,10 +55,13 @@ def receive(socket: Socket) -> bytes | None:
         return None
 
 
-def wait_readable(socket: Socket, deadline_s: float) -> bool:
-    """Wait until there is something to receive, at most until a moment of `time.monotonic`, [s]."""
+def wait_readable(*sockets: Socket, deadline_s: float) -> bool:
+    """Wait until any of them has something to receive, at most until a moment of `time.monotonic`, [s]."""
     remaining = max(0.0, deadline_s - time.monotonic())
-    return bool(socket.poll(math.ceil(remaining * 1000)))
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    return bool(poller.poll(math.ceil(remaining * 1000)))
 
 
 def _connecting(context: Context, kind: int) -> Socket:

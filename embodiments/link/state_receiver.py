@@ -60,7 +60,7 @@ class StateReceiver:
         if self._socket is None:
             time.sleep(timeout_s)
             return False
-        return wait_readable(self._socket, time.monotonic() + timeout_s)
+        return wait_readable(self._socket, deadline_s=time.monotonic() + timeout_s)
 
     def open(self) -> None:
         """Open a socket where the driver is now, unless that was done."""
