@@ -108,7 +108,7 @@ def test_deep_overlaps_are_measured_right():
     """A fingertip inside the torso, near its top: Coal measures spheres to the side there."""
     name = "g1_o6"
     measured = self_collision(name)
-    q = configurations(name, 4000, seed=3)
+    q = configurations(name, 1500, seed=3)
     all_distances = measured.all_distances(q)
     tips = [i for i, pair in enumerate(measured.pairs) if pair[0] == "torso_link" and "distal" in pair[1]]
     deepest = np.argsort(all_distances[:, tips].min(axis=1))[:5]

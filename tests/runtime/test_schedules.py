@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-@settings(SLOW, max_examples=500)
+@settings(SLOW, max_examples=250)
 @given(schedules())
 def test_anything_may_happen(schedule: Schedule) -> None:
     tally = check_schedule(schedule)
@@ -26,7 +26,7 @@ def test_anything_may_happen(schedule: Schedule) -> None:
             event(f"had {what}")
 
 
-@settings(SLOW, max_examples=200)
+@settings(SLOW, max_examples=100)
 @given(covered_schedules())
 def test_a_delay_that_covers_leaves_no_underrun_and_no_violation(schedule: Schedule) -> None:
     tally = check_schedule(schedule)
