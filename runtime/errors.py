@@ -26,6 +26,10 @@ class PolicyError(UnichunkError):
     """A policy that failed or answered something that must not reach a robot."""
 
 
+class PolicyLate(PolicyError):
+    """No answer from a policy somewhere else, in time or at all: nothing was wrong with it, and the next may come."""
+
+
 class AdmissionError(UnichunkError):
     """A latency that the policy's chunk length cannot cover: refused before the robot moves."""
 

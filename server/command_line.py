@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import tyro
 
@@ -11,13 +12,29 @@ from unichunk.server.compile_command import Compile
 from unichunk.server.driver_command import Driver
 from unichunk.server.embodiments_command import Embodiments
 from unichunk.server.fleet_command import Fleet
+from unichunk.server.keys_command import Keys
 from unichunk.server.run_command import Run
+from unichunk.server.serve_command import Serve
+from unichunk.server.swap_command import Drain, Swap
+
+COMMANDS: Final = {
+    "run": Run,
+    "fleet": Fleet,
+    "serve": Serve,
+    "swap": Swap,
+    "drain": Drain,
+    "keys": Keys,
+    "compile": Compile,
+    "driver": Driver,
+    "embodiments": Embodiments,
+    COMMAND: Bench,
+}
 
 
 def main() -> None:
     """Entry point of the `unichunk` command; ends the process with the command's exit status."""
     command = benchmark_of(sys.argv[1:]) or tyro.extras.subcommand_cli_from_dict(
-        {"run": Run, "fleet": Fleet, "compile": Compile, "driver": Driver, "embodiments": Embodiments, COMMAND: Bench},
+        COMMANDS,
         prog="unichunk",
         description="Real-time robot inference runtime: policies that predict chunks, robots that cannot wait.",
     )

@@ -71,6 +71,9 @@ class Compile:
     where the training locked none."""
     action_hz: int | None = None
     """Rows of a chunk a second, [Hz], for one robot. Without it, the rate of the dataset's videos."""
+    batch: Annotated[tuple[int, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
+    """Further graphs on the same weights, for this many requests at once, so that a server may batch; once for each
+    size, for example --batch 4."""
 
     def __call__(self) -> int:
         """Compile; return the exit status."""
@@ -115,6 +118,7 @@ class Compile:
             instruction_tokens=self.instruction_tokens,
             max_delay=self.max_delay,
             action_hz=self.action_hz,
+            batch=self.batch,
         )
         try:
             options.sources()
@@ -125,15 +129,18 @@ class Compile:
 
 def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:
     """A few lines that say what was written."""
-    graphs = [manifest.graphs.prefix.file, *(graph.file for graph in manifest.graphs.chunks)]
     sizes = {name: (out / name).stat().st_size for name in manifest.files}
     rounds = ", ".join(f"{graph.file} (1 + {graph.refinement_rounds} rounds)" for graph in manifest.graphs.chunks)
     tokens = manifest.language.max_tokens if manifest.language is not None else 0
     lines = [
         f"{out}: {manifest.name}, {int(manifest.provenance['parameters']) / 1e6:.3g} M parameters, "
         f"{manifest.precision}, {sum(sizes.values()) / 1e6:.4g} MB, compiled in {seconds:.1f} s",
-        f"  graphs {graphs[0]}, {rounds}; K = {manifest.denoising_steps}, T = {manifest.chunk_length}, "
-        f"text of {tokens} tokens with its prompt",
+        f"  graphs {manifest.graphs.prefix.file}, {rounds}; K = {manifest.denoising_steps}, "
+        f"T = {manifest.chunk_length}, text of {tokens} tokens with its prompt",
+        *(
+            f"  for {batch.size} requests at once: {', '.join((batch.prefix, *batch.chunks))}"
+            for batch in manifest.graphs.batched
+        ),
         *(
             f"  robot {name}: views {', '.join(robot.cameras)}, {robot.action_hz} Hz, d up to {robot.max_delay}"
             for name, robot in manifest.robots.items()

@@ -8,7 +8,11 @@ from typing import Final
 
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 
-MODULES: Final = {"compile": ("ml_dtypes", "onnx", "safetensors"), "sim": ("mujoco",)}
+MODULES: Final = {
+    "compile": ("ml_dtypes", "onnx", "safetensors"),
+    "server": ("fastapi", "httptools", "prometheus_client", "uvicorn", "uvloop", "websockets"),
+    "sim": ("mujoco",),
+}
 """Extra -> what it brings, by import name. The modules of a benchmark import none of it before `need_extras`."""
 
 

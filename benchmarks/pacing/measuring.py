@@ -7,8 +7,8 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from unichunk.benchmarks.harness.environments import Environment, EnvironmentUnavailable, environment
 from unichunk.benchmarks.harness.interleave import interleave
-from unichunk.benchmarks.pacing.environments import Environment, EnvironmentUnavailable, environment
 from unichunk.benchmarks.pacing.foreign_load import foreign_load
 from unichunk.benchmarks.pacing.loops import LOOPS, UNPRIVILEGED
 from unichunk.benchmarks.pacing.plan import WARM_UP_S
@@ -80,7 +80,7 @@ def _environments(plan: Plan, measured: Measured, limit_s: float, say: Callable[
             continue
         say(f"environment of {name}: {peer.requirement}")
         try:
-            environments[name] = environment(name, peer, limit_s=until - time.monotonic())
+            environments[name] = environment(name, peer.installs(), limit_s=until - time.monotonic())
         except EnvironmentUnavailable as error:
             measured.failures.update({(name, load): str(error) for load in plan.loads})
             continue

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import unichunk.benchmarks
-from unichunk.benchmarks.pacing.environments import Environment, clean_variables
+from unichunk.benchmarks.harness.environments import Environment, clean_variables, only_benchmarks
 from unichunk.benchmarks.pacing.stamps import LONGEST
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Subject:
         python, variables = sys.executable, None
         if environment is not None:
             python = str(environment.python)
-            variables = clean_variables() | {"PYTHONPATH": str(_only_benchmarks(Path(self._folder.name)))}
+            variables = clean_variables() | {"PYTHONPATH": str(only_benchmarks(Path(self._folder.name)))}
         package = (peer.module, peer.file) if peer else ("", "")
         command = [python, "-m", WORKER, name, load, str(bundle.absolute()), *package]
         try:
@@ -143,14 +142,6 @@ class Subject:
         lines = self._errors.read_text(encoding="utf-8", errors="replace").splitlines()
         said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return f"its process {what}: {said}"
-
-
-def _only_benchmarks(folder: Path) -> Path:
-    """A folder to import from in which there is nothing of this project but its benchmarks, and no other package."""
-    package = folder / "packages" / "unichunk"
-    package.mkdir(parents=True)
-    (package / "benchmarks").symlink_to(Path(*unichunk.benchmarks.__path__).absolute())
-    return package.parent
 
 
 def _close(pipe: Any) -> None:

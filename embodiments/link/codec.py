@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -42,7 +41,7 @@ class Decoder(Generic[T]):
         self._decoder: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(kind, ext_hook=unpack_array)
         self._name = name
 
-    def decode(self, data: bytes) -> T:
+    def decode(self, data: bytes | memoryview) -> T:
         """Decode and check a message.
 
         Raises:
@@ -58,8 +57,8 @@ class Decoder(Generic[T]):
 
 def _one_line(error: Exception) -> str:
     """What an error says, which may quote whatever was sent, as something short that can be printed."""
-    said = "".join(sign if sign.isprintable() else " " for sign in str(error)[: 2 * _LONGEST])
-    return textwrap.shorten(said, _LONGEST, placeholder=" ...") if " " in said else said[:_LONGEST]
+    said = "".join(sign if sign.isprintable() else " " for sign in str(error)[:_LONGEST])
+    return " ".join(said.split())
 
 
 def check_array(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:

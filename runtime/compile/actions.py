@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 class Actions:
     """Builds the action encoder, the action decoder, the Euler step and the lock.
 
+    Rows of a batch's requests lie one below the other: T stands for all of them then.
+
     Args:
         graph: Where the nodes go.
         weights: Of the checkpoint.
-        rows: T, rows of a chunk.
+        rows: T, rows of a request's chunk.
         steps: K, Euler steps.
     """
 
     def __init__(self, graph: Graph, weights: CheckpointWeights, rows: int, steps: int) -> None:
         self.graph = graph
         self.weights = weights
-        self.rows = rows
         self.steps = steps
-        self._previous = graph.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
-        delay = graph.input("delay", (), "int64")
-        self._locked = graph.op("Less", graph.integers(np.arange(rows)[:, None]), delay)
+        each, self._rows = graph.each, graph.each.count * rows
+        previous = each.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
+        self._previous = each.rows(previous, rows, UNIFIED_WIDTH)
+        delay = each.shaped(each.input("delay", (), "int64"), 1, 1)
+        locked = graph.op("Less", graph.integers(np.arange(rows)[:, None]), delay)
+        self._locked = each.rows(locked, rows, 1)
         *buckets, self._done = self._time_vectors()
         self._times = buckets
 
@@ -43,9 +47,9 @@ class Actions:
 
     def finally_locked(self, rows: str) -> str:
         """The same by copying whole rows: the `Where` of some engines turns -0.0 into 0.0, a copy keeps every bit."""
-        graph, own = self.graph, np.arange(self.rows)
-        locked = graph.reshape(self._locked, self.rows)
-        picked = graph.op("Where", locked, graph.integers(own + self.rows), graph.integers(own))
+        graph, own = self.graph, np.arange(self._rows)
+        locked = graph.reshape(self._locked, self._rows)
+        picked = graph.op("Where", locked, graph.integers(own + self._rows), graph.integers(own))
         return graph.op("Gather", graph.concat([rows, self._previous], axis=0), picked, axis=0)
 
     def embedded(self, rows: str, step: int) -> str:

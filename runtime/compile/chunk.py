@@ -9,7 +9,7 @@ import numpy as np
 from unichunk.runtime.compile.actions import Actions
 from unichunk.runtime.compile.decoder import DecoderLayer, KeysValues, Tokens, expert_output_norm
 from unichunk.runtime.compile.mpg import Gating
-from unichunk.runtime.compile.prefix import grouped_mask
+from unichunk.runtime.compile.prefix import grouped_masks
 from unichunk.runtime.compile.sequence import causal_mask
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -27,7 +27,7 @@ class Sampler:
     """Builds 1 + N rounds of K Euler steps around whatever gives the velocity.
 
     Inputs `noise` (1 + N, T, 200), `previous_chunk` (T, 200), `delay` (); outputs `actions` (T, 200) and, where N > 0,
-    `gates` and `discrepancies` (N, K).
+    `gates` and `discrepancies` (N, K); all of each request.
 
     Args:
         graph: Where the nodes go.
@@ -52,7 +52,7 @@ class Sampler:
         self.rows = rows
         self.steps = steps
         self.rounds = rounds
-        self._noise = graph.input("noise", (1 + rounds, rows, UNIFIED_WIDTH), "float32")
+        self._noise = graph.each.input("noise", (1 + rounds, rows, UNIFIED_WIDTH), "float32")
         self._actions = Actions(graph, weights, rows, steps)
         self._gating: Gating | None = None
         if rounds:
@@ -64,13 +64,14 @@ class Sampler:
         """Unroll all rounds.
 
         Args:
-            hidden: Action embeddings (T, e) -> the expert's hidden states behind the last layer (T, e).
+            hidden: Action embeddings (T, e) -> the expert's hidden states behind the last layer (T, e); rows of all
+                requests one below the other.
         """
-        graph, gates, discrepancies = self.graph, [], []
+        graph, each, gates, discrepancies = self.graph, self.graph.each, [], []
         norm = graph.weight(expert_output_norm(self.weights))
         anchor, rows = "", ""
-        for index, noise in enumerate(graph.split(self._noise, [1] * (1 + self.rounds), axis=0)):
-            rows = self._actions.locked(graph.reshape(noise, self.rows, UNIFIED_WIDTH))
+        for index, noise in enumerate(each.split(self._noise, [1] * (1 + self.rounds), axis=0)):
+            rows = self._actions.locked(graph.reshape(noise, each.count * self.rows, UNIFIED_WIDTH))
             for step in range(self.steps):
                 embedded = self._actions.embedded(rows, step)
                 if index:
@@ -85,12 +86,13 @@ class Sampler:
             if index < self.rounds:
                 assert self._gating is not None
                 anchor = self._gating.anchored(self._actions.anchor(rows))
-        graph.output("actions", rows, (self.rows, UNIFIED_WIDTH), "float32")
+        shape = (self.rows, UNIFIED_WIDTH)
+        each.output("actions", each.shaped(rows, *shape), shape, "float32")
         for name, values in (("gates", gates), ("discrepancies", discrepancies)):
             if values:
                 shape = (self.rounds, self.steps)
-                single = [graph.reshape(value, 1) for value in values]
-                graph.output(name, graph.reshape(graph.concat(single, axis=0), *shape), shape, "float32")
+                single = [each.reshape(value, 1) for value in values]
+                each.output(name, each.reshape(each.concat(single, axis=0), *shape), shape, "float32")
 
 
 def build_chunk(
@@ -111,19 +113,22 @@ def build_chunk(
         rounds: N.
         directions: Unit vectors (M, h); needed where N > 0.
     """
-    language, rows, prefix = weights.config.language, sequence.rows, sequence.prefix
+    language, rows, prefix, each = weights.config.language, sequence.rows, sequence.prefix, graph.each
     sampler = Sampler(graph, weights, rows, steps, rounds, directions)
     seen = []
     for layer in range(language.layers):
         shapes = (language.kv_heads, language.head_dim, prefix), (language.kv_heads, prefix, language.head_dim)
-        keys = graph.input(f"keys_{layer}", shapes[0], graph.precision.type)
-        values = graph.input(f"values_{layer}", shapes[1], graph.precision.type)
+        keys = each.input(f"keys_{layer}", shapes[0], graph.precision.type)
+        values = each.input(f"values_{layer}", shapes[1], graph.precision.type)
         seen.append(KeysValues(keys, values, prefix))
-    mask = graph.input("mask", (1, prefix), "float32")
-    cos, sin = (graph.input(f"rotary_{name}", (rows, 1, language.head_dim), "float32") for name in ("cos", "sin"))
-    mask = graph.op("Expand", mask, graph.integers([rows, prefix]))
-    mask = graph.concat([mask, graph.floats(causal_mask(np.arange(rows), np.arange(rows)))], axis=1)
-    mask = grouped_mask(graph, mask, language.heads // language.kv_heads, rows, prefix + rows)
+    mask = each.input("mask", (1, prefix), "float32")
+    tables = (each.input(f"rotary_{name}", (rows, 1, language.head_dim), "float32") for name in ("cos", "sin"))
+    cos, sin = (each.shaped(table, 1, rows, 1, language.head_dim) for table in tables)
+    causal = causal_mask(np.arange(rows), np.arange(rows))
+    mask = each.expand(mask, rows, prefix)
+    mask = each.concat([mask, each.same(graph.floats(causal), rows, rows)], axis=1)
+    group = language.heads // language.kv_heads
+    mask = each.shaped(grouped_masks(each, mask, group, rows, prefix + rows), 1, rows * group, prefix + rows)
     layers = [DecoderLayer(graph, weights, layer) for layer in range(language.layers)]
 
     def hidden(embedded: str) -> str:

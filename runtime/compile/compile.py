@@ -7,7 +7,7 @@ import importlib.metadata
 import math
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.runtime.compile.checkpoint import TOKENIZER_FILE, Checkpoint
 from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
@@ -27,6 +27,7 @@ from unichunk.runtime.errors import CheckpointError
 from unichunk.runtime.policy.bundle import staged_bundle
 from unichunk.runtime.policy.manifest import (
     FORMAT_VERSION,
+    BatchedGraphs,
     ChunkGraph,
     Graphs,
     ImageInput,
@@ -39,6 +40,7 @@ from unichunk.runtime.policy.manifest import (
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from unichunk.runtime.compile.config import BeingHConfig
     from unichunk.runtime.compile.precision import Precision
     from unichunk.runtime.compile.robots import Robot
+    from unichunk.runtime.compile.weight_file import Weight
 
 IMAGE_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGE_STD: Final = (0.229, 0.224, 0.225)
@@ -56,6 +59,7 @@ MOST_STEPS: Final = 1000
 MOST_ROUNDS: Final = 16
 MOST_PASSES: Final = 2000
 """Euler steps of all rounds: each is in the graph."""
+MOST_BATCH: Final = 64
 NOT_TRAINED: Final = "not trained with locked prefixes"
 PACKAGES: Final = ("onnx", "numpy", "tokenizers", "safetensors")
 
@@ -77,6 +81,7 @@ class CompileOptions:
         instruction_tokens: Longest instruction, in tokens.
         max_delay: Longest locked prefix, in rows.
         action_hz: Rows a second, for one robot; without it, the rate of the dataset's videos.
+        batch: Further graphs, for these numbers of requests at once.
     """
 
     data_config: str | Path | None = None
@@ -91,6 +96,7 @@ class CompileOptions:
     instruction_tokens: int = INSTRUCTION_TOKENS
     max_delay: int | None = None
     action_hz: int | None = None
+    batch: tuple[int, ...] = ()
 
     def sources(self) -> tuple[RobotSource, ...]:
         """What the robots' entries are made of, at least one.
@@ -149,6 +155,7 @@ class CompilePlan:
         sequence: The tokens.
         precision: Of weights and products.
         steps, rounds, max_delay: K, N, rows.
+        batches: Requests at once, of further graphs, the smallest first.
         directions: (M, h) where N > 0.
     """
 
@@ -161,6 +168,7 @@ class CompilePlan:
     steps: int
     rounds: int
     max_delay: int
+    batches: tuple[int, ...]
     directions: NDArray[np.float32] | None
 
     def manifest(self, graphs: Graphs) -> Manifest:
@@ -251,6 +259,7 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
         steps=steps,
         rounds=rounds,
         max_delay=_max_delay(config, options.max_delay),
+        batches=_batches(options.batch),
         directions=_directions(config, options) if rounds else None,
     )
 
@@ -303,6 +312,13 @@ def _max_delay(config: BeingHConfig, asked: int | None) -> int:
     return delay
 
 
+def _batches(asked: tuple[int, ...]) -> tuple[int, ...]:
+    for size in asked:
+        if not 2 <= size <= MOST_BATCH:
+            raise CheckpointError(f"batch: expected 2 to {MOST_BATCH} requests, got {size}")
+    return tuple(sorted(set(asked)))
+
+
 def _directions(config: BeingHConfig, options: CompileOptions) -> NDArray[np.float32]:
     assert config.mpg is not None
     shape = (config.mpg.projections, config.language.width)
@@ -315,19 +331,37 @@ def _directions(config: BeingHConfig, options: CompileOptions) -> NDArray[np.flo
 
 def _write_graphs(plan: CompilePlan, folder: Path) -> Graphs:
     """The weight file and all graphs; weights are written as the graphs come to need them."""
-    checkpoint, chunks = plan.checkpoint, []
     with (folder / WEIGHT_FILE).open("wb") as stream:
         file = WeightFile(stream)
-        weights = CheckpointWeights(checkpoint.config, checkpoint.tensor, file, plan.precision)
-        prefix = Graph("prefix", plan.precision, file)
-        build_prefix(prefix, weights, plan.sequence, head_keys_values(weights, plan.sequence.head))
-        prefix.save(folder / "prefix.onnx")
-        for rounds in dict.fromkeys((0, plan.rounds)):
-            name = "chunk_mpg" if rounds else "chunk"
-            graph = Graph(name, plan.precision, file)
-            build_chunk(graph, weights, plan.sequence, plan.steps, rounds, plan.directions)
-            graph.save(folder / f"{name}.onnx")
-            signature = {"inputs": tuple(graph.inputs), "outputs": tuple(graph.outputs)}
-            chunks.append(ChunkGraph(file=f"{name}.onnx", refinement_rounds=rounds, **signature))
-    entry = GraphEntry(file="prefix.onnx", inputs=tuple(prefix.inputs), outputs=tuple(prefix.outputs))
-    return Graphs(prefix=entry, chunks=tuple(chunks))
+        weights = CheckpointWeights(plan.checkpoint.config, plan.checkpoint.tensor, file, plan.precision)
+        head = head_keys_values(weights, plan.sequence.head)
+        prefix, chunks = _write_batch(plan, folder, weights, head, 1)
+        batched = []
+        for size in plan.batches:
+            of_all, of_rounds = _write_batch(plan, folder, weights, head, size)
+            batched.append(BatchedGraphs(size=size, prefix=of_all.file, chunks=tuple(part.file for part in of_rounds)))
+    return Graphs(prefix=prefix, chunks=chunks, batched=tuple(batched))
+
+
+def _write_batch(
+    plan: CompilePlan, folder: Path, weights: CheckpointWeights, head: Sequence[tuple[Weight, Weight]], size: int
+) -> tuple[GraphEntry, tuple[ChunkGraph, ...]]:
+    """The graphs for a number of requests."""
+
+    def graph(name: str) -> Graph:
+        return Graph(name if size == 1 else f"{name}_batch{size}", plan.precision, weights.file, size)
+
+    prefix, chunks = graph("prefix"), []
+    build_prefix(prefix, weights, plan.sequence, head)
+    for rounds in dict.fromkeys((0, plan.rounds)):
+        chunk = graph("chunk_mpg" if rounds else "chunk")
+        build_chunk(chunk, weights, plan.sequence, plan.steps, rounds, plan.directions)
+        chunks.append(ChunkGraph(refinement_rounds=rounds, **_written(chunk, folder)))
+    return GraphEntry(**_written(prefix, folder)), tuple(chunks)
+
+
+def _written(graph: Graph, folder: Path) -> dict[str, Any]:
+    """Writes a graph; its file and signature."""
+    file = f"{graph.name}.onnx"
+    graph.save(folder / file)
+    return {"file": file, "inputs": tuple(graph.inputs), "outputs": tuple(graph.outputs)}

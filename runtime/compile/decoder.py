@@ -25,10 +25,11 @@ class Tokens:
     """Tokens that go through the same weights.
 
     Attributes:
-        x: Their hidden states, (count, width) float32.
-        count: How many.
+        x: Their hidden states, (count, width) float32, those of a batch's requests one below the other.
+        count: How many, of one request.
         expert: Whether the weights are the action expert's.
-        cos, sin: Rotary tables of their positions, (count, 1, head_dim) float32.
+        cos, sin: Rotary tables of their positions, (count, 1, head_dim) float32; of each request where they differ,
+            (1, count, 1, head_dim).
     """
 
     x: str
@@ -40,7 +41,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class KeysValues:
-    """What is attended to.
+    """What is attended to, of each request.
 
     Attributes:
         keys: (kv heads, head_dim, count).
@@ -57,7 +58,7 @@ class DecoderLayer:
     """Builds the nodes of one layer.
 
     G query heads share a key-value head; they are kept together, tokens first: (kv heads, tokens * G, head_dim). So
-    keys and values are never repeated.
+    keys and values are never repeated. Several requests differ here alone: each attends to its own.
 
     Args:
         graph: Where the nodes go.
@@ -75,22 +76,22 @@ class DecoderLayer:
 
     def heads(self, tokens: Sequence[Tokens]) -> tuple[str, KeysValues]:
         """Queries (kv heads, count * G, head_dim), and keys and values, of all tokens in order."""
-        graph, group, width = self.graph, self.group, self.config.head_dim
+        graph, each, group, width = self.graph, self.graph.each, self.group, self.config.head_dim
         count = sum(part.count for part in tokens)
         parts = [self._projected(part, queries=True) for part in tokens]
-        x = graph.transpose(graph.concat(parts, axis=0), 1, 0, 2, 3)
-        x, values = graph.split(x, [group + 1, 1], axis=2)
+        x = each.transpose(each.concat(parts, axis=0), 1, 0, 2, 3)
+        x, values = each.split(x, [group + 1, 1], axis=2)
         x = self._rotated(graph.wide(x), tokens, group + 1)
-        queries, keys = graph.split(x, [group, 1], axis=2)
-        queries = graph.narrow(graph.reshape(queries, self.config.kv_heads, count * group, width))
+        queries, keys = each.split(x, [group, 1], axis=2)
+        queries = graph.narrow(each.reshape(queries, self.config.kv_heads, count * group, width))
         return queries, self._keys_values(keys, values, count)
 
     def keys_values(self, tokens: Sequence[Tokens]) -> KeysValues:
         """Keys and values alone, where nothing will be asked of these tokens any more."""
-        count = sum(part.count for part in tokens)
+        each, count = self.graph.each, sum(part.count for part in tokens)
         parts = [self._projected(part, queries=False) for part in tokens]
-        x = self.graph.transpose(self.graph.concat(parts, axis=0), 1, 0, 2, 3)
-        keys, values = self.graph.split(x, [1, 1], axis=2)
+        x = each.transpose(each.concat(parts, axis=0), 1, 0, 2, 3)
+        keys, values = each.split(x, [1, 1], axis=2)
         return self._keys_values(self._rotated(self.graph.wide(keys), tokens, 1), values, count)
 
     def attend(self, queries: str, segments: Sequence[KeysValues], mask: str, count: int) -> str:
@@ -99,19 +100,20 @@ class DecoderLayer:
         Args:
             queries: (kv heads, count * G, head_dim).
             segments: In the order of the mask's columns.
-            mask: What is added to the scores, (count * G, all keys) float32.
+            mask: What is added to the scores, (count * G, all keys) float32; of each request where they differ,
+                (1, count * G, all keys).
             count: Tokens that ask.
         """
-        graph, config = self.graph, self.config
-        scores = graph.concat([graph.op("MatMul", queries, segment.keys) for segment in segments], axis=2)
+        graph, each, config = self.graph, self.graph.each, self.config
+        scores = each.concat([graph.op("MatMul", queries, segment.keys) for segment in segments], axis=2)
         scores = graph.op("Softmax", graph.op("Add", graph.wide(scores), mask), axis=-1)
-        parts = graph.split(graph.narrow(scores), [segment.count for segment in segments], axis=2)
+        parts = each.split(graph.narrow(scores), [segment.count for segment in segments], axis=2)
         products = [graph.op("MatMul", *pair) for pair in zip(parts, (part.values for part in segments), strict=True)]
         x = graph.wide(products[0])
         for product in products[1:]:
             x = graph.op("Add", x, graph.wide(product))
-        x = graph.reshape(x, config.kv_heads, count, self.group * config.head_dim)
-        return graph.reshape(graph.transpose(x, 1, 0, 2), count, config.heads * config.head_dim)
+        x = each.reshape(x, config.kv_heads, count, self.group * config.head_dim)
+        return graph.reshape(each.transpose(x, 1, 0, 2), each.count * count, config.heads * config.head_dim)
 
     def finished(self, tokens: Tokens, attended: str) -> Tokens:
         """The rest of the layer: output projection and feed-forward block."""
@@ -143,22 +145,22 @@ class DecoderLayer:
         parts = [f"{self.name}.self_attn.{letter}_proj{suffix}.weight" for letter in letters]
         weight = self.weights.stacked(f"{self.name}.self_attn.{letters}_proj{suffix}.weight", parts, config.kv_heads)
         size = (self.group if whole else 0) + 2
-        x = graph.reshape(graph.project(normed, weight), tokens.count, config.kv_heads, size, config.head_dim)
-        return x if whole == queries else graph.split(x, [self.group, 2], axis=2)[1]
+        x = graph.each.reshape(graph.project(normed, weight), tokens.count, config.kv_heads, size, config.head_dim)
+        return x if whole == queries else graph.each.split(x, [self.group, 2], axis=2)[1]
 
     def _rotated(self, x: str, tokens: Sequence[Tokens], heads: int) -> str:
         """Norm and rotary embedding of x (kv heads, count, heads, head_dim); the last head is the key."""
-        graph, width = self.graph, self.config.head_dim
+        graph, each, width = self.graph, self.graph.each, self.config.head_dim
         cos, sin = self._tables(tokens, heads)
         ones = graph.floats(np.ones(width))
         if len({self._eps(part) for part in tokens}) == 1:
             x = graph.rms_norm(x, ones, self._eps(tokens[0]))
         else:
-            pieces = graph.split(x, [part.count for part in tokens], axis=1)
+            pieces = each.split(x, [part.count for part in tokens], axis=1)
             pairs = zip(pieces, tokens, strict=True)
-            x = graph.concat([graph.rms_norm(piece, ones, self._eps(part)) for piece, part in pairs], axis=1)
-        halves = graph.split(x, [width // 2, width // 2], axis=3)
-        swapped = graph.concat([halves[1], halves[0]], axis=3)
+            x = each.concat([graph.rms_norm(piece, ones, self._eps(part)) for piece, part in pairs], axis=1)
+        halves = each.split(x, [width // 2, width // 2], axis=3)
+        swapped = each.concat([halves[1], halves[0]], axis=3)
         return graph.op("Add", graph.op("Mul", x, cos), graph.op("Mul", swapped, sin))
 
     def _tables(self, tokens: Sequence[Tokens], heads: int) -> tuple[str, str]:
@@ -176,6 +178,7 @@ class DecoderLayer:
                     graph.op("Mul", part.sin, graph.floats(swapped)),
                 )
             )
+        # Tokens of more than one kind are those of the prefix, whose tables are the same for all requests.
         return graph.concat([cos for cos, _ in tables], axis=0), graph.concat([sin for _, sin in tables], axis=0)
 
     def _norm_weights(self, tokens: Tokens) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -195,8 +198,9 @@ class DecoderLayer:
 
     def _keys_values(self, keys: str, values: str, count: int) -> KeysValues:
         shape = (self.config.kv_heads, count, self.config.head_dim)
-        keys = self.graph.transpose(self.graph.reshape(keys, *shape), 0, 2, 1)
-        return KeysValues(self.graph.narrow(keys), self.graph.reshape(values, *shape), count)
+        each = self.graph.each
+        keys = each.transpose(each.reshape(keys, *shape), 0, 2, 1)
+        return KeysValues(self.graph.narrow(keys), each.reshape(values, *shape), count)
 
 
 def _suffix(tokens: Tokens) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from onnx import helper, numpy_helper
 
+from unichunk.runtime.compile.each_request import EachRequest
 from unichunk.runtime.compile.precision import ONNX_TYPES
 from unichunk.runtime.policy.manifest import Tensor
 
@@ -35,13 +36,18 @@ class Graph:
         name: Of the graph.
         precision: Type of the operands of its matrix products.
         file: Where large constants go.
+        batch: B, requests that it computes at once.
+
+    Attributes:
+        each: Moves of data inside each of the requests.
     """
 
-    def __init__(self, name: str, precision: Precision, file: WeightFile) -> None:
+    def __init__(self, name: str, precision: Precision, file: WeightFile, batch: int = 1) -> None:
         self.name = name
         self.precision = precision
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
+        self.each = EachRequest(self, batch)
         self._file = file
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}

@@ -18,7 +18,7 @@ EPS: Final = 1e-5
 
 
 class Gated(NamedTuple):
-    """Enhanced action embeddings (T, e), gate () and discrepancy ()."""
+    """Enhanced action embeddings (T, e), gate () and discrepancy (); the last two of each request."""
 
     embedded: str
     gate: str
@@ -34,13 +34,14 @@ class Gating:
     enhancement_proj(g O), and the action rows of F' go through vlm_to_action_proj. The last two layers are folded:
     result = vlm_to_action_proj(F + lambda b) + (lambda V E)(g O).
 
-    D is computed in float32 in all precisions.
+    D is computed in float32 in all precisions. Each request of a batch has its own mean, distance and gate; (T, ...)
+    are the rows of all of them, one below the other.
 
     Args:
         graph: Where the nodes go.
         weights: Of the checkpoint.
         config: The gating's numbers.
-        rows: T.
+        rows: T of a request.
         directions: theta, unit vectors (M, h).
     """
 
@@ -56,7 +57,7 @@ class Gating:
         self.weights = weights
         self.config = config
         self.rows = rows
-        self.width = directions.shape[1]
+        self._projections, self.width = directions.shape
         self._scale = 1.0 / ((rows + 1) * len(directions))
         self._directions = graph.floats(directions.T)
         # The row that stands for the state is zero, so its observation is the bias, in every step of every round.
@@ -65,10 +66,10 @@ class Gating:
         self._state = graph.floats((normed @ directions.T.astype(np.float64))[None])
 
     def anchored(self, anchor: str) -> str:
-        """Projections z theta for all directions, (1, M), of anchor embeddings (T, e)."""
-        graph = self.graph
+        """Projections z theta for all directions, (1, M) of each request, of anchor embeddings (T, e)."""
+        graph, each = self.graph, self.graph.each
         normed = self._normed(graph.linear(anchor, *self.weights.linear("mpg.action_proj")))
-        mean = graph.op("ReduceMean", normed, graph.integers([0]), keepdims=1)
+        mean = each.reduce("ReduceMean", each.shaped(normed, self.rows, self.width), [0], keep=True)
         return graph.op("MatMul", mean, self._directions)
 
     def gated(self, embedded: str, anchor: str) -> Gated:
@@ -76,12 +77,13 @@ class Gating:
 
         Args:
             embedded: Action embeddings (T, e).
-            anchor: z theta, (1, M).
+            anchor: z theta, (1, M) of each request.
         """
-        graph = self.graph
+        graph, each = self.graph, self.graph.each
         features = graph.linear(embedded, *self.weights.linear("action_to_vlm_proj"))
         observed = graph.linear(features, *self.weights.linear("mpg.obs_proj"))
         projected = graph.op("MatMul", self._normed(observed), self._directions)
+        projected = each.shaped(projected, self.rows, self._projections)
         total = graph.op("Add", self._distance(projected, anchor), self._distance(self._state, anchor))
         discrepancy = graph.op("Mul", total, graph.floats(self._scale))
         gate = graph.op("Exp", graph.op("Mul", discrepancy, graph.floats(-1.0 / self.config.temperature)))
@@ -89,15 +91,17 @@ class Gating:
         bias = self.weights.computed("mpg.enhanced_back.bias", shape[:1], self._back_bias)
         base = graph.linear(features, self.weights.operand("vlm_to_action_proj.weight"), bias)
         weight = self.weights.computed("mpg.enhanced_back.weight", shape, self._back_weight)
-        return Gated(graph.linear_onto(graph.op("Mul", observed, gate), weight, base), gate, discrepancy)
+        gated = graph.op("Mul", each.shaped(observed, self.rows, self.width), each.shaped(gate, 1, 1))
+        gated = each.rows(gated, self.rows, self.width)
+        return Gated(graph.linear_onto(gated, weight, base), gate, discrepancy)
 
     def _normed(self, x: str) -> str:
         return self.graph.layer_norm(x, self.graph.floats(np.ones(self.width)), None, EPS)
 
     def _distance(self, projected: str, anchor: str) -> str:
-        """Sum of squared differences, ()."""
+        """Sum of squared differences, () of each request."""
         difference = self.graph.op("Sub", projected, anchor)
-        return self.graph.op("ReduceSumSquare", difference, self.graph.integers([0, 1]), keepdims=0)
+        return self.graph.each.reduce("ReduceSumSquare", difference, [0, 1], keep=False)
 
     def _back_weight(self) -> NDArray[np.float64]:
         """Product lambda V E, (e, h)."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unichunk.runtime.compile.decoder import DecoderLayer, KeysValues, Tokens
+from unichunk.runtime.compile.each_request import EachRequest
 from unichunk.runtime.compile.positions import rotary_tables
 from unichunk.runtime.compile.sequence import MASKED, causal_mask
 from unichunk.runtime.compile.vision import Vision
@@ -40,11 +41,11 @@ class PrefixBuilder:
 
     def inputs(self) -> tuple[str, str, str]:
         """Declare `images`, `tokens`, `state`."""
-        size, sequence = self.config.image_size, self.sequence
+        size, sequence, each = self.config.image_size, self.sequence, self.graph.each
         return (
-            self.graph.input("images", (sequence.views, 3, size, size), "float32"),
-            self.graph.input("tokens", (1, sequence.max_text), "int64"),
-            self.graph.input("state", (1, UNIFIED_WIDTH), "float32"),
+            each.input("images", (sequence.views, 3, size, size), "float32"),
+            each.input("tokens", (1, sequence.max_text), "int64"),
+            each.input("state", (1, UNIFIED_WIDTH), "float32"),
         )
 
     def tokens(
@@ -54,30 +55,34 @@ class PrefixBuilder:
 
         Args:
             ids: Before the images.
-            x: Image features.
+            x: Image features of all requests' views.
             after: Between the images and the text.
             text: The `tokens` input.
             positions: Of all these.
         """
-        graph = self.graph
+        graph, each, width = self.graph, self.graph.each, self.config.language.width
         embeddings = graph.weight(self.weights.operand("language_model.model.embed_tokens.weight"))
         # Padding looks up some token: nobody attends to it.
-        found = graph.reshape(graph.op("Max", text, graph.integers([[0]])), self.sequence.max_text)
-        found = graph.concat([graph.integers(after), found], axis=0) if after else found
-        parts = [x, graph.wide(graph.op("Gather", embeddings, found, axis=0))]
+        found = each.reshape(graph.op("Max", text, graph.integers([[0]])), self.sequence.max_text)
+        found = each.concat([each.same(graph.integers(after), len(after)), found], axis=0) if after else found
+        seen = each.shaped(x, self.sequence.images, width)
+        parts = [seen, graph.wide(graph.op("Gather", embeddings, found, axis=0))]
         if ids:
-            parts.insert(0, graph.wide(graph.op("Gather", embeddings, graph.integers(ids), axis=0)))
-        return self.placed(graph.concat(parts, axis=0), positions, expert=False)
+            head = graph.wide(graph.op("Gather", embeddings, graph.integers(ids), axis=0))
+            parts.insert(0, each.same(head, len(ids), width))
+        rows = each.rows(each.concat(parts, axis=0), len(positions), width)
+        return self.placed(rows, positions, expert=False)
 
     def state(self, state: str) -> Tokens:
         """The STATE token, which the expert's weights see."""
         graph, name = self.graph, "proprio_encoder_robot"
+        state = graph.each.rows(state, 1, UNIFIED_WIDTH)
         hidden = graph.op("Relu", graph.linear(state, *self.weights.linear(f"{name}.layer1")))
         x = graph.linear(hidden, *self.weights.linear(f"{name}.layer2"))
         return self.placed(x, [self.sequence.state_position], expert=True)
 
     def placed(self, x: str, positions: ArrayLike, *, expert: bool) -> Tokens:
-        """Tokens at positions known at compile time."""
+        """Tokens at positions known at compile time, the same for all requests."""
         language = self.config.language
         cos, sin = rotary_tables(positions, language.head_dim, language.rope_theta)
         graph = self.graph
@@ -85,10 +90,10 @@ class PrefixBuilder:
 
     def action_rotary(self, tokens: str) -> tuple[str, str]:
         """Rotary tables (T, 1, head_dim) of the action tokens, which follow the last token of the text."""
-        graph, sequence, language = self.graph, self.sequence, self.config.language
+        graph, each, sequence, language = self.graph, self.graph.each, self.sequence, self.config.language
         positions = sequence.text_position + np.arange(sequence.max_text + sequence.rows)
         given = graph.op("Cast", graph.op("Greater", tokens, graph.integers(-1)), to=7)
-        length = graph.op("ReduceSum", given, graph.integers([0, 1]), keepdims=0)
+        length = each.shaped(each.reduce("ReduceSum", given, [0, 1], keep=False), 1)
         at = graph.op("Add", graph.integers(np.arange(sequence.rows)), length)
         tables = rotary_tables(positions, language.head_dim, language.rope_theta)
         cos, sin = (graph.op("Gather", graph.floats(table[:, None]), at, axis=0) for table in tables)
@@ -96,19 +101,28 @@ class PrefixBuilder:
 
     def action_mask(self, tokens: str) -> str:
         """What the action tokens may see of the prefix, (1, P): all but padding."""
-        graph, sequence = self.graph, self.sequence
+        graph, each, sequence = self.graph, self.graph.each, self.sequence
         padded = graph.op("Greater", graph.integers(0), tokens)
         text = graph.op("Where", padded, graph.floats([[MASKED]]), graph.floats([[0.0]]))
-        before = graph.floats(np.zeros((1, sequence.prefix - sequence.max_text - 1)))
-        return graph.concat([before, text, graph.floats([[0.0]])], axis=1)
+        count = sequence.prefix - sequence.max_text - 1
+        before = each.same(graph.floats(np.zeros((1, count))), 1, count)
+        return each.concat([before, text, each.same(graph.floats([[0.0]]), 1, 1)], axis=1)
 
 
 def grouped_mask(graph: Graph, mask: str, group: int, rows: int, columns: int) -> str:
-    """A mask (rows, columns) for queries of which `group` at a time belong to a token, (rows * group, columns)."""
+    """A mask (rows, columns) for queries of which `group` at a time belong to a token, (rows * group, columns).
+
+    It is known at compile time, or there is one request; `grouped_masks` does the same with masks of several.
+    """
+    return grouped_masks(EachRequest(graph, 1), mask, group, rows, columns)
+
+
+def grouped_masks(each: EachRequest, mask: str, group: int, rows: int, columns: int) -> str:
+    """The same for each request's own mask."""
     if group == 1:
         return mask
-    mask = graph.op("Expand", graph.reshape(mask, rows, 1, columns), graph.integers([rows, group, columns]))
-    return graph.reshape(mask, rows * group, columns)
+    mask = each.expand(each.reshape(mask, rows, 1, columns), rows, group, columns)
+    return each.reshape(mask, rows * group, columns)
 
 
 def build_prefix(
@@ -124,7 +138,8 @@ def build_prefix(
     """
     builder = PrefixBuilder(graph, weights, sequence)
     images, text, state = builder.inputs()
-    features = Vision(graph, weights, sequence.views).features(images)
+    each = graph.each
+    features = Vision(graph, weights, each.count * sequence.views).features(images)
     after = (*sequence.between, *sequence.after_state)
     positions = sequence.language_positions
     tokens = [builder.tokens((), features, after, text, positions), builder.state(state)]
@@ -138,17 +153,20 @@ def build_prefix(
         queries, own = ("", block.keys_values(tokens)) if last else block.heads(tokens)
         seen = _behind_head(graph, head[layer], own, sequence.prefix)
         sizes = (language.kv_heads, language.head_dim)
-        graph.output(f"keys_{layer}", seen.keys, (*sizes, seen.count), shape)
-        graph.output(f"values_{layer}", seen.values, (sizes[0], seen.count, sizes[1]), shape)
+        each.output(f"keys_{layer}", seen.keys, (*sizes, seen.count), shape)
+        each.output(f"values_{layer}", seen.values, (sizes[0], seen.count, sizes[1]), shape)
         if not last:
-            attended = block.attend(queries, [seen], mask, len(asking))
-            split = graph.split(attended, [len(positions), 1], axis=0)
-            tokens = [block.finished(part, mixed) for part, mixed in zip(tokens, split, strict=True)]
-    graph.output("mask", builder.action_mask(text), (1, sequence.prefix), "float32")
+            width = language.heads * language.head_dim
+            attended = each.shaped(block.attend(queries, [seen], mask, len(asking)), len(asking), width)
+            split = each.split(attended, [len(positions), 1], axis=0)
+            mixed = [each.rows(rows, part.count, width) for rows, part in zip(split, tokens, strict=True)]
+            tokens = [block.finished(part, rows) for part, rows in zip(tokens, mixed, strict=True)]
+    each.output("mask", builder.action_mask(text), (1, sequence.prefix), "float32")
     for name, table in zip(("rotary_cos", "rotary_sin"), builder.action_rotary(text), strict=True):
-        graph.output(name, table, (sequence.rows, 1, language.head_dim), "float32")
+        each.output(name, table, (sequence.rows, 1, language.head_dim), "float32")
 
 
 def _behind_head(graph: Graph, head: tuple[Weight, Weight], own: KeysValues, count: int) -> KeysValues:
-    keys, values = (graph.weight(weight) for weight in head)
-    return KeysValues(graph.concat([keys, own.keys], axis=2), graph.concat([values, own.values], axis=1), count)
+    each = graph.each
+    keys, values = (each.same(graph.weight(weight), *weight.shape) for weight in head)
+    return KeysValues(each.concat([keys, own.keys], axis=2), each.concat([values, own.values], axis=1), count)

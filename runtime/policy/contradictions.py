@@ -13,7 +13,16 @@ from unichunk.runtime.unified import UNIFIED_WIDTH
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from unichunk.runtime.policy.manifest import ChunkGraph, Graph, Key, LanguageInput, Manifest, RobotEntry, Tensor
+    from unichunk.runtime.policy.manifest import (
+        ChunkGraph,
+        Graph,
+        Graphs,
+        Key,
+        LanguageInput,
+        Manifest,
+        RobotEntry,
+        Tensor,
+    )
 
 _LARGEST_TOKEN: Final = 2**31 - 1
 """Ids are int64 in the graph; no tokenizer has more."""
@@ -33,6 +42,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         yield from _robot_complaints(f"robots.{name}", robot, manifest)
     if manifest.language is not None:
         yield from _language_complaints(manifest.language)
+    yield from _batch_complaints(manifest.graphs)
     yield from _file_complaints(manifest)
     yield from _graph_complaints(manifest)
 
@@ -97,9 +107,18 @@ def _language_complaints(language: LanguageInput) -> Iterator[str]:
         yield f"language.suffix: expected token ids, 0 to {_LARGEST_TOKEN}, got {token}"
 
 
+def _batch_complaints(graphs: Graphs) -> Iterator[str]:
+    sizes = [batch.size for batch in graphs.batched]
+    if sizes != sorted(set(sizes)):
+        yield f"graphs.batched: expected each size once, the smallest first, got {sizes}"
+    for index, batch in enumerate(graphs.batched):
+        if len(batch.chunks) != len(graphs.chunks):
+            expected = f"expected {len(graphs.chunks)} files, one for each of graphs.chunks"
+            yield f"graphs.batched[{index}].chunks: {expected}, got {len(batch.chunks)}"
+
+
 def _file_complaints(manifest: Manifest) -> Iterator[str]:
-    graphs = (manifest.graphs.prefix, *manifest.graphs.chunks)
-    needed = [("graph", graph.file) for graph in graphs]
+    needed = [("graph", name) for name in manifest.graphs.files]
     if manifest.language is not None:
         needed.append(("tokenizer", manifest.language.tokenizer))
     for kind, name in needed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -133,7 +133,34 @@ class ChunkGraph(Graph, frozen=True, kw_only=True):
     refinement_rounds: Annotated[int, Meta(ge=0)]
 
 
-class Graphs(_Struct, frozen=True, kw_only=True):
+AnyGraph = TypeVar("AnyGraph", bound=Graph)
+
+
+class BatchedGraphs(_Struct, frozen=True, kw_only=True):
+    """The same graphs with the same weights, for several requests at once.
+
+    Their inputs and outputs are those of the graphs for one request, with one more axis in front, `size` long.
+
+    Attributes:
+        size: Requests that they compute at once.
+        prefix: File of the prefix graph.
+        chunks: Files of the chunk graphs, in the order of those for one request.
+    """
+
+    size: Annotated[int, Meta(ge=2)]
+    prefix: str
+    chunks: tuple[str, ...]
+
+    def of(self, graph: AnyGraph, file: str) -> AnyGraph:
+        """Signature of one of them, from that of the graph for one request."""
+        inputs, outputs = (
+            tuple(msgspec.structs.replace(tensor, shape=(self.size, *tensor.shape)) for tensor in tensors)
+            for tensors in (graph.inputs, graph.outputs)
+        )
+        return msgspec.structs.replace(graph, file=file, inputs=inputs, outputs=outputs)
+
+
+class Graphs(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The graphs of a policy; they may share external weight files, which are listed in the manifest's `files`.
 
     `prefix`: `images` (V, 3, S, S) float32, `tokens` (1, L) int64 (where the policy takes language), `state` (1, 200)
@@ -141,10 +168,18 @@ class Graphs(_Struct, frozen=True, kw_only=True):
     `chunks`: `noise` (1 + refinement rounds, T, 200) float32, `previous_chunk` (T, 200) float32, `delay` () int64 and
     outputs of the prefix graph -> `actions` (T, 200) float32; rows before `delay` equal those of the previous chunk,
     bit by bit. One graph without refinement comes first.
+    `batched`: The same for several requests at once, smallest batches first; none in bundles compiled without.
     """
 
     prefix: Graph
     chunks: Annotated[tuple[ChunkGraph, ...], Meta(min_length=1)]
+    batched: tuple[BatchedGraphs, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Of all graphs."""
+        single = (self.prefix.file, *(graph.file for graph in self.chunks))
+        return (*single, *(file for batch in self.batched for file in (batch.prefix, *batch.chunks)))
 
 
 class RobotEntry(_Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ import numpy as np
 
 from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy.arrays import in_words, numbers, require_finite, without_batch
+from unichunk.runtime.policy.batch_choice import worthwhile
+from unichunk.runtime.policy.batching import BatchEngines, runs
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.bundle_robot import BundleRobot
 from unichunk.runtime.policy.engine import Engine, OnnxRuntimeEngine
@@ -20,13 +22,13 @@ from unichunk.runtime.policy.rotation import no_rotation
 from unichunk.runtime.policy.tokens import InstructionTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import SupportsIndex
 
     from numpy.typing import NDArray
 
     from unichunk.runtime.policy.engine import Value
-    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest
+    from unichunk.runtime.policy.manifest import ChunkGraph, Graph, Manifest
 
 
 class Policy(BundleRobot):
@@ -43,6 +45,8 @@ class Policy(BundleRobot):
         embodiment: Which of the manifest's robots; may be left out where there is one.
         refinement_rounds: N, how many times the chunk is refined by MPG.
         seed: Seed of the noise that `infer` draws where none is given.
+        batches: Engines for several requests at once, each of another size, and how long they take, as a multiple of
+            one request.
 
     Attributes:
         manifest: The bundle's description.
@@ -66,11 +70,13 @@ class Policy(BundleRobot):
         embodiment: str | None = None,
         refinement_rounds: int = 0,
         seed: int = 0,
+        batches: Mapping[BatchEngines, float] | None = None,
     ) -> None:
         super().__init__(manifest, _embodiment(manifest, embodiment))
         self.refinement_rounds = refinement_rounds
         self._prefix = prefix
         self._chunk = chunk
+        self._batches = dict(batches or {})
         self._tokenizer = tokenizer
         self._preprocess = Preprocessor(manifest, self.robot, tokenizer)
         self._noise = NoiseSource(manifest, self.robot, refinement_rounds, seed)
@@ -85,6 +91,7 @@ class Policy(BundleRobot):
         refinement_rounds: int = 0,
         seed: int = 0,
         threads: int = 1,
+        max_batch: int = 1,
     ) -> Policy:
         """Load and check a bundle, and build its engines.
 
@@ -95,6 +102,10 @@ class Policy(BundleRobot):
                 and no other graph is loaded.
             seed: Seed of the noise, 0 or more.
             threads: Threads inside one operator.
+            max_batch: Most requests that `infer_batch` shall compute at once. Of the bundle's graphs for several
+                requests those up to this size are loaded and timed, which takes a few inferences of each, and kept
+                where they are faster than requests one after the other, each with weights of its own in memory. 1
+                loads none.
 
         Raises:
             BundleError: One line: a missing file, a wrong hash, an unknown format version, graphs that do not fit, a
@@ -110,12 +121,24 @@ class Policy(BundleRobot):
         tokenizer = None
         if manifest.language is not None:
             tokenizer = InstructionTokenizer(directory / manifest.language.tokenizer, manifest.language)
-        prefix, chunk = (
-            OnnxRuntimeEngine(directory / part.file, part, precision=manifest.precision, threads=threads)
-            for part in (manifest.graphs.prefix, graph)
-        )
+
+        def engine(part: Graph) -> Engine:
+            return OnnxRuntimeEngine(directory / part.file, part, precision=manifest.precision, threads=threads)
+
+        single, place = manifest.graphs.prefix, manifest.graphs.chunks.index(graph)
         rounds = graph.refinement_rounds
-        return cls(manifest, prefix, chunk, tokenizer, embodiment=name, refinement_rounds=rounds, seed=seed)
+        policy = cls(
+            manifest, engine(single), engine(graph), tokenizer, embodiment=name, refinement_rounds=rounds, seed=seed
+        )
+        batches = [batch for batch in manifest.graphs.batched if batch.size <= max_batch]
+        if batches:
+            policy._keep_worthwhile(
+                BatchEngines(
+                    batch.size, engine(batch.of(single, batch.prefix)), engine(batch.of(graph, batch.chunks[place]))
+                )
+                for batch in batches
+            )
+        return policy
 
     def for_embodiment(self, name: str, *, seed: int = 0) -> Policy:
         """The policy of another robot that this bundle drives, on the same engines: nothing is loaded twice.
@@ -138,6 +161,7 @@ class Policy(BundleRobot):
             embodiment=name,
             refinement_rounds=self.refinement_rounds,
             seed=seed,
+            batches=self._batches,
         )
 
     def infer(
@@ -194,6 +218,34 @@ class Policy(BundleRobot):
         """What the chunk graph makes of that: all rounds of all Euler steps."""
         return self._chunk.run({**inputs, **prefix})
 
+    def infer_batch(self, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[Mapping[str, Value]]:
+        """Both graphs for several requests, as many at once as graphs are loaded for, and in turn where they are more.
+
+        The requests may be of different robots of this bundle, each preprocessed and decoded by its own robot's
+        policy (`for_embodiment`); any of these policies may compute. Each has its own delay, previous chunk and noise.
+
+        Args:
+            inputs: What `preprocess` gave for each, any number.
+
+        Returns:
+            What the chunk graph gives for each, for `decode`, in the same order. Locked rows are equal bit by bit to
+            those of a request computed alone, other numbers up to the rounding of float32.
+        """
+        outputs: list[Mapping[str, Value]] = []
+        several = {engines.size: engines for engines in self._batches}
+        for size in runs(len(inputs), {1: 1.0} | {engines.size: cost for engines, cost in self._batches.items()}):
+            part = inputs[len(outputs) : len(outputs) + size]
+            if size in several:
+                outputs += several[size].run(part)
+            else:
+                outputs.append(self.denoise(part[0], self.prefix(part[0])))
+        return outputs
+
+    @property
+    def max_batch(self) -> int:
+        """Most requests that are computed at once; 1 where no graphs for more are there, asked for, or worthwhile."""
+        return max((engines.size for engines in self._batches), default=1)
+
     def decode(self, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, Value]) -> PolicyResult:
         """The chunk in physical units, from what the chunk graph gave for these inputs."""
         rows = int(inputs["delay"])
@@ -219,6 +271,11 @@ class Policy(BundleRobot):
             example[f"state.{name}"] = at_rest.astype(np.float32)
         example["language.instruction"] = ""
         return example
+
+    def _keep_worthwhile(self, batches: Iterable[BatchEngines]) -> None:
+        nothing = np.zeros((1 + self.refinement_rounds, self.chunk_length, self.manifest.unified_width), np.float32)
+        example = self.preprocess(self.example_observation(), noise=nothing)
+        self._batches = worthwhile(lambda: self.denoise(example, self.prefix(example)), batches, example)
 
     def _delay(self, given: SupportsIndex) -> int:
         rows = self.chunk_length

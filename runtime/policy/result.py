@@ -23,9 +23,12 @@ class PolicyResult:
             refinement.
         discrepancies: D that the gates came from, g = exp(-D / temperature), shape (N, K), float32; None without
             refinement.
+        cold: Whether it took longer than the next one will, for a reason that is over: a connection made anew. Such a
+            latency says nothing of the delay to come.
     """
 
     unified: NDArray[np.float32]
     actions: Mapping[str, NDArray[np.float32]]
     gates: NDArray[np.float32] | None = None
     discrepancies: NDArray[np.float32] | None = None
+    cold: bool = False

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unichunk.benchmarks import jitter
+from unichunk.benchmarks.harness import environments
 from unichunk.benchmarks.harness.document import is_measured
-from unichunk.benchmarks.pacing import environments, measuring
-from unichunk.benchmarks.pacing.environments import EnvironmentUnavailable, cache_folder, environment
+from unichunk.benchmarks.harness.environments import EnvironmentUnavailable, cache_folder, environment
+from unichunk.benchmarks.pacing import measuring
 from unichunk.benchmarks.pacing.loops import LOOPS, OURS, UNPRIVILEGED, Peer
 from unichunk.benchmarks.pacing.measuring import Measured
 from unichunk.benchmarks.pacing.own_pacer import unprivileged_pacer
@@ -177,28 +178,28 @@ def _cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 def test_an_environment_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pip = Pip()
     monkeypatch.setattr(subprocess, "run", pip)
-    first = environment("some", PEER, limit_s=60)
+    first = environment("some", PEER.installs(), limit_s=60)
     made = len(pip.calls)
     assert first.installed == ("a==1", "b==2")
     assert first.python.parent.parent.parent == cache_folder()
     assert any("some-loop==1.0" in call and ":all:" in call for call in pip.calls)
-    assert environment("some", PEER, limit_s=60) == first
+    assert environment("some", PEER.installs(), limit_s=60) == first
     assert len(pip.calls) == made
-    environment("some", Peer("some-loop==1.1", "some_loop"), limit_s=60)
+    environment("some", Peer("some-loop==1.1", "some_loop").installs(), limit_s=60)
     assert len(pip.calls) == 2 * made, "another version is another environment"
 
 
 def test_a_half_made_environment_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", Pip("install", "ERROR: No matching distribution found for some-loop"))
     with pytest.raises(EnvironmentUnavailable, match=r"^its environment could not be made: ERROR: No matching"):
-        environment("some", PEER, limit_s=60)
+        environment("some", PEER.installs(), limit_s=60)
     assert list(cache_folder().iterdir()) == []
     monkeypatch.setattr(subprocess, "run", Pip())
-    folder = environment("some", PEER, limit_s=60).python.parent.parent
+    folder = environment("some", PEER.installs(), limit_s=60).python.parent.parent
     (folder / environments.READY).unlink()
     pip = Pip()
     monkeypatch.setattr(subprocess, "run", pip)
-    environment("some", PEER, limit_s=60)
+    environment("some", PEER.installs(), limit_s=60)
     assert any("venv" in call for call in pip.calls)
 
 
@@ -208,7 +209,7 @@ def test_an_environment_that_takes_too_long_is_given_up(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(EnvironmentUnavailable, match="not made in time"):
-        environment("some", PEER, limit_s=-1)
+        environment("some", PEER.installs(), limit_s=-1)
 
 
 def test_packages_of_others_do_not_leak_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +240,7 @@ class FakeSubject:
 
 @pytest.fixture
 def subjects(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FakeSubject]]:
-    def unavailable(name: str, peer: Peer, *, limit_s: float) -> None:
+    def unavailable(name: str, installs: list[list[str]], *, limit_s: float) -> None:
         raise EnvironmentUnavailable("its environment could not be made: no network")
 
     monkeypatch.setattr(measuring, "Subject", FakeSubject)

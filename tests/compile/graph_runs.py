@@ -98,8 +98,11 @@ class RandomModel:
         prompt = Prompt.read(checkpoint.config, checkpoint.tokenizer_file)
         return cls(folder / "checkpoint", folder / "data.json", views, checkpoint, prompt)
 
+    def options(self, **options: Any) -> CompileOptions:
+        return CompileOptions(self.data_config, DATASET, **options)
+
     def compiled(self, out: Path, **options: Any) -> Bundle:
-        compile_checkpoint(self.directory, out, CompileOptions(self.data_config, DATASET, **options))
+        compile_checkpoint(self.directory, out, self.options(**options))
         return Bundle(out)
 
     def inputs(self, rounds: int, seed: int = 0) -> dict[str, Any]:

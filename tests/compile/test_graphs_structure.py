@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-GRAPHS = ("prefix.onnx", "chunk.onnx", "chunk_mpg.onnx")
+SINGLE = ("prefix.onnx", "chunk.onnx", "chunk_mpg.onnx")
+GRAPHS = (*SINGLE, "prefix_batch3.onnx", "chunk_batch3.onnx", "chunk_mpg_batch3.onnx")
+OPTIONS = CompileOptions("libero_nonorm", "uni_posttrain", batch=(3,))
 OPERATORS = {
     *("Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Exp", "Erf", "Sigmoid", "Relu", "Softmax", "LayerNormalization"),
     *("Gemm", "MatMul", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Cast", "Max", "Less", "Greater", "Where"),
@@ -33,7 +35,7 @@ OPERATORS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("structure") / "bundle"
-    compile_checkpoint(GOLDEN, out, CompileOptions("libero_nonorm", "uni_posttrain"))
+    compile_checkpoint(GOLDEN, out, OPTIONS)
     return out
 
 
@@ -64,8 +66,11 @@ def test_plain_operators_and_fixed_shapes_only(folder: Path, graph: str) -> None
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_the_manifest_says_what_the_graph_is(folder: Path, graph: str) -> None:
-    manifest = read_manifest(folder)
-    entry = next(entry for entry in (manifest.graphs.prefix, *manifest.graphs.chunks) if entry.file == graph)
+    graphs = read_manifest(folder).graphs
+    entries = [graphs.prefix, *graphs.chunks]
+    for batch in graphs.batched:
+        entries += [batch.of(graphs.prefix, batch.prefix), *map(batch.of, graphs.chunks, batch.chunks)]
+    entry = next(entry for entry in entries if entry.file == graph)
     model = onnx.load(folder / graph, load_external_data=False).graph
     for declared, found in ((entry.inputs, model.input), (entry.outputs, model.output)):
         assert [(tensor.name, list(tensor.shape)) for tensor in declared] == [
@@ -136,7 +141,7 @@ class _peak:  # noqa: N801  (used like a function)
 
 
 def test_equal_compilations_are_equal_files(folder: Path, tmp_path: Path) -> None:
-    compile_checkpoint(GOLDEN, tmp_path / "again", CompileOptions("libero_nonorm", "uni_posttrain"))
+    compile_checkpoint(GOLDEN, tmp_path / "again", OPTIONS)
     assert read_manifest(tmp_path / "again").files == read_manifest(folder).files
 
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 AGAIN = "fetch or build the bundle again"
 
 
+def batch(size: int, prefix: str = "a.onnx", chunks: tuple[str, ...] = ("b.onnx", "c.onnx")) -> dict[str, Any]:
+    """Entry of the graphs for several requests."""
+    return {"size": size, "prefix": prefix, "chunks": chunks}
+
+
 def test_a_valid_bundle_is_read(bundle: Path) -> None:
     manifest = read_manifest(bundle)
     assert manifest.chunk_length == 8
@@ -137,6 +142,7 @@ def test_unknown_field(bundle: Path, path: str, where: str) -> None:
         ("graphs.chunks", [], ("Expected `array` of length >= 1", "`bundle.graphs.chunks`")),
         ("graphs.chunks.1.refinement_rounds", -1, ("`int` >= 0", "`bundle.graphs.chunks[1].refinement_rounds`")),
         ("graphs.chunks.0.inputs.0.dtype", "float64", ("'float64'", "`bundle.graphs.chunks[0].inputs[0].dtype`")),
+        ("graphs.batched", [batch(1)], ("Expected `int` >= 2", "`bundle.graphs.batched[0].size`")),
         ("precision", "int8", ("'int8'", "`bundle.precision`")),
         ("robots.so101.state.gripper.rotation", "yaw", ("'yaw'", "`bundle.robots.so101.state.gripper.rotation`")),
         ("graphs.prefix.outputs.1.shape.0", "one", ("`bundle.graphs.prefix.outputs[1].shape[0]`",)),
@@ -193,6 +199,16 @@ def test_wrong_type_or_value(bundle: Path, path: str, value: Any, words: tuple[s
         ("graphs.chunks.0.refinement_rounds", 1, ("refinement_rounds 0 first and each number once, got [1, 1]",)),
         ("graphs.chunks.1.refinement_rounds", 0, ("refinement_rounds 0 first and each number once, got [0, 0]",)),
         ("graphs.chunks.0.refinement_rounds", 2, ("refinement_rounds 0 first and each number once, got [2, 1]",)),
+        ("graphs.batched", [batch(4, chunks=("a",))], ("graphs.batched[0].chunks: expected 2", "got 1")),
+        ("graphs.batched", [batch(4, chunks=("a", "b", "c"))], ("graphs.batched[0].chunks: expected 2", "got 3")),
+        ("graphs.batched", [batch(4), batch(2)], ("graphs.batched: expected each size once", "got [4, 2]")),
+        ("graphs.batched", [batch(4), batch(4)], ("graphs.batched: expected each size once", "got [4, 4]")),
+        ("graphs.batched", [batch(4, prefix="none.onnx")], ("files: no hash for the graph none.onnx",)),
+        (
+            "graphs.batched",
+            [batch(4, "chunk.onnx", ("prefix.onnx", "chunk_1.onnx"))],
+            ("graphs: chunk.onnx is named twice",),
+        ),
         ("robots.so101.action.gripper.slots", [54, 55], ("robots.so101.action.gripper.slots: 54-55 overlaps",)),
         ("robots.so101.state.gripper.slots", [50, 51], ("robots.so101.state.gripper.slots: 50-51 overlaps",)),
         (

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import unichunk.benchmarks
+
 if TYPE_CHECKING:
-    from unichunk.benchmarks.pacing.loops import Peer
+    from collections.abc import Sequence
 
 READY: Final = "ready"
 """Written last: an environment without it is half made."""
@@ -42,18 +44,18 @@ def cache_folder() -> Path:
     return (Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache") / "unichunk" / "peers"
 
 
-def environment(name: str, peer: Peer, *, limit_s: float) -> Environment:
-    """The peer's environment, made where it is not there yet.
+def environment(name: str, installs: Sequence[Sequence[str]], *, limit_s: float) -> Environment:
+    """A peer's environment, made where it is not there yet.
 
     Args:
-        name: The loop.
-        peer: What is installed.
+        name: The peer.
+        installs: What is installed: arguments of `pip install`, call by call.
         limit_s: How long making it may take, [s].
 
     Raises:
         EnvironmentUnavailable: Where it could not be made.
     """
-    installs = peer.installs()
+    installs = [list(arguments) for arguments in installs]
     contents = repr((sys.version_info[:2], sys.base_prefix, installs))
     folder = cache_folder() / f"{name}-{hashlib.sha256(contents.encode()).hexdigest()[:12]}"
     ready, python = folder / READY, folder / "bin" / "python"
@@ -73,6 +75,18 @@ def clean_variables() -> dict[str, str]:
     """The process's variables without those that would lead an interpreter to packages of others."""
     leading = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSTARTUP"}
     return {name: value for name, value in os.environ.items() if name not in leading} | {"PYTHONNOUSERSITE": "1"}
+
+
+def only_benchmarks(folder: Path) -> Path:
+    """A folder to import from in which there is nothing of this project but its benchmarks, and no other package.
+
+    Args:
+        folder: Where it is made.
+    """
+    package = folder / "packages" / "unichunk"
+    package.mkdir(parents=True)
+    (package / "benchmarks").symlink_to(Path(*unichunk.benchmarks.__path__).absolute())
+    return package.parent
 
 
 def _make(folder: Path, python: Path, installs: list[list[str]], until: float) -> str:

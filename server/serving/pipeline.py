@@ -1,0 +1,155 @@
+"""A policy at work: the next request is decoded while this one is inferred, and what is ready is inferred together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import msgspec
+
+from unichunk.server.serving.faults import answer_to
+from unichunk.server.serving.served_policy import Timing
+from unichunk.server.serving.work import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from unichunk.server.serving.served_policy import ServedPolicy
+    from unichunk.server.serving.work import Work
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+CANCELLED: Final = Answer(error="cancelled: nobody waited for this request any more")
+"""The answer to what was cancelled before its inference began."""
+
+_END: Final = None
+
+
+@dataclass(frozen=True)
+class _Ready(Generic[C]):
+    """A decoded request."""
+
+    ticket: int
+    call: C
+    decode_s: float
+
+
+class Pipeline(Generic[C, R]):
+    """Runs a policy: requests are decoded in the thread that submits them, and inferred in one of its own.
+
+    Args:
+        policy: What runs.
+        done: Called with a ticket and its answer, from either thread, once for each ticket. It must not raise.
+        depth: Decoded requests that wait for the inference at most; who submits more waits. None: two full batches.
+        linger_s: How long an inference waits for more requests where its batch is not full, [s].
+    """
+
+    def __init__(
+        self,
+        policy: ServedPolicy[C, R],
+        done: Callable[[int, Answer], None],
+        *,
+        depth: int | None = None,
+        linger_s: float = 0.0,
+    ) -> None:
+        self._policy = policy
+        self._done = done
+        self._linger_s = linger_s
+        self._ready: SimpleQueue[_Ready[C] | None] = SimpleQueue()
+        self._room = threading.Semaphore(2 * policy.max_batch if depth is None else depth)
+        self._open: set[int] = set()
+        self._thread = threading.Thread(target=self._run, name="unichunk-infer", daemon=True)
+        self._thread.start()
+
+    def submit(self, ticket: int, work: Work) -> None:
+        """Decode a request and hand it over; waits while enough are waiting for the inference."""
+        began_s = time.perf_counter()
+        self._open.add(ticket)
+        try:
+            call = self._policy.decode(work)
+        except Exception as error:  # noqa: BLE001  one request's trouble must not become every request's
+            self._open.discard(ticket)
+            self._done(ticket, _timed(answer_to(error), decode_s=time.perf_counter() - began_s))
+            return
+        ready = _Ready(ticket, call, time.perf_counter() - began_s)
+        self._room.acquire()
+        self._ready.put(ready)
+
+    def cancel(self, ticket: int) -> None:
+        """Nobody waits for this one: if it is not being inferred yet, it will not be."""
+        self._open.discard(ticket)
+
+    def close(self) -> None:
+        """Answer what was handed over, then stop. Nothing may be submitted any more."""
+        self._ready.put(_END)
+        self._thread.join()
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            batch: list[_Ready[C]] = []
+            going = self._gather(batch)
+            if batch:
+                self._work_on(batch)
+
+    def _gather(self, batch: list[_Ready[C]]) -> bool:
+        """Wait for a request, and take what else is ready; False at the end."""
+        until_s = 0.0
+        while len(batch) < self._policy.max_batch:
+            try:
+                if not batch:
+                    ready = self._ready.get()
+                elif (left_s := until_s - time.perf_counter()) > 0:
+                    ready = self._ready.get(timeout=left_s)
+                else:
+                    ready = self._ready.get_nowait()
+            except Empty:
+                return True
+            if ready is _END:
+                return False
+            self._room.release()
+            if ready.ticket not in self._open:
+                self._done(ready.ticket, CANCELLED)
+                continue
+            self._open.discard(ready.ticket)
+            if not batch and self._linger_s:
+                until_s = time.perf_counter() + self._linger_s
+            batch.append(ready)
+        return True
+
+    def _work_on(self, batch: list[_Ready[C]]) -> None:
+        began_s = time.perf_counter()
+        results = self._infer([ready.call for ready in batch])
+        infer_s = time.perf_counter() - began_s
+        for ready, result in zip(batch, results, strict=True):
+            self._done(ready.ticket, self._answer(ready, result, infer_s, len(batch)))
+
+    def _infer(self, calls: Sequence[C]) -> Sequence[R | Exception]:
+        try:
+            return self._policy.infer(calls)
+        except Exception as error:  # noqa: BLE001  it is the request's error, not the worker's end
+            if len(calls) == 1:
+                return [error]
+        # One of them may have spoilt it for the others.
+        return [self._infer([call])[0] for call in calls]
+
+    def _answer(self, ready: _Ready[C], result: R | Exception, infer_s: float, batch: int) -> Answer:
+        began_s = time.perf_counter()
+        try:
+            if isinstance(result, Exception):
+                raise result
+            payload = self._policy.encode(ready.call, result, Timing(ready.decode_s, infer_s))
+            answer = Answer(payload=payload)
+        except Exception as error:  # noqa: BLE001  as above
+            answer = answer_to(error)
+        encode_s = time.perf_counter() - began_s
+        return _timed(answer, decode_s=ready.decode_s, infer_s=infer_s, encode_s=encode_s, batch=batch)
+
+
+def _timed(answer: Answer, **timing: Any) -> Answer:
+    """The same answer, with what it took."""
+    return msgspec.structs.replace(answer, **timing)

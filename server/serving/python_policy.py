@@ -1,0 +1,136 @@
+"""A policy that somebody wrote in Python, as openpi's policies are written, as a worker runs it."""
+
+from __future__ import annotations
+
+import importlib
+import time
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from unichunk.runtime.errors import PolicyError, UnichunkError
+from unichunk.server.serving.calls import Call, decode, encode
+from unichunk.server.serving.source import PYTHON
+from unichunk.server.serving.work import Description
+from unichunk.server.wire.errors import WireError
+from unichunk.server.wire.openpi import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unichunk.server.serving.served_policy import Timing
+    from unichunk.server.serving.source import PolicySource
+    from unichunk.server.serving.work import Work
+
+_WARM_UPS: Final = 3
+
+
+class PythonPolicy:
+    """Serves an object with `infer(observation) -> result`, both maps of arrays, numbers and text; see `ServedPolicy`.
+
+    What else it may have: `infer_batch(observations) -> results` with `max_batch`, where it can answer several at once;
+    `metadata`, a map that openpi's clients are greeted with; `example_observation`, which it is warmed up with and
+    which clients are shown; `modality_config`, for GR00T's clients, a map of plain values; `reset()`, called after the
+    warm-up. Between two requests it has to forget: the next one may be anybody's.
+
+    Args:
+        policy: The object.
+        source: How it is served.
+
+    Raises:
+        PolicyError: Where it is no such object, or fails with its own example.
+    """
+
+    def __init__(self, policy: Any, source: PolicySource) -> None:
+        if not callable(getattr(policy, "infer", None)):
+            raise PolicyError(
+                f"{source.source}: expected an object with infer(observation), got {type(policy).__name__}"
+            )
+        self._policy = policy
+        self._source = source
+        self._example = _value(policy, "example_observation", {})
+        batches = callable(getattr(policy, "infer_batch", None))
+        self.max_batch = max(1, min(source.max_batch, int(getattr(policy, "max_batch", 1)))) if batches else 1
+        self._service_s = self._warm_up()
+
+    @classmethod
+    def load(cls, source: PolicySource) -> PythonPolicy:
+        """Call the factory, and warm up what it makes.
+
+        Raises:
+            PolicyError: Where there is no such factory, or it fails; one line. Tracebacks go to the standard error.
+        """
+        module, _, name = source.source.removeprefix(PYTHON).partition(":")
+        if not module or not name:
+            raise PolicyError(f"{source.source}: expected {PYTHON}package.module:factory")
+        try:
+            policy = getattr(importlib.import_module(module), name)()
+            return cls(policy, source)
+        except UnichunkError:
+            raise
+        except Exception as error:  # noqa: BLE001  other people's code: whatever it is, it is said in one line
+            traceback.print_exc()
+            reason = " ".join(str(error).split())
+            raise PolicyError(f"{source.source} cannot be loaded ({type(error).__name__}: {reason})") from None
+
+    def describe(self) -> Description:
+        """See `ServedPolicy`."""
+        metadata = _value(self._policy, "metadata", {})
+        example = {"example_observation": self._example} if self._example else {}
+        try:
+            handshake = pack({**example, **metadata})
+        except WireError as error:
+            raise PolicyError(f"{self._source.source}: metadata: {error}") from None
+        return Description(
+            name=self._source.name,
+            kind="python",
+            digest="",
+            robots=(),
+            manifest=b"",
+            max_batch=self.max_batch,
+            refinement_rounds=0,
+            handshake={"": handshake},
+            modality={"": _value(self._policy, "modality_config", {})},
+            service_s=self._service_s,
+        )
+
+    def decode(self, work: Work) -> Call:
+        """See `ServedPolicy`."""
+        return decode(work, None)
+
+    def infer(self, batch: Sequence[Call]) -> Sequence[Any]:
+        """See `ServedPolicy`."""
+        if len(batch) == 1:
+            return [self._policy.infer(batch[0].observation)]
+        results = list(self._policy.infer_batch([call.observation for call in batch]))
+        if len(results) != len(batch):
+            raise PolicyError(f"infer_batch: expected {len(batch)} results, got {len(results)}")
+        return results
+
+    def encode(self, call: Call, result: Any, timing: Timing) -> bytes:
+        """See `ServedPolicy`."""
+        return encode(call, result, timing)
+
+    def _warm_up(self) -> float:
+        """What one inference takes, [s]; 0 where there is no example to try."""
+        service_s = 0.0
+        if self._example:
+            for _ in range(_WARM_UPS):
+                began_s = time.perf_counter()
+                self._policy.infer(dict(self._example))
+                service_s = time.perf_counter() - began_s
+            if self.max_batch > 1:
+                self._policy.infer_batch([dict(self._example) for _ in range(self.max_batch)])
+        reset = getattr(self._policy, "reset", None)
+        if callable(reset):
+            reset()
+        return service_s
+
+
+def _value(policy: Any, name: str, default: Any) -> dict[str, Any]:
+    """A map that the policy may have, as an attribute or as a method without arguments."""
+    value = getattr(policy, name, default)
+    value = value() if callable(value) else value
+    if not isinstance(value, Mapping):
+        raise PolicyError(f"{type(policy).__name__}.{name}: expected a map, got {type(value).__name__}")
+    return dict(value)

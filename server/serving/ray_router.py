@@ -1,0 +1,52 @@
+"""Sticky sessions: Ray makes one of these in every process that sends requests to replicas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from unichunk.server.serving.ray_extra import RequestRouter
+from unichunk.server.serving.ray_order import ranks
+from unichunk.server.serving.ray_view import note_replicas, room_for
+
+if TYPE_CHECKING:
+    from ray.serve.request_router import PendingRequest, RunningReplica
+
+ROUTER: Final = "unichunk.server.serving.ray_router.SessionRouter"
+"""Where Ray finds the class."""
+
+
+class SessionRouter(RequestRouter):
+    """Sends all requests of a session to one replica while that lives and has room, else to another one."""
+
+    _everywhere = True
+
+    def initialize_state(self, **kwargs: Any) -> None:
+        """Called by Ray once.
+
+        Args:
+            kwargs: `everywhere`: whether every replica has every policy loaded; else those are preferred that have it.
+        """
+        self._everywhere = bool(kwargs.get("everywhere", True))
+
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """Called by Ray whenever replicas come and go."""
+        super().update_replicas(replicas)
+        note_replicas(self._deployment_id.app_name, self._deployment_id.name, len(replicas))
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        """Called by Ray for each request, and again after a pause where all that was offered is full."""
+        if pending_request is None:
+            return [candidate_replicas]
+        pending_request.routing_context.should_backoff = True
+        replicas: dict[str, Any] = {replica.replica_id.unique_id: replica for replica in candidate_replicas}
+        known = self.replica_queue_len_cache
+        queues = {name: known.get(replica.replica_id) or 0 for name, replica in replicas.items()}
+        model_id = pending_request.metadata.multiplexed_model_id
+        holders = None
+        if model_id and not self._everywhere:
+            holders = {name for name, replica in replicas.items() if model_id in replica.multiplexed_model_ids}
+        session = pending_request.metadata.session_id
+        order = ranks(session, model_id, queues, room=room_for(model_id), holders=holders)
+        return [[replicas[name] for name in rank] for rank in order]
