@@ -36,6 +36,11 @@ class Chunk(Protocol):
         """What closes them: the discrepancies D between rounds, shape (N, K); None without refinement."""
         ...
 
+    @property
+    def cold(self) -> bool:
+        """Whether it took longer than the next one will: its latency says nothing of the delay to come."""
+        ...
+
 
 class ChunkPolicy(Protocol):
     """A policy that predicts chunks and can be told what is already committed."""

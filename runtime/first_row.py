@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.runtime.errors import PolicyError
+from unichunk.runtime.errors import PolicyError, PolicyLate
 from unichunk.runtime.outcome import ExitReason
 from unichunk.runtime.trouble import Trouble
 
@@ -39,13 +39,23 @@ class FirstRow:
         policy: What predicts.
         adapter: Robot <-> policy keys.
         instruction: What the robot shall do.
+        outage_s: How long the answers of a policy somewhere else may be missing, [s].
     """
 
-    def __init__(self, source: ObservationSource, policy: ChunkPolicy, adapter: Adapter, instruction: str) -> None:
+    def __init__(
+        self,
+        source: ObservationSource,
+        policy: ChunkPolicy,
+        adapter: Adapter,
+        instruction: str,
+        *,
+        outage_s: float = 0.0,
+    ) -> None:
         self._source = source
         self._policy = policy
         self._adapter = adapter
         self._instruction = instruction
+        self._outage_s = outage_s
 
     def warm_up(self, estimator: DelayEstimator, pause: Callable[[], None]) -> None:
         """Run the policy on live observations until it is warm, then measure its latency.
@@ -55,30 +65,62 @@ class FirstRow:
             pause: Called in between; may raise.
         """
         last_stamp_ns = -1
-        for i in range(COLD_INFERENCES + WARM_INFERENCES):
+        deadline: float | None = None
+        inferences = 0
+        while inferences < COLD_INFERENCES + WARM_INFERENCES:
             observation = self._next(last_stamp_ns, pause)
             last_stamp_ns = observation.stamp_ns
             begun_ns = time.monotonic_ns()
-            self._infer(observation)
-            if i >= COLD_INFERENCES:
+            try:
+                cold = self._infer(observation)[1]
+            except PolicyLate as late:
+                deadline = self._patience(deadline, late)
+                continue
+            deadline = None
+            inferences += 1
+            if inferences > COLD_INFERENCES and not cold:
                 age_s = max(0, begun_ns - observation.stamp_ns) / 1e9
                 estimator.observe(age_s, (time.monotonic_ns() - begun_ns) / 1e9)
 
-    def __call__(self) -> NDArray[np.float64]:
+    def __call__(self, pause: Callable[[], None] = lambda: None) -> NDArray[np.float64]:
         """First row as joints, shape (n,), [rad].
 
-        Raises:
-            PolicyError: Where it is not finite.
-        """
-        return self._infer(self._newest())
+        Args:
+            pause: Called between two tries; may raise.
 
-    def _infer(self, observation: Observation) -> NDArray[np.float64]:
+        Raises:
+            PolicyError: Where it is not finite, or there was no answer for as long as an outage may be.
+        """
+        deadline: float | None = None
+        while True:
+            try:
+                return self._infer(self._newest())[0]
+            except PolicyLate as late:
+                deadline = self._patience(deadline, late)
+                pause()
+
+    def _patience(self, deadline: float | None, late: PolicyLate) -> float:
+        """When the outage that this is a part of will have lasted too long, [s].
+
+        Args:
+            deadline: The same as of its first part, [s]; None for the first.
+            late: Raised where it has.
+        """
+        now = time.monotonic()
+        if deadline is None:
+            deadline = now + self._outage_s
+        if now >= deadline:
+            raise late
+        return deadline
+
+    def _infer(self, observation: Observation) -> tuple[NDArray[np.float64], bool]:
+        """The first row, and whether the answer was a cold one."""
         inputs = self._adapter.policy_input(observation, self._instruction)
-        actions = self._policy.infer(inputs).actions
-        row: NDArray[np.float64] = self._adapter.joints(actions, observation.state.q)[0]
+        chunk = self._policy.infer(inputs)
+        row: NDArray[np.float64] = self._adapter.joints(chunk.actions, observation.state.q)[0]
         if not np.isfinite(row).all():
             raise PolicyError(f"the policy's first row is {row.tolist()}; expected finite joint commands")
-        return row
+        return row, chunk.cold
 
     def _next(self, last_stamp_ns: int, pause: Callable[[], None]) -> Observation:
         """The next observation, as the inference thread would take it."""

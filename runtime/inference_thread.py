@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from unichunk.runtime.errors import ObservationError, PolicyError
+from unichunk.runtime.errors import ObservationError, PolicyError, PolicyLate
 from unichunk.runtime.inference_telemetry import InferenceTelemetry
 from unichunk.runtime.realtime import collect_between_chunks
 
@@ -167,7 +167,11 @@ class InferenceThread(threading.Thread):
             inputs = self._adapter.policy_input(observation, self._instruction)
             chunk = self._policy.infer(inputs, commitment.previous_chunk, commitment.delay)
             joints = self._adapter.joints(chunk.actions, commitment.before, commitment.delay)
-            record = producer.finish(commitment, chunk.unified, joints, time.monotonic_ns)
+            record = producer.finish(commitment, chunk.unified, joints, time.monotonic_ns, cold=chunk.cold)
+        except PolicyLate as late:
+            # Nothing was wrong with it: there was no answer, and the next observation is a new try.
+            self.telemetry.miss(str(late), commitment.begun_ns, time.monotonic_ns())
+            return
         except (PolicyError, ObservationError) as error:
             self.telemetry.rejection(str(error))
             return

@@ -137,6 +137,8 @@ class Producer:
         unified: NDArray[np.float32],
         joints: NDArray[np.float64],
         clock: Callable[[], int],
+        *,
+        cold: bool = False,
     ) -> ChunkRecord:
         """Stitch a chunk into the ring buffer, or what is left of it.
 
@@ -145,6 +147,7 @@ class Producer:
             unified: All rows, shape (T, 200), normalized.
             joints: The same decoded, shape (T, n), [rad].
             clock: Tells the time, [ns]; asked once, when the rows can be read.
+            cold: Whether the next one will be faster for a known reason: d does not follow this one's latency.
 
         Raises:
             PolicyError: Where the chunk is not finite or has the wrong shape; nothing of it was written.
@@ -153,7 +156,8 @@ class Producer:
         first, outcome, seam = self._stitch(commitment, unified, joints)
         now_ns = clock()
         age_s = (commitment.begun_ns - commitment.stamp_ns) / 1e9
-        self._estimator.observe(age_s, (now_ns - commitment.begun_ns) / 1e9)
+        if not cold:
+            self._estimator.observe(age_s, (now_ns - commitment.begun_ns) / 1e9)
         return ChunkRecord(
             commitment=commitment,
             first=first,

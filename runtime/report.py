@@ -27,7 +27,12 @@ REPORT_FORMAT: Final = 1
 
 
 def build_report(
-    supervisor: Supervisor, robot: RobotSettings, asked: dict[str, Any], *, driver_said: str = ""
+    supervisor: Supervisor,
+    robot: RobotSettings,
+    asked: dict[str, Any],
+    *,
+    driver_said: str = "",
+    remote: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything about a finished run.
 
@@ -36,6 +41,7 @@ def build_report(
         robot: The robot's constants.
         asked: What was asked for: policy, instruction, duration, ...
         driver_said: How the driver's process ended, where it did so by itself and anybody knows.
+        remote: What the client of a policy that is somewhere else counted; None for one that was here.
     """
     control, chunks, motions = supervisor.loop.telemetry, supervisor.inference.telemetry, supervisor.motions
     delays = sorted(chunks.delays)
@@ -63,6 +69,10 @@ def build_report(
         "delay_saturated_chunks": chunks.saturated,
         "rejected_chunks": chunks.rejected,
         "last_rejection": chunks.last_rejection,
+        "missed_answers": chunks.missed,
+        "last_miss": chunks.last_miss,
+        "longest_outage_s": round(chunks.longest_outage_ns / 1e9, 3),
+        "remote": remote,
         "late_chunk_events": [_late_chunk(record) for record in list(chunks.late)],
         "chunk_latency_ms": _scaled(_percentiles(chunks.latency, p50=0.5, p95=0.95, p99=0.99), 1e-3),
         "refinement": chunks.refinement.report(),

@@ -121,7 +121,13 @@ class RunChecks:
                 f"{telemetry.rejected_in_a_row} chunks in a row were dropped; {telemetry.last_rejection}",
             )
         waited_s = (time.monotonic_ns() - self._inference.used_ns) / 1e9
-        if waited_s > self._options.starved_s:
+        limit_s = max(self._options.starved_s, self._options.outage_s)
+        if waited_s > limit_s and telemetry.missed_in_a_row:
+            raise Trouble(
+                ExitReason.POLICY_FAULT,
+                f"no chunk for {waited_s:.1f} s, an outage of {limit_s:g} s is ridden out; {telemetry.last_miss}",
+            )
+        if waited_s > limit_s:
             raise Trouble(
                 ExitReason.POLICY_FAULT,
                 f"no chunk could be used for {waited_s:.1f} s, {telemetry.lost_chunks} came wholly too late: "

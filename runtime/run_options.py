@@ -17,6 +17,8 @@ class RunOptions:
         recoveries: How often that may happen before the run ends.
         rejected_chunks: Chunks in a row that the policy may spoil before the run ends.
         starved_s: How long the robot may be without a usable chunk before the run ends, [s].
+        outage_s: How long the answers of a policy somewhere else may be missing before the run ends, where that is
+            longer, [s]; 0 for one that is here.
     """
 
     instruction: str = ""
@@ -26,3 +28,4 @@ class RunOptions:
     recoveries: int = 10
     rejected_chunks: int = 5
     starved_s: float = 5.0
+    outage_s: float = 0.0

@@ -102,7 +102,7 @@ class Supervisor:
         capacity = 4 * policy.chunk_length + math.ceil(robot.observation_max_age_s * robot.action_hz)
         self._ring = RingBuffer(capacity, policy.chunk_length, robot.limits.size, robot.fallback)
         self._estimator = DelayEstimator(robot.action_hz, robot.delay_margin_ticks)
-        self._first_row = FirstRow(link.sensors, policy, adapter, options.instruction)
+        self._first_row = FirstRow(link.sensors, policy, adapter, options.instruction, outage_s=options.outage_s)
         self.state = RunState.CONNECTING
         self.note = ""
         self.exit_reason = ExitReason.INTERNAL_FAULT
@@ -220,7 +220,7 @@ class Supervisor:
         """Ramp from where the robot stands to the first row of a chunk made for standing there."""
         self._enter(RunState.SYNCING, "ramping to the first command")
         limits = self._robot.limits
-        goal = np.clip(self._first_row(), limits.lower, limits.upper)
+        goal = np.clip(self._first_row(self._pause), limits.lower, limits.upper)
         self._checks.driver()
         # Measured after the inference, which takes its time: the stream begins where the robot stands now.
         start = standing_pose(self._link.states, limits, self._pause)
@@ -262,7 +262,7 @@ class Supervisor:
             minimum_postfix=self._robot.minimum_postfix_ticks,
             trained_delay=self._policy.max_delay,
             chunk_length=self._policy.chunk_length,
-            number=self.inference.telemetry.answered,
+            number=self.inference.telemetry.asked,
         )
         self.inference.begin(Episode(first_tick, producer))
         self._enter(RunState.RUNNING, "")

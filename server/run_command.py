@@ -27,14 +27,17 @@ from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
 from unichunk.server.ended import ended
 from unichunk.server.live_view import LiveView
+from unichunk.server.remote.address import is_remote
+from unichunk.server.remote.remote_options import RemoteOptions
+from unichunk.server.remote.remote_policy import RemotePolicy
 from unichunk.server.say import say
-from unichunk.server.shared_policy import SharedPolicy, is_shared
 from unichunk.server.shipped_bundles import shipped_bundles
 from unichunk.server.simulated_driver import simulated_driver
 from unichunk.server.summary import summary
 from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
+    from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.runtime.chunk_policy import ChunkPolicy
     from unichunk.runtime.robot import RobotSettings
     from unichunk.server.signals import EndingSignals
@@ -65,8 +68,8 @@ class Run:
     driver: str | None = None
     """Endpoint of a running driver, for example ipc:///tmp/unichunk-so101.ipc or tcp://192.168.1.5:5600."""
     policy: str | None = None
-    """Folder of the policy bundle. Without it, the one shipped for this robot. Also the address (ipc://...) of a host
-    that has loaded one for several robots, see `unichunk fleet`."""
+    """Folder of the policy bundle. Without it, the one shipped for this robot. Also the address of a policy server:
+    ws://host:port[/policy], wss://host:port[/policy], zmq://host:port[/policy] or ipc:///path, see `unichunk serve`."""
     instruction: str = "follow the red block"
     """What the robot shall do."""
     duration: float | None = None
@@ -92,6 +95,7 @@ class Run:
     fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """With --sim: faults the simulated robot plays, for example freeze_camera@5 or die@8."""
     twin: tyro.conf.OmitArgPrefixes[TwinOptions] = field(default_factory=TwinOptions)
+    remote: tyro.conf.OmitArgPrefixes[RemoteOptions] = field(default_factory=RemoteOptions)
 
     def __call__(self) -> int:
         """Run; return the exit status."""
@@ -109,6 +113,14 @@ class Run:
         spec = load_spec(self.embodiment)
         bundle = self.policy if self.policy is not None else str(shipped_bundle(spec.name))
         loaded = self._load(bundle, spec.name)
+        with contextlib.ExitStack() as stack:
+            if isinstance(loaded, RemotePolicy):
+                stack.callback(loaded.close)
+            return self._drive(spec, bundle, loaded, signals)
+
+    def _drive(
+        self, spec: EmbodimentSpec, bundle: str, loaded: Policy | RemotePolicy, signals: EndingSignals
+    ) -> _Ended:
         adapter = EmbodimentAdapter(spec, loaded.robot, bundle)
         report_path = self.report or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{spec.name}.json"
         check_report_path(report_path)
@@ -118,11 +130,9 @@ class Run:
         if self.inject_latency > 0:
             policy = InjectedLatency(policy, self.inject_latency / 1e3, self.inject_after)
         robot = robot_settings(spec, policy, adapter)
-        options = RunOptions(self.instruction, self.duration, self.replan_below)
+        options = RunOptions(self.instruction, self.duration, self.replan_below, **self.remote.patience(loaded))
         signals.check()
         with contextlib.ExitStack() as stack:
-            if isinstance(loaded, SharedPolicy):
-                stack.callback(loaded.close)
             endpoint, driver = self.driver, None
             if endpoint is None:
                 driver = stack.enter_context(
@@ -142,7 +152,13 @@ class Run:
                     supervisor.run()
             failure = "" if driver is None else self._failure(driver, supervisor)
             recorded = self._finish_recordings(supervisor.loop.recording, robot, driver)
-            report = build_report(supervisor, robot, self._asked(bundle), driver_said=failure or recorded.driver_said)
+            report = build_report(
+                supervisor,
+                robot,
+                self._asked(bundle),
+                driver_said=failure or recorded.driver_said,
+                remote=loaded.statistics.report() if isinstance(loaded, RemotePolicy) else None,
+            )
             status = exit_status(supervisor.exit_reason, open_ended=self.duration is None)
             # A run that failed keeps the status that says so.
             if failure:
@@ -153,10 +169,10 @@ class Run:
             problems = dict.fromkeys([failure, *recorded.lost, *recorded.remarks])
             return _write(report_path, report, status, [problem for problem in problems if problem])
 
-    def _load(self, bundle: str, embodiment: str) -> Policy | SharedPolicy:
+    def _load(self, bundle: str, embodiment: str) -> Policy | RemotePolicy:
         rounds = self.refinement_rounds
-        if is_shared(bundle):
-            return SharedPolicy(bundle, embodiment, refinement_rounds=rounds, seed=self.seed)
+        if is_remote(bundle):
+            return self.remote.connect(bundle, embodiment, refinement_rounds=rounds, seed=self.seed)
         return Policy.load(bundle, embodiment=embodiment, refinement_rounds=rounds, seed=self.seed)
 
     def _check(self) -> None:
@@ -175,6 +191,7 @@ class Run:
             )
         if self.fault and not self.sim:
             raise UsageError("--fault: only a simulated robot (--sim) plays faults")
+        self.remote.check(self.policy)
         asked = self.twin.arguments()
         if asked and not self.sim:
             raise UsageError(f"{asked[0]}: only a simulated robot (--sim) has it")
@@ -223,7 +240,7 @@ class Run:
 
     def _asked(self, policy: str) -> dict[str, Any]:
         return {
-            "policy": policy if is_shared(policy) else Path(policy).name,
+            "policy": policy if is_remote(policy) else Path(policy).name,
             "instruction": self.instruction,
             "duration_s": self.duration,
             "simulated": self.sim,
@@ -231,6 +248,7 @@ class Run:
             "inject_latency_ms": self.inject_latency,
             "inject_after_s": self.inject_after,
             "replan_below": self.replan_below,
+            **self.remote.asked(),
             "faults": list(self.fault),
             "twin": self.twin.asked(),
             "seed": self.seed,

@@ -17,6 +17,7 @@ from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.runtime.parent_process import announce_ready, at_end_of_input
 from unichunk.server.say import say
 from unichunk.server.serve_parts import build
+from unichunk.server.serve_ray import RayFlags
 from unichunk.server.serve_sources import policy_sources
 from unichunk.server.serving.exposure import is_loopback
 from unichunk.server.serving.lifecycle import Stop, serve
@@ -94,8 +95,7 @@ class Serve:
     """Serve HTTP and WebSocket."""
     zmq: bool = True
     """Serve ZeroMQ on --zmq-port."""
-    ray: bool = False
-    """Let a Ray cluster infer, local or at RAY_ADDRESS, instead of processes on this machine."""
+    cluster: tyro.conf.OmitArgPrefixes[RayFlags] = field(default_factory=RayFlags)
     log_format: Literal["text", "json"] = "text"
     """How events are written to the standard error: for people, or one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -127,8 +127,14 @@ class Serve:
             return EXIT_STATUS[ExitReason.INTERRUPTED]
 
     def _check(self) -> None:
+        self._check_numbers()
         if not (self.http or self.zmq or self.ipc):
             raise UsageError("--no-http and --no-zmq: nothing is left to listen on; give --ipc PATH or drop one")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise UsageError("--tls-cert and --tls-key: expected both or none")
+        self._check_exposure()
+
+    def _check_numbers(self) -> None:
         for name, value in (("--port", self.port), ("--zmq-port", self.zmq_port)):
             if not 0 <= value <= 65535:
                 raise UsageError(f"{name}: expected 0 to 65535, got {value}")
@@ -142,9 +148,6 @@ class Serve:
                 raise UsageError(f"{name}: expected 0 (as many as they like) or more, got {number:g}")
         if self.seed < 0:
             raise UsageError(f"--seed: expected 0 or more, got {self.seed}")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise UsageError("--tls-cert and --tls-key: expected both or none")
-        self._check_exposure()
 
     def _check_exposure(self) -> None:
         """What others can reach asks them who they are, and nobody in between can listen."""
@@ -159,8 +162,8 @@ class Serve:
             missing.append("--curve FOLDER (unichunk keys curve) or --no-zmq")
         if missing:
             raise UsageError(
-                f"--host {self.host} can be reached from other machines: add {', '.join(missing)}; or --insecure, where "
-                "everybody who can reach it may use it"
+                f"--host {self.host} can be reached from other machines: add {', '.join(missing)}; or --insecure, "
+                "where everybody who can reach it may use it"
             )
 
     def _run(self, main: Coroutine[Any, Any, int]) -> int:
@@ -183,14 +186,14 @@ class Serve:
             loop = asyncio.get_running_loop()
             closed = partial(loop.call_soon_threadsafe, stop.ask)
             threading.Thread(target=at_end_of_input, args=(closed,), name="stdin", daemon=True).start()
-        parts = build(self, sources, stop)
+        parts = build(self, sources)
         status = await serve(
             parts.service,
             parts.fronts,
             stop,
             drain_timeout_s=self.drain_timeout,
             ready=lambda: self._ready(parts),
-            tasks=parts.tasks,
+            tasks=[*parts.tasks, *(partial(watch, stop) for watch in parts.watches)],
         )
         if status:
             assert stop.reason is not None

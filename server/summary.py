@@ -23,6 +23,14 @@ def summary(report: dict[str, Any]) -> str:
         f"  guard interventions {report['guard_interventions']}, "
         f"largest command step {report['max_command_step']:.4f} rad",
     ]
+    remote = report["remote"]
+    if remote is not None:
+        round_trip = remote["round_trip_ms"]
+        lines.append(
+            f"  policy server: round trip p50 {round_trip['p50']:.1f} ms, p99 {round_trip['p99']:.1f} ms, "
+            f"missed answers {report['missed_answers']}, longest outage {report['longest_outage_s']:.1f} s, "
+            f"connections {remote['connections']}"
+        )
     if report["refinement"] is not None:
         low, high = report["refinement"]["gate_range"]
         lines.append(f"  refinement rounds {len(report['refinement']['mean_gates'])}, gates {low:.3f} to {high:.3f}")

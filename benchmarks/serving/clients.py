@@ -5,12 +5,17 @@ Runs in the environments of peers, too: what a client needs is imported where it
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
 from unichunk.benchmarks.serving.observations import ROWS, WIDTH, droid_observation, filled, groot_observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+OPENPI_CLIENT: Final = "openpi_client.websocket_client_policy"
+GROOT_PACKAGES: Final = ("msgpack", "msgpack_numpy")
+"""What only the peers' environment has."""
 
 WAIT_MS: Final = 10_000
 """Longest that a ZeroMQ client waits for an answer; openpi's waits for ever."""
@@ -44,10 +49,8 @@ class OpenpiClient:
     """
 
     def __init__(self, address: str) -> None:
-        from openpi_client.websocket_client_policy import WebsocketClientPolicy  # noqa: PLC0415
-
         url, _, own = address.partition("#")
-        self._policy = WebsocketClientPolicy(url)
+        self._policy = import_module(OPENPI_CLIENT).WebsocketClientPolicy(url)
         metadata = self._policy.get_server_metadata()
         self._observation = filled(metadata["example_observation"]) if own else droid_observation()
         self._shape = None if own else (ROWS, WIDTH)
@@ -71,10 +74,9 @@ class GrootClient:
     """
 
     def __init__(self, address: str) -> None:
-        import msgpack  # noqa: PLC0415
-        import msgpack_numpy  # noqa: PLC0415
         import zmq  # noqa: PLC0415
 
+        msgpack, msgpack_numpy = (import_module(name) for name in GROOT_PACKAGES)
         self._pack = lambda value: msgpack.packb(value, default=msgpack_numpy.encode)
         self._unpack = lambda data: msgpack.unpackb(data, object_hook=msgpack_numpy.decode)
         self._request = {

@@ -15,7 +15,7 @@ from unichunk.benchmarks.serving.felt import Felt
 from unichunk.benchmarks.serving.load import Group, LoadFailed, LoadGenerator, hang_up, run
 from unichunk.benchmarks.serving.observations import ROWS, WIDTH, droid_observation
 from unichunk.benchmarks.serving.plan import UNICHUNK, UNICHUNK_SLEEPING
-from unichunk.benchmarks.serving.servers import EMPTY, HOST, Servers, start_servers
+from unichunk.benchmarks.serving.servers import HOST, Servers, start_servers
 from unichunk.benchmarks.serving.statistics import Round, round_of
 from unichunk.server.wire.openpi import pack
 
@@ -177,21 +177,23 @@ class Bench:
             back = self.measured.request_bytes if case.client.startswith("echo") else self.measured.answer_bytes
             return f"tcp://{HOST}:{servers.echo}#{self.measured.request_bytes},{back}"
         if case.kind == "groot":
-            return f"tcp://{HOST}:{servers.zmq}"
+            return f"tcp://{HOST}:{servers.own.zmq}"
         if case.kind == "lean":
-            endpoints = {"ws": f"ws://{HOST}:{servers.http}", "zmq": f"zmq://{HOST}:{servers.zmq}"}
-            return f"{case.transport} {endpoints.get(case.transport, servers.ipc)} {EMPTY}"
+            ports = servers.bundle
+            endpoints = {"ws": f"ws://{HOST}:{ports.http}", "zmq": f"zmq://{HOST}:{ports.zmq}", "ipc": ports.ipc}
+            return endpoints.get(case.transport, f"{ports.ipc}#shared")
         if case.server == "openpi":
             return f"ws://{HOST}:{servers.openpi[case.policy]}"
-        own = case.policy == "empty bundle"
-        return f"ws://{HOST}:{servers.http}/{EMPTY if own else case.policy}{'#example' if own else ''}"
+        if case.policy == "empty bundle":
+            return f"ws://{HOST}:{servers.bundle.http}#example"
+        return f"ws://{HOST}:{servers.own.http}/{case.policy}"
 
     def _round(self, cell: Cell, case: Case) -> Round:
         generator = self._foreign if case.kind in {"openpi", "groot"} else self._own
         used: list[LoadProcess] = generator.connect(Group(case.kind, self.address(case), cell.clients, cell.warm))
         felt: Felt | None = None
         if cell.felt and case.kind == "openpi":
-            felt = Felt(self._servers.openpi[case.policy] if case.server == "openpi" else self._servers.http)
+            felt = Felt(self._servers.openpi[case.policy] if case.server == "openpi" else self._servers.own.http)
         try:
             with nullcontext() if felt is None else felt:
                 (trips,), first_ns, end_ns = run([used], cell.lead_s, cell.seconds)

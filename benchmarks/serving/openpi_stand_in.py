@@ -2,8 +2,8 @@
 
 openpi's server is one file of its repository and on no package index, so this is written after what it is known to do,
 with its own packages: `openpi_client.msgpack_numpy` and `websockets.asyncio.server`. Uncompressed frames of any
-size; the metadata first; then receive, unpack, infer on the event loop, add the times, pack, send. `GET /healthz` says
-OK. asyncio's own event loop, as `asyncio.run` gives it.
+size; the metadata first; then receive, unpack, infer on the event loop, add the times, pack, send; failures as text.
+`GET /healthz` says OK. asyncio's own event loop, as `asyncio.run` gives it.
 
 Runs in openpi's environment; ends when its input does.
 """
@@ -15,9 +15,16 @@ import http
 import sys
 import threading
 import time
-from typing import Any
+import traceback
+from importlib import import_module
+from typing import Any, Final
 
 from unichunk.benchmarks.serving.policies import FACTORIES
+
+OPENPI_MSGPACK: Final = "openpi_client.msgpack_numpy"
+"""Only openpi's environment has it."""
+
+INTERNAL_ERROR: Final = 1011
 
 
 def main() -> None:
@@ -27,8 +34,7 @@ def main() -> None:
 
 
 async def _serve(policy: Any, port: int) -> None:
-    # Only openpi's environment has what is imported here.
-    from openpi_client import msgpack_numpy  # noqa: PLC0415
+    msgpack_numpy = import_module(OPENPI_MSGPACK)
     from websockets.asyncio.server import serve  # noqa: PLC0415
     from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
 
@@ -49,6 +55,10 @@ async def _serve(policy: Any, port: int) -> None:
                 previous_s = time.monotonic() - begun
             except ConnectionClosed:
                 return
+            except Exception:
+                await connection.send(traceback.format_exc())
+                await connection.close(INTERNAL_ERROR)
+                raise
 
     async with serve(handle, "127.0.0.1", port, compression=None, max_size=None, process_request=_healthy) as server:
         ended = asyncio.Event()

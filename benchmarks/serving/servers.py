@@ -116,22 +116,35 @@ class ServerProcess:
 
 
 @dataclass(frozen=True)
+class Ports:
+    """Where one of ours listens.
+
+    Attributes:
+        http: Port.
+        zmq: Port.
+        ipc: ZeroMQ endpoint.
+    """
+
+    http: int
+    zmq: int
+    ipc: str
+
+
+@dataclass(frozen=True)
 class Servers:
     """Where everybody listens.
 
     Attributes:
         processes: By name.
-        http: Port of ours.
-        zmq: ZeroMQ port of ours.
-        ipc: ZeroMQ endpoint of ours on this host.
+        own: Ours, with the Python policies.
+        bundle: Ours, with the empty bundle.
         openpi: Policy -> port of the stand-in that serves it; empty where openpi's environment could not be made.
         echo: Port of the bare echo.
     """
 
     processes: dict[str, ServerProcess]
-    http: int
-    zmq: int
-    ipc: str
+    own: Ports
+    bundle: Ports
     openpi: dict[str, int]
     echo: int
 
@@ -159,13 +172,17 @@ def start_servers(stack: ExitStack, folder: Path, peers: Environment | None, *, 
         stack.callback(process.close)
         processes[name] = process
 
-    http_port, zmq_port, echo_port = free_port(), free_port(), free_port()
-    ipc = f"ipc://{folder}/serve.ipc"
-    policies = {name: f"python:unichunk.benchmarks.serving.policies:{name}" for name in FACTORIES}
+    def start_own(name: str, policies: dict[str, str]) -> Ports:
+        ports = Ports(free_port(), free_port(), f"ipc://{folder}/{len(processes)}.ipc")
+        start(name, serve_command(policies, ports), lambda: is_ready(ports.http, "/readyz"))
+        return ports
+
+    own = start_own("unichunk", {name: f"python:unichunk.benchmarks.serving.policies:{name}" for name in FACTORIES})
+    bundle_ports = own
     if bundle:
         write_empty_bundle(folder / EMPTY)
-        policies[EMPTY] = str(folder / EMPTY)
-    start("unichunk", serve_command(policies, http_port, zmq_port, ipc), lambda: is_ready(http_port, "/readyz"))
+        bundle_ports = start_own("unichunk with a bundle", {EMPTY: str(folder / EMPTY)})
+    echo_port = free_port()
     echo = [sys.executable, "-m", "unichunk.benchmarks.serving.echo", str(echo_port)]
     start("pyzmq", echo, lambda: is_listening(echo_port))
     openpi: dict[str, int] = {}
@@ -176,24 +193,16 @@ def start_servers(stack: ExitStack, folder: Path, peers: Environment | None, *, 
             command = [str(peers.python), "-m", "unichunk.benchmarks.serving.openpi_stand_in", policy, str(port)]
             up = _healthy_at(port)
             start(f"openpi {policy}", command, up, environment=variables, cwd=folder)
-    return Servers(processes, http_port, zmq_port, ipc, openpi, echo_port)
+    return Servers(processes, own, bundle_ports, openpi, echo_port)
 
 
-def serve_command(policies: dict[str, str], http_port: int, zmq_port: int, ipc: str) -> list[str]:
+def serve_command(policies: dict[str, str], ports: Ports) -> list[str]:
     """`unichunk serve` as anybody would start it, the first policy being the default one."""
     command = [sys.executable, "-m", "unichunk.server.command_line", "serve"]
     for name, source in policies.items():
         command += ["--policy", f"{name}={source}"]
-    return [
-        *command,
-        "--port",
-        str(http_port),
-        "--zmq-port",
-        str(zmq_port),
-        "--ipc",
-        ipc.removeprefix("ipc://"),
-        "--until-stdin-closes",
-    ]
+    command += ["--port", str(ports.http), "--zmq-port", str(ports.zmq), "--ipc", ports.ipc.removeprefix("ipc://")]
+    return [*command, "--until-stdin-closes"]
 
 
 def free_port() -> int:

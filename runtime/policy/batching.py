@@ -75,4 +75,4 @@ def _best(count: int, costs: tuple[tuple[int, float], ...]) -> tuple[int, ...]:
         return ()
     known = dict(costs)
     ways = [tuple(sorted((size, *_best(count - size, costs)), reverse=True)) for size in known]
-    return min(ways, key=lambda way: len(way))
+    return min(ways, key=lambda way: (sum(known[size] for size in way), len(way)))

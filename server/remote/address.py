@@ -84,7 +84,7 @@ def parse_address(text: str) -> Address:
     except ValueError:
         raise _none(text) from None
     policy = parts.path.strip("/")
-    strange = parts.query or parts.fragment or parts.username is not None or "/" in policy
+    strange = "*" in host or parts.query or parts.fragment or parts.username is not None or "/" in policy
     if scheme not in {"ws", "wss", "zmq"} or not host or strange or not text.isprintable() or " " in text:
         raise _none(text)
     transport: Literal["ws", "zmq"] = "zmq" if scheme == "zmq" else "ws"

@@ -46,15 +46,6 @@ def build_app(service: Service, metrics_page: Any = None) -> FastAPI:
     # No page describes the interface to whoever has no key.
     app = FastAPI(title="unichunk", docs_url=None, redoc_url=None, openapi_url=None)
 
-    def identify(request: Request, right: Right | None) -> Identity:
-        if "origin" in request.headers and not service.access.asks_for_keys:
-            raise NotAllowed("this server asks for no keys, so web pages may not use it: start it with --keys")
-        address = request.client.host if request.client else ""
-        identity = service.identify(key_from_headers(request.headers), address)
-        if right is not None:
-            service.access.check(identity, right)
-        return identity
-
     @app.exception_handler(UnichunkError)
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, UnichunkError)
@@ -73,19 +64,46 @@ def build_app(service: Service, metrics_page: Any = None) -> FastAPI:
 
         @app.get("/metrics")
         async def metrics(request: Request) -> Response:
-            identify(request, Right.READ)
+            identify(service, request, Right.READ)
             text, kind = metrics_page()
             return Response(text, media_type=kind)
 
+    _add_policies(app, service)
+    route = WebSocketRoute(service)
+    app.router.routes += [Route(path, route, name="policy") for path in ("/", "/{policy}", "/{policy}/{robot}")]
+    return app
+
+
+def identify(service: Service, request: Request, right: Right | None) -> Identity:
+    """Who asks, once it is known that this one may.
+
+    Args:
+        service: The server.
+        request: What came.
+        right: To do what; None: whoever has a key.
+
+    Raises:
+        KeyRefused, NotAllowed: Where it may not.
+    """
+    if "origin" in request.headers and not service.access.asks_for_keys:
+        raise NotAllowed("this server asks for no keys, so web pages may not use it: start it with --keys")
+    address = request.client.host if request.client else ""
+    identity = service.identify(key_from_headers(request.headers), address)
+    if right is not None:
+        service.access.check(identity, right)
+    return identity
+
+
+def _add_policies(app: FastAPI, service: Service) -> None:
     @app.get("/v1/policies")
     async def policies(request: Request) -> Response:
-        identity = identify(request, None)
+        identity = identify(service, request, None)
         service.access.check(identity, Right.INFER if identity.may(Right.INFER) else Right.READ)
         return JSONResponse({"policies": [described(service, name) for name in service.backend.policies]})
 
     @app.post("/v1/policies/{name}/swap")
     async def swap(request: Request, name: str) -> Response:
-        identity = identify(request, Right.ADMINISTER)
+        identity = identify(service, request, Right.ADMINISTER)
         asked = read_swap(await body(request))
         service.policy(name)
         await service.swap(identity, name, asked.bundle, force=asked.force)
@@ -93,12 +111,8 @@ def build_app(service: Service, metrics_page: Any = None) -> FastAPI:
 
     @app.post("/v1/drain")
     async def drain(request: Request) -> Response:
-        service.drain(identify(request, Right.ADMINISTER))
+        service.drain(identify(service, request, Right.ADMINISTER))
         return JSONResponse({"draining": True, "in_flight": service.in_flight}, 202)
-
-    route = WebSocketRoute(service)
-    app.router.routes += [Route(path, route, name="policy") for path in ("/", "/{policy}", "/{policy}/{robot}")]
-    return app
 
 
 async def body(request: Request) -> bytes:

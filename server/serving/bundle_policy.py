@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from unichunk.server.serving.source import PolicySource
     from unichunk.server.serving.work import Work
 
-_WARM_UPS = 3
+_WARM_UPS: Final = 3
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.errors import PolicyError, UnichunkError
 from unichunk.server.serving.worker_client import start_worker
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Crew:
         self._proven: set[WorkerClient] = set()
         self._in_vain = 0
         self._ending = False
+        self._early_death = ""
         self._description: Description | None = None
 
     @property
@@ -60,13 +61,10 @@ class Crew:
         starting = [asyncio.ensure_future(self._start()) for _ in range(self.source.replicas)]
         try:
             self.workers = list(await asyncio.gather(*starting))
+            if self._early_death:
+                raise PolicyError(self._early_death)
         except BaseException:
-            for task in starting:
-                task.cancel()
-            started = await asyncio.gather(*starting, return_exceptions=True)
-            await asyncio.gather(
-                *(worker.end(self._end_s) for worker in started if not isinstance(worker, BaseException))
-            )
+            await self._abandon(starting)
             raise
         self._description = self.workers[0].description
 
@@ -91,6 +89,10 @@ class Crew:
 
     def died(self, worker: WorkerClient, reason: str) -> None:
         """See `WorkerEvents`."""
+        if self._description is None:
+            # The others are still loading. That fails now: nobody waits for these workers yet.
+            self._early_death = reason
+            return
         if worker in self.workers:
             self.workers.remove(worker)
             self._watch.restarted(self.source.name, reason)
@@ -106,6 +108,12 @@ class Crew:
 
     async def _start(self) -> WorkerClient:
         return await start_worker(self.source, self, start_s=self._start_s)
+
+    async def _abandon(self, starting: list[asyncio.Task[WorkerClient]]) -> None:
+        for task in starting:
+            task.cancel()
+        started = await asyncio.gather(*starting, return_exceptions=True)
+        await asyncio.gather(*(worker.end(self._end_s) for worker in started if not isinstance(worker, BaseException)))
 
     async def _replace(self) -> None:
         while True:

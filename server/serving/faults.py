@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.embodiments.errors import MessageError
 from unichunk.runtime.errors import BundleError, ObservationError, UnichunkError
@@ -14,7 +14,7 @@ from unichunk.server.serving.work import Answer
 if TYPE_CHECKING:
     from unichunk.server.serving.work import Fault
 
-_LONGEST = 1000
+_LONGEST: Final = 1000
 
 
 def answer_to(error: Exception) -> Answer:

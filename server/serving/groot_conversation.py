@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from unichunk.embodiments.errors import MessageError
 from unichunk.runtime.errors import UnichunkError
 from unichunk.server.serving.identity import Right
+from unichunk.server.serving.limits import TOO_MANY
+from unichunk.server.serving.message_cost import is_dear
 from unichunk.server.serving.refusals import KeyRefused, NotAllowed
 from unichunk.server.serving.work import Work
 from unichunk.server.wire import groot
@@ -60,6 +63,8 @@ class GrootConversation:
         """Take in a request; its answer is sent now or later."""
         self._give_up()
         try:
+            if is_dear(message):
+                raise MessageError(TOO_MANY)
             envelope = groot.read_envelope(message)
             client = self._enter(envelope.api_token)
             self._dialect = envelope.dialect or self._dialect

@@ -13,6 +13,8 @@ from unichunk.embodiments.link.codec import encode
 from unichunk.runtime.errors import UnichunkError
 from unichunk.server.serving.access import NO_KEY
 from unichunk.server.serving.backend import Busy, Expired
+from unichunk.server.serving.limits import TOO_MANY
+from unichunk.server.serving.message_cost import is_dear
 from unichunk.server.serving.refusals import Ending, KeyRefused, NotAllowed, TooFast
 from unichunk.server.serving.work import Work
 from unichunk.server.wire.lean import (
@@ -120,6 +122,8 @@ class LeanConversation:
 
     def _responses(self, message: bytes) -> list[Response]:
         try:
+            if is_dear(message):
+                raise MessageError(TOO_MANY)
             request = REQUESTS.decode(message)
         except MessageError as error:
             self._over = not self.greeted
@@ -182,9 +186,7 @@ class LeanConversation:
             manifest=msgspec.Raw(description.manifest),
             digest=description.digest,
             refinement_rounds=description.refinement_rounds,
-            limits=Limits(
-                message_bytes=service.limits.message_bytes, keep_alive_s=service.limits.keep_alive_s
-            ),
+            limits=Limits(message_bytes=service.limits.message_bytes, keep_alive_s=service.limits.keep_alive_s),
             host=self._host,
         )
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from unichunk.server.usage_error import UsageError
+
+TOO_MANY: Final = "malformed message: far more values than an observation has; send pictures as arrays, not as lists"
+"""What is said of messages that are `message_cost.is_dear`."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class ClientLimits:
         answer_s: A request that has no answer after this long gets none, [s].
         handshake_s: A connection that has not said what it wants after this long is closed, [s].
         ping_interval_s: How often a WebSocket client is asked whether it is there, [s].
-        ping_timeout_s: How long it may take to say so, [s]: a client that computes meanwhile does not hear the question.
+        ping_timeout_s: How long it may take to say so, [s]: one that computes meanwhile does not hear the question.
     """
 
     message_bytes: int = 64 * 2**20

@@ -11,6 +11,9 @@ Outcome: TypeAlias = Literal["answered", "refused", "busy", "late", "rate", "key
 """What became of a request: a chunk; an error that the policy or the message has; a full queue; too late; too many of
 this key; a key that may not; a server that ends; a client that hung up or asked anew; a server that failed."""
 
+WorkerEvent: TypeAlias = Literal["retried", "restarted"]
+"""A request whose worker died went to another one; a worker was replaced."""
+
 
 class Metrics(Protocol):
     """Takes in what happens; never waits."""
@@ -36,6 +39,14 @@ class Metrics(Protocol):
         """A connection was refused."""
         ...
 
+    def waited(self, policy: str, seconds: float) -> None:
+        """A request went to a worker after this wait, [s]."""
+        ...
+
+    def worker(self, policy: str, what: WorkerEvent) -> None:
+        """Something happened to a worker."""
+        ...
+
     def loop_lag(self, seconds: float) -> None:
         """How late the event loop came back to what was due, [s]."""
         ...
@@ -51,6 +62,12 @@ class NoMetrics:
         """See `Metrics`."""
 
     def turned_away(self, why: Outcome) -> None:
+        """See `Metrics`."""
+
+    def waited(self, policy: str, seconds: float) -> None:
+        """See `Metrics`."""
+
+    def worker(self, policy: str, what: WorkerEvent) -> None:
         """See `Metrics`."""
 
     def loop_lag(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unichunk.server.serving.metrics import Outcome
+    from unichunk.server.serving.metrics import Outcome, WorkerEvent
     from unichunk.server.serving.service import Service
     from unichunk.server.serving.work import Answer, Dialect
 
@@ -41,7 +41,7 @@ class PrometheusMetrics:
         self._sent = Counter("unichunk_sent_bytes", "Bytes of answers", labels, registry=self.registry)
         self._stage_seconds = Histogram(
             "unichunk_stage_seconds",
-            "What a worker spends on a request: decoding, inference (of the whole batch), encoding",
+            "What a request waits (queue) and takes a worker: decode, infer (the whole batch), encode",
             ("policy", "stage"),
             buckets=_STAGES,
             registry=self.registry,
@@ -56,6 +56,12 @@ class PrometheusMetrics:
         self._turned_away = Counter(
             "unichunk_connections_refused", "Connections that were not taken in", ("why",), registry=self.registry
         )
+        self._workers = Counter(
+            "unichunk_worker_events",
+            "Workers replaced (restarted), requests that went to another one (retried)",
+            ("policy", "event"),
+            registry=self.registry,
+        )
         self._lag = Gauge(
             "unichunk_loop_lag_seconds", "How late the event loop was, the latest look", registry=self.registry
         )
@@ -68,7 +74,7 @@ class PrometheusMetrics:
 
     def watch(self, service: Service) -> None:
         """Show a service's queues, clients and sessions on the page too."""
-        self.registry.register(_State(service))  # type: ignore[arg-type]  # a collector needs no more than `collect`
+        self.registry.register(_State(service))
 
     def request(self, policy: str, dialect: Dialect, outcome: Outcome, took_s: float, received: int, sent: int) -> None:
         """See `Metrics`."""
@@ -89,6 +95,14 @@ class PrometheusMetrics:
     def turned_away(self, why: Outcome) -> None:
         """See `Metrics`."""
         self._turned_away.labels(why).inc()
+
+    def waited(self, policy: str, seconds: float) -> None:
+        """See `Metrics`."""
+        self._stage_seconds.labels(policy, "queue").observe(seconds)
+
+    def worker(self, policy: str, what: WorkerEvent) -> None:
+        """See `Metrics`."""
+        self._workers.labels(policy, what).inc()
 
     def loop_lag(self, seconds: float) -> None:
         """See `Metrics`."""

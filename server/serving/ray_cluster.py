@@ -32,10 +32,12 @@ REPLICAS: Final = "replicas"
 NAMES: Final = "names"
 """What the deployments are called in Ray's own lists."""
 
+_RAY_ERRORS: Final = (ray.exceptions.RayError, serve.exceptions.RayServeException)
 _LOOK_S: Final = 0.1
 _END_S: Final = 5.0
 _STARTS: Final = 2
-_NO_PORT: Final = {"host": None}
+_TELL_S: Final = 1.0
+"""So often a replica says what it has loaded, [s]."""
 
 
 class ClusterReplicas(ServeReplicas):
@@ -155,9 +157,10 @@ class RayCluster:
                 self._start_local()
             else:
                 ray.init(address=self.options.address, log_to_driver=False, logging_level=logging.ERROR)
-            serve.start(http_options=self._http or _NO_PORT, logging_config=QUIET)
+            where = {"proxy_location": "Disabled"} if self._http is None else {"http_options": self._http}
+            serve.start(logging_config=QUIET, **where)
             served = serve.status().applications
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        except (*_RAY_ERRORS, ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise UnichunkError(f"no Ray cluster at {self.options.address!r}: {_line(error)}") from None
         if APP in served:
             raise UnichunkError(
@@ -208,6 +211,7 @@ class RayCluster:
             request_router_config={
                 "request_router_class": ROUTER,
                 "request_router_kwargs": {"everywhere": most >= len(self.editions)},
+                "request_routing_stats_period_s": _TELL_S,
             },
             **many,
         )
@@ -234,7 +238,7 @@ def deployment(kind: type, name: str, *, cpus: float, most_ongoing: int, gpus: f
         max_ongoing_requests=most_ongoing,
         ray_actor_options={"num_cpus": cpus, "num_gpus": gpus},
         max_constructor_retry_count=_STARTS,
-        health_check_period_s=2.0,
+        health_check_period_s=1.0,
         health_check_timeout_s=30.0,
         graceful_shutdown_wait_loop_s=0.2,
         graceful_shutdown_timeout_s=20.0,

@@ -10,6 +10,8 @@ from unichunk.server.usage_error import UsageError
 
 # A robot's server reports to nobody. Ray looks at this when a cluster is started.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# What Ray's processes say belongs into their logs, not into the standard output of a command. Looked at once, at import.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 
 try:
     with warnings.catch_warnings():

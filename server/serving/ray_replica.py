@@ -16,6 +16,7 @@ from unichunk.server.serving.ray_calls import Loaded, Reply
 from unichunk.server.serving.ray_edition import Editions, edition_of, newest, pack, unpack
 from unichunk.server.serving.ray_extra import serve
 from unichunk.server.serving.ray_policy import Closed, Place
+from unichunk.server.serving.ray_view import LOADED
 from unichunk.server.serving.work import Work
 
 if TYPE_CHECKING:
@@ -92,6 +93,13 @@ class PolicyReplica:
         place = self._places.pop(model_id, None)
         if place is not None:
             await asyncio.to_thread(place.close)
+
+    def record_routing_stats(self) -> dict[str, list[str]]:
+        """Called by Ray now and then, and told to all who send requests: what is loaded.
+
+        What its multiplexing says of that by itself is lost where a replica loads before it is up.
+        """
+        return {LOADED: sorted(model_id for model_id, place in self._places.items() if place.loaded)}
 
     def check_health(self) -> None:
         """Called by Ray now and then.

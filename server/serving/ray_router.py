@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.server.serving.ray_extra import RequestRouter
 from unichunk.server.serving.ray_order import ranks
-from unichunk.server.serving.ray_view import note_replicas, room_for
+from unichunk.server.serving.ray_view import LOADED, note_replicas, room_for
 
 if TYPE_CHECKING:
     from ray.serve.request_router import PendingRequest, RunningReplica
@@ -46,7 +46,11 @@ class SessionRouter(RequestRouter):
         model_id = pending_request.metadata.multiplexed_model_id
         holders = None
         if model_id and not self._everywhere:
-            holders = {name for name, replica in replicas.items() if model_id in replica.multiplexed_model_ids}
+            holders = {
+                name
+                for name, replica in replicas.items()
+                if model_id in replica.multiplexed_model_ids or model_id in replica.routing_stats.get(LOADED, ())
+            }
         session = pending_request.metadata.session_id
         order = ranks(session, model_id, queues, room=room_for(model_id), holders=holders)
         return [[replicas[name] for name in rank] for rank in order]

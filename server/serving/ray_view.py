@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+LOADED: Final = "loaded"
+"""Under this name a replica tells the routers which editions it has, by their ids."""
+
 _UP: Final[dict[tuple[str, str], int]] = {}
 _ROOM: Final[dict[str, int]] = {}
 

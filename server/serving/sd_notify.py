@@ -10,13 +10,13 @@ from contextlib import suppress
 def notify(state: str) -> None:
     """Send a state, such as `READY=1`; never raises and never waits.
 
-    See sd_notify(3): a datagram to the socket that `NOTIFY_SOCKET` names, an absolute path or, with @, an abstract name.
+    See sd_notify(3): a datagram to the socket that `NOTIFY_SOCKET` names, a path or, with @, an abstract name.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.setblocking(False)
+        sender.settimeout(0)
         sender.sendto(state.encode(), "\0" + address[1:] if address[0] == "@" else address)
 
 

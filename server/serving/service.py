@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from unichunk.server.serving.backend import Backend
     from unichunk.server.serving.identity import Identity
+    from unichunk.server.serving.logs import Level
     from unichunk.server.serving.metrics import Metrics
     from unichunk.server.serving.work import Answer, Description, Work
 
@@ -274,7 +275,7 @@ class Service:
             raise TooFast(f"{client.tenant} sends more than it may: ask again in {wait_s:.2g} s", wait_s)
 
     def _log_request(self, client: Client, policy: str, work: Work, outcome: Outcome, took_s: float) -> None:
-        level = "warning" if outcome == "failed" else "debug"
+        level: Level = "warning" if outcome == "failed" else "debug"
         if self.log.wants(level):
             self.log.event(
                 level,

@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from unichunk.runtime.errors import UnichunkError
+from unichunk.server.serving.limits import TOO_MANY
+from unichunk.server.serving.message_cost import is_dear
 from unichunk.server.serving.websocket import BinaryOnly, Socket
 from unichunk.server.serving.work import Work
 from unichunk.server.wire.openpi import endpoint_of
@@ -72,6 +74,9 @@ class OpenpiClient:
 
     async def _answer(self, message: bytes) -> None:
         began = time.monotonic()
+        if is_dear(message):
+            await self._fail(TOO_MANY)
+            return
         endpoint = endpoint_of(message)
         if endpoint == "reset":
             self._client.begin_episode()
@@ -109,4 +114,3 @@ class OpenpiClient:
         """Close now where nothing is being answered; else that is done after the answer."""
         if self._answering is None or self._answering.done():
             self._answering = asyncio.ensure_future(self._socket.close(CLOSE_RESTART, "the server is ending"))
-

@@ -44,7 +44,11 @@ class WebSocketRoute:
         parameters = scope.get("path_params", {})
         policy, robot = parameters.get("policy", ""), parameters.get("robot", "")
         lean = SUBPROTOCOL in scope.get("subprotocols", ())
-        accept = {"type": "websocket.accept", "subprotocol": SUBPROTOCOL if lean else None, "headers": []}
+        accept: dict[str, Any] = {
+            "type": "websocket.accept",
+            "subprotocol": SUBPROTOCOL if lean else None,
+            "headers": [],
+        }
         socket = Socket(receive, send)
         try:
             identity = self._identify(dict(scope["headers"]), address, lean=lean)

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from unichunk.runtime.errors import PolicyError
 from unichunk.server.serving.frames import Done, Failed, Forget, Load, Loaded, begin, widen
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from unichunk.server.serving.source import PolicySource
     from unichunk.server.serving.work import Answer, Description, Work
 
-_MODULE = "unichunk.server.serving.worker_process"
+_ENDING_S: Final = 1.0
+"""How long a worker that closed its socket may take to be gone, [s]."""
+
+_MODULE: Final = "unichunk.server.serving.worker_process"
 
 
 class WorkerEvents(Protocol):
@@ -51,7 +54,9 @@ class WorkerClient:
         self._events: WorkerEvents | None = None
         self._up: asyncio.Future[Description] = asyncio.get_running_loop().create_future()
         self._killed = ""
+        self._ended = False
         self._reaping: asyncio.Task[int] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._socket = WorkerSocket(connection, self._received, self._closed)
         self._socket.send(Load(source))
 
@@ -72,6 +77,8 @@ class WorkerClient:
                 f"policy {self.source.name!r} ({self.source.source}) was not loaded within {start_s:g} s: is the "
                 "machine overloaded?"
             ) from None
+        if self._ended:
+            raise PolicyError(f"a worker of policy {self.source.name!r} ended as soon as it was loaded")
         self._events = events
 
     def send(self, ticket: int, work: Work) -> None:
@@ -92,11 +99,15 @@ class WorkerClient:
         """End it, by force if need be; nothing is told any more."""
         self._events = None
         self._socket.close()
+        await self._ended_with(end_s)
+
+    async def _ended_with(self, end_s: float) -> int:
+        """Its socket is closed, so that it ends; its status, by force if need be."""
         try:
-            await asyncio.wait_for(asyncio.shield(self._reap()), end_s)
+            return await asyncio.wait_for(asyncio.shield(self._reap()), end_s)
         except asyncio.TimeoutError:
             self._process.kill()
-            await self._reap()
+            return await self._reap()
 
     def _reap(self) -> asyncio.Task[int]:
         if self._reaping is None:
@@ -114,15 +125,12 @@ class WorkerClient:
             self._up.set_exception(PolicyError(message.reason))
 
     def _closed(self) -> None:
-        task = asyncio.ensure_future(self._tell_how_it_ended())
+        self._ended = True
         # The loop itself keeps tasks by weak references only.
-        self._telling = task
+        self._telling = asyncio.ensure_future(self._tell_how_it_ended())
 
     async def _tell_how_it_ended(self) -> None:
-        # Its end of the socket is closed, so it ends or has ended.
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
-        status = await self._reap()
+        status = await self._ended_with(_ENDING_S)
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         reason = self._killed or f"a worker of policy {self.source.name!r} ended ({how})"
         if not self._up.done():
@@ -145,7 +153,7 @@ async def start_worker(source: PolicySource, events: WorkerEvents, *, start_s: f
     ours, theirs = socket.socketpair()
     try:
         widen(ours, theirs)
-        process = await asyncio.to_thread(_start, theirs)
+        process = await _started(theirs)
     except BaseException:
         ours.close()
         raise
@@ -159,6 +167,19 @@ async def start_worker(source: PolicySource, events: WorkerEvents, *, start_s: f
         await asyncio.shield(worker.end())
         raise
     return worker
+
+
+async def _started(connection: socket.socket) -> subprocess.Popen[bytes]:
+    """Starting a process takes milliseconds, which the event loop shall not feel."""
+    starting = asyncio.ensure_future(asyncio.to_thread(_start, connection))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The thread goes on all the same.
+        process = await starting
+        process.kill()
+        await asyncio.to_thread(process.wait)
+        raise
 
 
 def _start(connection: socket.socket) -> subprocess.Popen[bytes]:

@@ -6,13 +6,13 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from unichunk.server.serving.frames import FROM_WORKER, HEADER, head
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-
-    import msgspec
 
     from unichunk.server.serving.frames import Done, Failed, Loaded
 
@@ -93,11 +93,18 @@ class WorkerSocket:
         except OSError:
             size = 0
         if size == 0:
-            self.close()
-            self._closed()
+            self._end()
             return
         self._filled += size
-        self._parse()
+        try:
+            self._parse()
+        except msgspec.MsgspecError:
+            # Only a process whose memory is damaged says such things.
+            self._end()
+
+    def _end(self) -> None:
+        self.close()
+        self._closed()
 
     def _parse(self) -> None:
         start = 0

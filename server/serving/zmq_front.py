@@ -17,7 +17,6 @@ from unichunk.embodiments.link.codec import encode
 from unichunk.server.serving.addresses import is_here
 from unichunk.server.serving.groot_conversation import GrootConversation
 from unichunk.server.serving.lean_conversation import LeanConversation
-from unichunk.server.serving.zmq_router import PROBE
 from unichunk.server.wire import groot
 from unichunk.server.wire.lean import Refused
 from unichunk.server.wire.shared_memory import host_mark
@@ -44,6 +43,7 @@ class _Peer:
         address: Where it is, without the port; empty for a Unix socket.
         identity: Who it is, where CURVE says so.
         heard_s: When something came of it, [s].
+        number: Of its connection.
         around: What stands before a REQ socket's own part.
     """
 
@@ -51,6 +51,7 @@ class _Peer:
         self.address = address
         self.identity = identity
         self.heard_s = 0.0
+        self.number = -1
         self.around: list[bytes] = []
         self.groot: GrootConversation | None = None
         self.lean: LeanConversation | None = None
@@ -88,11 +89,12 @@ class ZmqFront:
         self._router = router
         self._known = known
         self._peers: OrderedDict[bytes, _Peer] = OrderedDict()
+        self._names: dict[int, bytes] = {}
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take clients in."""
-        self._router.start(self._received, self._probe)
+        self._router.start(self._received, self._lost)
         self._sweeping = asyncio.ensure_future(self._sweep())
 
     async def stop(self) -> None:
@@ -106,9 +108,11 @@ class ZmqFront:
             self._forget(name)
         self._router.close()
 
-    def _received(self, frames: Sequence[zmq.Frame]) -> None:
+    def _received(self, number: int, frames: Sequence[zmq.Frame]) -> None:
         name, parts = frames[0].bytes, frames[1:]
         peer = self._peer(name, frames[-1])
+        self._names[number] = name
+        peer.number = number
         if len(parts) == 1:
             message = parts[0].bytes
             # An empty part is nobody's message.
@@ -139,7 +143,7 @@ class ZmqFront:
         if peer is None:
             if len(self._peers) >= self._service.limits.clients + MOST_STRANGERS:
                 self._forget(next(iter(self._peers)))
-            peer = _Peer(_property(frame, "Peer-Address"), self._identify(frame))
+            peer = _Peer("" if self._router.is_local else _property(frame, "Peer-Address"), self._identify(frame))
             self._peers[name] = peer
         peer.heard_s = time.monotonic()
         self._peers.move_to_end(name)
@@ -172,14 +176,17 @@ class ZmqFront:
         if not self._router.send([name, *parts]):
             self._forget(name)
 
-    def _probe(self) -> None:
-        """Somebody has hung up: find out who."""
-        for name in list(self._peers):
-            self._send(name, [PROBE])
+    def _lost(self, number: int) -> None:
+        """A connection is over."""
+        name = self._names.pop(number, None)
+        if name is not None:
+            self._forget(name)
 
     def _forget(self, name: bytes) -> None:
         peer = self._peers.pop(name, None)
         if peer is not None:
+            if self._names.get(peer.number) == name:
+                del self._names[peer.number]
             peer.close()
 
     async def _sweep(self) -> None:

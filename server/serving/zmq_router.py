@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket as sockets
+import struct
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -27,16 +28,13 @@ WAITING_MESSAGES: Final = 16
 
 HEARTBEAT_MS: Final = 10_000
 HEARTBEAT_TIMEOUT_MS: Final = 30_000
-"""Who does not answer a heartbeat for this long is gone, [ms]; ZeroMQ's own threads answer, whatever a client computes."""
+"""Who does not answer a heartbeat for this long is gone, [ms]; ZeroMQ's own threads answer, whatever a client does."""
 
 LINGER_MS: Final = 500
 """How long closing waits for answers to leave, [ms]."""
 
-PROBE: Final = b""
-"""What finds out whether a client is still there. REQ sockets and lean clients pass over it."""
-
-_PROBE_EVERY_S: Final = 0.05
-_PROBES: Final = 10
+_EVENT: Final = struct.Struct("=HI")
+"""A notice of the socket's monitor: what happened, and for a lost connection its number."""
 
 
 class Router:
@@ -56,8 +54,8 @@ class Router:
         self, context: Context, endpoint: str, *, message_bytes: int, guard: Callable[[Socket], None] | None = None
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._received: Callable[[Sequence[zmq.Frame]], None] = lambda frames: None
-        self._lost: Callable[[], None] = lambda: None
+        self._received: Callable[[int, Sequence[zmq.Frame]], None] = _nobody
+        self._lost: Callable[[int], None] = _nobody
         self._again = False
         self._reading = False
         with ExitStack() as stack:
@@ -80,6 +78,8 @@ class Router:
             stack.callback(self._monitor.close)
             stack.callback(self._socket.disable_monitor)
             path = _bind(self._socket, endpoint)
+            self.is_local = path is not None
+            """Whether it is a Unix socket."""
             if path is not None:
                 stack.callback(_unlink, path)
             self._stack = stack.pop_all()
@@ -87,14 +87,16 @@ class Router:
     @property
     def endpoint(self) -> str:
         """Where it listens, its port included."""
-        return self._socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+        endpoint = self._socket.getsockopt(zmq.LAST_ENDPOINT)
+        assert isinstance(endpoint, bytes)
+        return endpoint.rstrip(b"\0").decode()
 
-    def start(self, received: Callable[[Sequence[zmq.Frame]], None], lost: Callable[[], None]) -> None:
+    def start(self, received: Callable[[int, Sequence[zmq.Frame]], None], lost: Callable[[int], None]) -> None:
         """Begin to take messages in.
 
         Args:
-            received: Called with the parts of each message, the sender's identity first.
-            lost: Called when somebody has hung up, several times over a while: only then the socket knows who.
+            received: Called with the number of a connection and the parts of its message, the sender's identity first.
+            lost: Called with the number of a connection that is over. Then the number may be another one's.
         """
         self._received, self._lost = received, lost
         self._reading = True
@@ -146,31 +148,31 @@ class Router:
                 parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            self._received(parts)
+            # Its number may have been another connection's, whose end has to be heard of before.
+            self._look()
+            self._received(int(parts[-1].get(zmq.SRCFD)), parts)
         self._check()
 
     def _check(self) -> None:
-        """Come back where there is more: the socket's file descriptor tells of changes only, and any call takes them."""
-        if self._reading and not self._again and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        """Come back where there is more: the file descriptor tells of changes only, and any call takes them."""
+        if self._reading and not self._again and self._socket.events & zmq.POLLIN:
             self._again = True
             self._loop.call_soon(self._take)
 
     def _look(self) -> None:
-        """Somebody hung up; the notice comes a moment before the socket itself knows."""
-        heard = False
+        """Hear of the connections that are over."""
         while True:
             try:
-                self._monitor.recv_multipart(zmq.NOBLOCK)
+                event = self._monitor.recv_multipart(zmq.NOBLOCK)[0]
             except zmq.Again:
-                break
-            heard = True
-        if heard:
-            self._probe(_PROBES)
+                return
+            kind, number = _EVENT.unpack(event)
+            if kind == zmq.EVENT_DISCONNECTED:
+                self._lost(number)
 
-    def _probe(self, left: int) -> None:
-        if self._reading and left:
-            self._lost()
-            self._loop.call_later(_PROBE_EVERY_S, self._probe, left - 1)
+
+def _nobody(*_: object) -> None:
+    """Nobody listens yet."""
 
 
 def _bind(socket: Socket, endpoint: str) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,6 +26,7 @@ from msgspec import Meta
 from unichunk.server.wire.errors import WireError
 from unichunk.server.wire.npy import read_npy, write_npy
 from unichunk.server.wire.plain import plain
+from unichunk.server.wire.quick_arrays import msgpack_numpy_array
 from unichunk.server.wire.raw_arrays import array_of, dtype_of, shape_of
 from unichunk.server.wire.reader import read
 
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
 UNAUTHORIZED: Final = "Unauthorized: Invalid API token"
 """The error for a request without a valid token."""
 
-_SEARCHED: Final = 2**16
+_SEARCHED: Final = 2**14
 """Bytes of a request in which its first array is looked for: what is in front of it are keys and texts."""
 
-_NPY_MARK: Final = b"__ndarray_class__"
-_ND_MARK: Final = b"\xc4\x02nd\xc3"
+_MARKS: Final = re.compile(rb"__ndarray_class__|\xc4\x02nd\xc3")
+"""What the first array of A and B holds, and that of C."""
 
 
 class GrootDialect(enum.Enum):
@@ -97,12 +99,10 @@ def read_envelope(payload: bytes) -> Envelope:
 
 
 def _dialect(data: memoryview) -> GrootDialect | None:
-    start = bytes(data[:_SEARCHED])
-    places = {mark: start.find(mark) for mark in (_NPY_MARK, _ND_MARK)}
-    there = {mark: place for mark, place in places.items() if place >= 0}
-    if not there:
+    mark = _MARKS.search(data, 0, _SEARCHED)
+    if mark is None:
         return None
-    if min(there, key=there.__getitem__) == _ND_MARK:
+    if mark[0].endswith(b"\xc3"):
         return GrootDialect.C
     return GrootDialect.B if memoryview(_SHAPES.decode(data).observation).nbytes else GrootDialect.A
 
@@ -113,7 +113,7 @@ def unpack(payload: bytes) -> Any:
     Raises:
         WireError: One line: what is wrong with the bytes.
     """
-    return read(payload, "GR00T's msgpack", _interpret)
+    return read(payload, "GR00T's msgpack", _interpret, msgpack_numpy_array)
 
 
 def pack(value: Any, dialect: GrootDialect) -> bytes:

@@ -10,8 +10,6 @@ Arrays of objects, structures and complex numbers are refused in both directions
 
 from __future__ import annotations
 
-import re
-import struct
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -20,6 +18,7 @@ from msgspec import Meta
 
 from unichunk.server.wire.errors import WireError
 from unichunk.server.wire.plain import plain
+from unichunk.server.wire.quick_arrays import openpi_array
 from unichunk.server.wire.raw_arrays import array_of, dtype_of, shape_of
 from unichunk.server.wire.reader import read
 
@@ -47,42 +46,7 @@ def unpack(data: bytes) -> Any:
     Raises:
         WireError: One line: what is wrong with the bytes.
     """
-    return read(data, "openpi's msgpack", _interpret, _quick_array)
-
-
-_HEAD: Final = b"\x84\xc4\x0b__ndarray__\xc3\xc4\x04data"
-_TAIL: Final = re.compile(rb"\xc4\x05dtype[\xa2-\xa8]([<>=|]?[a-zA-Z][0-9]{1,6})\xc4\x05shape([\x91-\x98])")
-_BYTES: Final = {0xC4: struct.Struct(">B"), 0xC5: struct.Struct(">H"), 0xC6: struct.Struct(">I")}
-
-_SIZE_BYTES: Final = {0xCC: 1, 0xCD: 2}
-
-
-def _quick_array(data: bytes, at: int) -> tuple[Any, int] | None:
-    """An array whose keys come in the order in which openpi's clients write them; None for anything else."""
-    if not data.startswith(_HEAD, at):
-        return None
-    at += len(_HEAD) + 1
-    size = _BYTES.get(data[at - 1])
-    if size is None:
-        return None
-    start = at + size.size
-    end = start + size.unpack_from(data, at)[0]
-    tail = _TAIL.match(data, end)
-    if tail is None:
-        return None
-    shape = []
-    at = tail.end()
-    for _ in range(data[at - 1] & 15):
-        wide = _SIZE_BYTES.get(data[at], 0 if data[at] <= 0x7F else None)
-        if wide is None:
-            return None
-        at += 1 + wide
-        shape.append(int.from_bytes(data[at - wide : at], "big") if wide else data[at - 1])
-    text = tail[1].decode()
-    # One text has one length in front of it: the other reader decides about any other.
-    if data[end + 7] & 31 != len(text):
-        return None
-    return array_of(memoryview(data)[start:end], dtype_of(text), tuple(shape)), at
+    return read(data, "openpi's msgpack", _interpret, openpi_array)
 
 
 class _Peek(msgspec.Struct):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import subprocess
 import time
@@ -188,10 +187,10 @@ def test_netem_is_told_the_same_conditions() -> None:
 
 def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(LaboratoryUnavailable, match="^needs root for network namespaces; run it with sudo$"):
+    with pytest.raises(LaboratoryUnavailable, match=r"^needs root for network namespaces; run it with sudo$"):
         Laboratory()
     monkeypatch.setattr(laboratory_module.shutil, "which", lambda _: None)
-    with pytest.raises(LaboratoryUnavailable, match="nsenter"):
+    with pytest.raises(LaboratoryUnavailable, match="util-linux"):
         Laboratory()
 
 
@@ -242,10 +241,6 @@ def test_the_kernel_s_tcp_gets_through_losses_and_nothing_is_left_behind(laborat
     place = laboratory.near.namespace
     laboratory.close()
     assert not place.exists()
-    with socket.socket() as outside:
-        outside.settimeout(0.2)
-        with pytest.raises(OSError, match=""):
-            outside.connect((laboratory.far.address, 7000))
 
 
 @pytest.mark.processes

@@ -206,6 +206,11 @@ def test_wrong_type_or_value(bundle: Path, path: str, value: Any, words: tuple[s
         ("graphs.batched", [batch(4, prefix="none.onnx")], ("files: no hash for the graph none.onnx",)),
         (
             "graphs.batched",
+            [batch(4, "prefix.onnx", ("chunk.onnx", "none.onnx"))],
+            ("files: no hash for the graph none.onnx",),
+        ),
+        (
+            "graphs.batched",
             [batch(4, "chunk.onnx", ("prefix.onnx", "chunk_1.onnx"))],
             ("graphs: chunk.onnx is named twice",),
         ),

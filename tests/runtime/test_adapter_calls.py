@@ -37,7 +37,8 @@ class Calls:
         return {}
 
     def infer(self, observation: object, previous: object = None, delay: int = 0) -> object:
-        return SimpleNamespace(unified=np.zeros((T, 200), np.float32), actions={"action.arm": np.zeros((T, N))})
+        actions = {"action.arm": np.zeros((T, N))}
+        return SimpleNamespace(unified=np.zeros((T, 200), np.float32), actions=actions, cold=False)
 
     def joints(self, actions: dict[str, Joints], before: Joints, delay: int = 0) -> Joints:
         self.told.append((before.copy(), delay))
@@ -46,7 +47,7 @@ class Calls:
     def begin(self, stamp_ns: int, now_ns: int) -> Commitment:
         return self.commitment
 
-    def finish(self, commitment: Commitment, unified: object, joints: Joints, clock: object) -> object:
+    def finish(self, commitment: Commitment, unified: object, joints: Joints, clock: object, *, cold: bool) -> object:
         assert commitment is self.commitment
         self.finished.append(joints)
         raise PolicyError("seen enough")

@@ -165,6 +165,25 @@ def test_a_suspect_gets_a_worker_for_itself_while_the_others_go_on() -> None:
     in_loop(run())
 
 
+def test_a_suspect_does_not_wait_for_the_queue_to_be_empty() -> None:
+    async def run() -> None:
+        dying, other = FakeWorker(), FakeWorker()
+        desk = Desk(dying)
+        suspect = await desk.ask()
+        desk.dispatcher.add(other)
+        tasks = [await desk.ask() for _ in range(9)]
+        desk.die(dying)
+        before = len(other.has)
+        for _ in range(before):
+            desk.reply(other)
+        assert list(other.has.values()) == [b"0"]
+        while other.has:
+            desk.reply(other)
+        await asyncio.gather(suspect, *tasks)
+
+    in_loop(run())
+
+
 def test_cancelling_takes_a_request_out_of_the_queue_and_tells_a_worker_that_has_it() -> None:
     async def run() -> None:
         worker = FakeWorker()

@@ -16,7 +16,7 @@ from unichunk.server.serving.fair_queue import Admitted, FairQueue
 
 LIMITS = Limits(waiting=12, per_tenant=8, per_client=4, patience_s=5.0)
 IDLE = Capacity(workers=1)
-CALLERS = st.builds(Caller, st.sampled_from("ABC"), st.sampled_from("xyz"))
+CALLERS = st.sampled_from([Caller("A", "x"), Caller("A", "y"), Caller("A", "z"), Caller("B", "x"), Caller("C", "y")])
 
 
 @dataclass
@@ -61,7 +61,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.passed_clients = {caller: seen for caller, seen in self.passed_clients.items() if caller in callers}
 
     @rule(caller=CALLERS, left_s=st.none() | st.floats(-1, 9), supersede=st.booleans())
-    def offer(self, caller: Caller, left_s: float | None, supersede: bool) -> None:
+    def offer(self, caller: Caller, left_s: float | None, *, supersede: bool) -> None:
         self.settle()
         own = len(self.of_client(caller)) if supersede else 0
         full = (
@@ -86,6 +86,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.waiting[result.ticket] = Entry(self.items, caller, until_s)
         self.passed_tenants.setdefault(caller.tenant, defaultdict(int))
         self.passed_clients.setdefault(caller, defaultdict(int))
+
+    @rule(caller=CALLERS, count=st.integers(2, 4))
+    def flood(self, caller: Caller, count: int) -> None:
+        for _ in range(count):
+            self.offer(caller, None, supersede=False)
 
     @rule(most=st.integers(0, 5))
     def take(self, most: int) -> None:

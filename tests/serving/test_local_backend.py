@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.one_line import refused
+from tests.policy.tiny_bundle import write_tiny_bundle
 from tests.run.processes import eventually
 from unichunk.runtime.errors import PolicyError
 from unichunk.server.serving.admission import Limits
@@ -72,6 +73,18 @@ def alive(pid: int) -> bool:
         return False
     # What nobody has asked after yet is dead all the same.
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def workers_of_this_process() -> int:
+    """Worker processes that this one has started, and that are alive."""
+    count = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+                ours = int(parent) == os.getpid() and state != "Z"
+                count += ours and b"worker_process" in (entry / "cmdline").read_bytes()
+    return count
 
 
 async def ask(backend: LocalBackend, number: int = 0, **what: Any) -> Answer:
@@ -135,7 +148,7 @@ def test_a_poisonous_request_ends_two_workers_and_no_third_and_spoils_nothing_fo
 def test_a_worker_that_hangs_is_killed_and_errors_of_requests_are_theirs_alone() -> None:
     async def run() -> None:
         watch = Counting()
-        async with serving(hang_s=0.4, watch=watch) as backend:
+        async with serving(hang_s=1.0, watch=watch) as backend:
             pid = backend.workers("told")[0]
             failed = await ask(backend, 1, **{"raise": "no such\ngripper"})
             assert (failed.error, failed.fault) == ("the policy failed (ValueError: no such gripper)", "policy")
@@ -146,7 +159,7 @@ def test_a_worker_that_hangs_is_killed_and_errors_of_requests_are_theirs_alone()
             assert result(await ask(backend, 2))["pid"] == pid
             hung = asyncio.ensure_future(ask(backend, 3, sleep_s=600.0))
             after = asyncio.ensure_future(ask(backend, 4))
-            assert "answered nothing for 0.4 s" in (await hung).error
+            assert "answered nothing for 1 s" in (await hung).error
             assert result(await after)["echo"] == 4
             assert len(watch.restarts) == 2
 
@@ -185,6 +198,49 @@ def test_swapped_under_load_nothing_is_lost_and_a_failure_leaves_what_was_there(
     asyncio.run(run())
 
 
+def test_bundles_are_swapped_where_they_fit_or_are_forced(tmp_path: Path) -> None:
+    first, newer, longer = (
+        str(write_tiny_bundle(tmp_path / name, chunk_length=rows, denoising_steps=steps))
+        for name, rows, steps in (("first", 8, 2), ("newer", 8, 1), ("longer", 12, 2))
+    )
+
+    async def run() -> None:
+        backend = LocalBackend([PolicySource(name="told", source=first)], limits=PATIENT)
+        await backend.start()
+        handshake = unpack(backend.describe("told").handshake["so101"])
+        work = Work(dialect="openpi", robot="", payload=pack(handshake["example_observation"]), seed=(0,))
+        going, lengths = True, []
+
+        async def client(name: str) -> None:
+            while going:
+                answer = await backend.answer("told", work, Caller("key", name))
+                assert not answer.error, answer.error
+                lengths.append(len(unpack(answer.payload)["actions"]))
+
+        clients = [asyncio.ensure_future(client(name)) for name in "abc"]
+        before = backend.describe("told").digest
+        fitting = await backend.swap("told", newer)
+        assert fitting.digest == backend.describe("told").digest != before
+        with pytest.raises(SwapRefused, match="chunks have 12 rows instead of 8"):
+            await backend.swap("told", longer)
+        with pytest.raises(SwapRefused, match="Python"):
+            await backend.swap("told", HERE + "Told", force=True)
+        assert backend.describe("told") == fitting
+        await until(lambda: workers_of_this_process() == 1)
+        assert set(lengths) == {8}
+        swapping = asyncio.ensure_future(backend.swap("told", longer, force=True))
+        await asyncio.sleep(0)
+        with pytest.raises(SwapRefused, match="already"):
+            await backend.swap("told", first)
+        await swapping
+        await until(lambda: lengths[-1] == 12)
+        going = False
+        await asyncio.gather(*clients)
+        await backend.close()
+
+    asyncio.run(run())
+
+
 def test_what_cannot_be_loaded_is_said_in_one_line_and_leaves_no_process() -> None:
     async def run() -> None:
         for factory, words in (
@@ -193,7 +249,7 @@ def test_what_cannot_be_loaded_is_said_in_one_line_and_leaves_no_process() -> No
             ("np", ["cannot be loaded", "not callable"]),
         ):
             with refused(PolicyError, *words):
-                async with serving(factory):
+                async with serving(factory, replicas=2 if factory == "broken" else 1):
                     pass
         backend = LocalBackend(
             [PolicySource(name="slow", source=HERE + "sleepy")], times=WorkerTimes(start_s=0.5, end_s=0.1)
@@ -203,6 +259,7 @@ def test_what_cannot_be_loaded_is_said_in_one_line_and_leaves_no_process() -> No
         with refused(UnknownPolicy, "'slow'"):
             backend.describe("slow")
         await backend.close()
+        assert workers_of_this_process() == 0
 
     asyncio.run(run())
 

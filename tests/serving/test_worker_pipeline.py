@@ -201,6 +201,7 @@ def test_every_ticket_is_answered_once(payloads: list[bytes], cancelled: set[int
             if ticket in cancelled:
                 pipeline.cancel(ticket)
         answered = answers.wait_for(len(payloads))
+        assert not pipeline._open
     for ticket, payload in enumerate(payloads):
         if payload == b"good" and answered[ticket] != CANCELLED:
             assert answered[ticket].payload == b"GOOD"

@@ -61,14 +61,14 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
-@settings(max_examples=2000000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=damaged())
 def test_any_bytes(reader: Callable[[bytes], object], data: bytes) -> None:
     with refused_at_most(WireError):
         reader(data)
 
 
-@settings(max_examples=20000, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(trees(st.one_of(NUMBERS, ARRAYS)))
 def test_messages_of_openpi_are_read_or_refused_by_the_readers_of_groot(value: Any) -> None:
     for reader in READERS:
@@ -124,5 +124,4 @@ def test_an_observation_costs_little_beside_its_bytes() -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert kept is not None
-        # The first 64 KiB are copied to find out of which version of GR00T it is.
-        assert peak < 100_000
+        assert peak < 20_000

@@ -13,7 +13,8 @@ _TYPES = st.sampled_from(
 ARRAYS = hnp.arrays(
     _TYPES.map(np.dtype),
     hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4),
-    elements=None,
+    # Text without surrogates, which no message may hold.
+    elements={"alphabet": st.characters(exclude_categories=["Cs"])},
     fill=st.nothing(),
 )
 NUMBERS = st.one_of(
