@@ -36,6 +36,10 @@ LOAD_S: Final = 600.0
 END_S: Final = 5.0
 """How long its host may take to end, [s]."""
 
+OUTAGE_S: Final = 3.0
+"""How long a robot's run waits for a host that does not answer, [s]: nobody starts it anew."""
+
+_NAME: Final = "policy"
 _LOOK_S: Final = 0.05
 _SIGNALS: Final = {reason: number for number, reason in reversed(REASONS.items())}
 
@@ -114,11 +118,12 @@ class Fleet:
         """The policy's process, ready, and its address; it ends on leaving."""
         with tempfile.TemporaryDirectory(prefix="unichunk-", ignore_cleanup_errors=True) as folder:
             endpoint = f"ipc://{folder}/policy.ipc"
-            options = ["--policy", str(bundle), "--endpoint", endpoint]
+            options = ["serve", "--policy", f"{_NAME}={bundle.absolute()}", "--ipc", endpoint.removeprefix("ipc://")]
+            options += ["--no-http", "--no-zmq", "--log-level", "error"]
             options += ["--refinement-rounds", str(self.refinement_rounds)]
             host = ReadyProcess(
                 "the policy host",
-                "unichunk.server.shared_policy_host",
+                "unichunk.server.command_line",
                 options,
                 Path(folder) / "said",
                 start_s=LOAD_S,
@@ -157,6 +162,7 @@ class Fleet:
         """What `unichunk run` is told for one robot."""
         report = self.reports / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name}.json"
         arguments = ["--embodiment", self.embodiments[i], "--policy", endpoint, "--instruction", self.instruction]
+        arguments += ["--policy-outage", f"{OUTAGE_S:g}"]
         arguments += ["--sim"] if self.sim else ["--driver", self.driver[i]]
         arguments += ["--seed", str(self.seed + i), "--refinement-rounds", str(self.refinement_rounds)]
         if self.duration is not None:

@@ -130,7 +130,7 @@ class Run:
         if self.inject_latency > 0:
             policy = InjectedLatency(policy, self.inject_latency / 1e3, self.inject_after)
         robot = robot_settings(spec, policy, adapter)
-        options = RunOptions(self.instruction, self.duration, self.replan_below, **self.remote.patience(loaded))
+        options = self.remote.patient(RunOptions(self.instruction, self.duration, self.replan_below), loaded)
         signals.check()
         with contextlib.ExitStack() as stack:
             endpoint, driver = self.driver, None

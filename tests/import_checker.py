@@ -51,7 +51,7 @@ AT_HOME: Final = {
     "ray": ("server/serving/",),
     "starlette": ("server/serving/",),
     "uvicorn": ("server/serving/",),
-    "uvloop": ("server/serving/", "benchmarks/"),
+    "uvloop": ("server/serving/", "server/serve_command.py", "benchmarks/"),
     "websockets": ("server/remote/", "benchmarks/"),
     "tensorrt": ("runtime/policy/",),
     "serial": ("embodiments/drivers/",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
     from unichunk.runtime.policy import Policy
+    from unichunk.runtime.run_options import RunOptions
 
 OUTAGE_S: Final = 15.0
 """How long a run rides out an outage unless somebody says otherwise, [s]: a server that is started anew, a robot that
@@ -33,8 +34,8 @@ class RemoteOptions:
     """With a policy server: how many seconds it may be out of reach before the run ends; 15 where not given. Meanwhile
     the robot runs its fallback, and goes on by itself when there are chunks again."""
     jpeg: int | None = None
-    """With a policy server: send pictures as JPEG of this quality, 1 to 100. Without it, as they are (over shared memory
-    where server and robot share a machine)."""
+    """With a policy server: send pictures as JPEG of this quality, 1 to 100. Without it, as they are; through shared
+    memory where server and robot share a machine."""
 
     def check(self, policy: str | None) -> None:
         """Refuse what cannot be meant.
@@ -69,12 +70,12 @@ class RemoteOptions:
             jpeg=self.jpeg,
         )
 
-    def patience(self, policy: Policy | RemotePolicy) -> dict[str, float]:
-        """What of a run's options follows from where the policy is: its outages are ridden out for a stated time."""
+    def patient(self, options: RunOptions, policy: Policy | RemotePolicy) -> RunOptions:
+        """A run's options with what follows from where the policy is: outages are ridden out for a stated time."""
         if not isinstance(policy, RemotePolicy):
-            return {}
+            return options
         outage_s = OUTAGE_S if self.policy_outage is None else self.policy_outage
-        return {"starved_s": outage_s, "outage_s": outage_s}
+        return replace(options, starved_s=outage_s, outage_s=outage_s)
 
     def asked(self) -> dict[str, Any]:
         """For the report."""

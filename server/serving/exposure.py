@@ -20,7 +20,7 @@ def is_loopback(host: str) -> bool:
         False in all doubt: empty (all interfaces), unknown names, interfaces.
     """
     name = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not name:
+    if not name or not name.isprintable():
         return False
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}

@@ -27,6 +27,21 @@ END_S: Final = 5
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ending = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self.ending.set()
+
+    async def main_loop(self) -> None:
+        """Keep the date of the headers, once a second, until told to end."""
+        # Multiples of ten are when uvicorn looks at the clock.
+        while not await self.on_tick(0):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.ending.wait(), 1.0)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever has them."""
@@ -93,7 +108,7 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Close all connections (WebSockets with 1012), and stop listening; again does nothing."""
-        self._server.should_exit = True
+        self._server.end()
         if self._serving is not None:
             await asyncio.gather(self._serving, return_exceptions=True)
             self._serving = None

@@ -110,9 +110,9 @@ class PrometheusMetrics:
         self._lag.set(seconds)
         self._worst_lag.set(self._worst)
 
-    def page(self) -> tuple[bytes, str]:
+    def page(self) -> tuple[str, str]:
         """The page's text, and its content type."""
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+        return generate_latest(self.registry).decode(), CONTENT_TYPE_LATEST
 
     def _children(self, policy: str, dialect: str, outcome: str) -> tuple[Any, Any, Any, Any]:
         return (

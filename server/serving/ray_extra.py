@@ -10,7 +10,7 @@ from unichunk.server.usage_error import UsageError
 
 # A robot's server reports to nobody. Ray looks at this when a cluster is started.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# What Ray's processes say belongs into their logs, not into the standard output of a command. Looked at once, at import.
+# What Ray's processes say belongs into their logs, not into the output of a command. Looked at once, at the import.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
 
 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.server.serving.ray_extra import RequestRouter
@@ -9,16 +10,23 @@ from unichunk.server.serving.ray_order import ranks
 from unichunk.server.serving.ray_view import LOADED, note_replicas, room_for
 
 if TYPE_CHECKING:
-    from ray.serve.request_router import PendingRequest, RunningReplica
+    from ray.serve.request_router import PendingRequest, ReplicaID, RunningReplica
 
 ROUTER: Final = "unichunk.server.serving.ray_router.SessionRouter"
 """Where Ray finds the class."""
 
 
 class SessionRouter(RequestRouter):
-    """Sends all requests of a session to one replica while that lives and has room, else to another one."""
+    """Sends all requests of a session to one replica while that lives and has room, else to another one.
 
-    _everywhere = True
+    Whether it has room is judged by what this process sent it. What Ray itself keeps of a replica's queue may be ten
+    seconds old where others send to it too; it decides among replicas of one rank.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._everywhere = True
+        self._sent: Counter[str] = Counter()
 
     def initialize_state(self, **kwargs: Any) -> None:
         """Called by Ray once.
@@ -31,7 +39,20 @@ class SessionRouter(RequestRouter):
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Called by Ray whenever replicas come and go."""
         super().update_replicas(replicas)
+        up = {replica.replica_id.unique_id for replica in replicas}
+        self._sent = Counter({name: count for name, count in self._sent.items() if name in up})
         note_replicas(self._deployment_id.app_name, self._deployment_id.name, len(replicas))
+
+    def on_send_request(self, replica_id: ReplicaID) -> None:
+        """Called by Ray when a request is on its way to a replica."""
+        super().on_send_request(replica_id)
+        self._sent[replica_id.unique_id] += 1
+
+    def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
+        """Called by Ray when it came back, or never will."""
+        super().on_request_completed(replica_id, internal_request_id)
+        if self._sent[replica_id.unique_id] > 0:
+            self._sent[replica_id.unique_id] -= 1
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -41,8 +62,7 @@ class SessionRouter(RequestRouter):
             return [candidate_replicas]
         pending_request.routing_context.should_backoff = True
         replicas: dict[str, Any] = {replica.replica_id.unique_id: replica for replica in candidate_replicas}
-        known = self.replica_queue_len_cache
-        queues = {name: known.get(replica.replica_id) or 0 for name, replica in replicas.items()}
+        queues = {name: self._sent[name] for name in replicas}
         model_id = pending_request.metadata.multiplexed_model_id
         holders = None
         if model_id and not self._everywhere:

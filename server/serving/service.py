@@ -60,7 +60,7 @@ class Service:
         self.clients = Clients(self.limits, seed)
         self.sessions = Sessions(self.limits)
         self._failed = FailedAttempts()
-        self._rates = rates or TenantLimits(None, None)
+        self._rates = TenantLimits(None, None) if rates is None else rates
         self._draining = False
         self._in_flight = 0
         self._idle = asyncio.Event()

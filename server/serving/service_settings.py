@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unichunk.server.serving.logs import Level, LogFormat
     from unichunk.server.serving.metrics import Metrics
 
-    Page = Callable[[], tuple[bytes, str]]
+    Page = Callable[[], tuple[str, str]]
 
 _BURST_S: Final = 2.0
 """How much may be sent at once after a pause: what is refilled in this time, [s]."""
@@ -43,7 +43,7 @@ class ServiceSettings:
         seed: Of the first client's noise.
     """
 
-    limits: ClientLimits = ClientLimits()
+    limits: ClientLimits = field(default_factory=ClientLimits)
     keys: Path | None = None
     requests_per_s: float = 0.0
     bytes_per_s: float = 0.0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.runtime.errors import UnichunkError
 from unichunk.server.serving.api_keys import key_from_header
-from unichunk.server.serving.backend import Busy, UnknownPolicy
+from unichunk.server.serving.backend import Busy, SwapRefused, UnknownPolicy
 from unichunk.server.serving.refusals import Ending, KeyRefused, NotAllowed, TooFast, UnknownRobot
 from unichunk.server.serving.websocket import Socket
 from unichunk.server.serving.websocket_lean import serve_lean
@@ -102,6 +102,7 @@ def status_of(error: UnichunkError) -> int:
         (NotAllowed, 403),
         (UnknownPolicy, 404),
         (UnknownRobot, 404),
+        (SwapRefused, 409),
         (TooFast, 429),
         (Busy, 503),
         (Ending, 503),

@@ -8,7 +8,7 @@ import os
 import socket as sockets
 import struct
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import zmq
 
@@ -155,7 +155,7 @@ class Router:
 
     def _check(self) -> None:
         """Come back where there is more: the file descriptor tells of changes only, and any call takes them."""
-        if self._reading and not self._again and self._socket.events & zmq.POLLIN:
+        if self._reading and not self._again and cast("int", self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._again = True
             self._loop.call_soon(self._take)
 

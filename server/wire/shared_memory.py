@@ -7,12 +7,15 @@ meanwhile (cuts it off, writes on), the server has its own copy or one clear err
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import mmap
 import os
 import re
 import secrets
 import stat
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,6 +33,7 @@ MOST_SEGMENT_BYTES: Final = 256 * 2**20
 
 _NAME: Final = re.compile(r"unichunk-[0-9a-f]{32}")
 _PAGE: Final = 4096
+_YOUNG_S: Final = 60.0
 
 
 @cache
@@ -62,19 +66,23 @@ class Segment:
 
     def __init__(self, slot_bytes: int, slots: int) -> None:
         self._slot_bytes = -(-slot_bytes // _PAGE) * _PAGE
+        remove_orphans()
         self.name = f"unichunk-{secrets.token_hex(16)}"
         self._path = FOLDER / self.name
         try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            # Held locked for as long as this process lives, whatever ends it: see `remove_orphans`.
+            self._handle = handle = os.open(
+                self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
             try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Room for all of it now, instead of a fault when it is written.
                 os.posix_fallocate(handle, 0, self._slot_bytes * slots)
                 self._memory = mmap.mmap(handle, self._slot_bytes * slots)
             except OSError:
                 self._path.unlink()
-                raise
-            finally:
                 os.close(handle)
+                raise
         except OSError as error:
             raise UnichunkError(f"shared memory: {error.strerror}; send pictures over the connection instead") from None
 
@@ -99,6 +107,24 @@ class Segment:
         """Remove the segment."""
         self._path.unlink(missing_ok=True)
         self._memory.close()
+        os.close(self._handle)
+
+
+def remove_orphans() -> None:
+    """Remove the segments of this user that nobody holds any more: their processes were killed."""
+    for path in FOLDER.glob("unichunk-*"):
+        if _NAME.fullmatch(path.name) is None:
+            continue
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                found = os.fstat(handle)
+                # One that was just made may not be locked yet.
+                if found.st_uid == os.geteuid() and time.time() - found.st_ctime > _YOUNG_S:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            finally:
+                os.close(handle)
 
 
 def read_shared(segment: str, offset: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

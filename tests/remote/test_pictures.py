@@ -14,9 +14,10 @@ from PIL import Image
 
 from tests.one_line import refused, refused_at_most
 from unichunk.embodiments.errors import MessageError
+from unichunk.server.wire import shared_memory
 from unichunk.server.wire.jpeg import decode_jpeg, encode_jpeg
 from unichunk.server.wire.pictures import read_picture
-from unichunk.server.wire.shared_memory import FOLDER, Segment, host_mark, read_shared
+from unichunk.server.wire.shared_memory import FOLDER, Segment, host_mark, read_shared, remove_orphans
 
 
 def picture(size: int = 32, width: int | None = None) -> np.ndarray:
@@ -140,3 +141,19 @@ def test_the_host_has_a_mark() -> None:
     assert len(host_mark()) == 32
     assert host_mark() == host_mark()
     assert zlib.crc32(host_mark().encode())  # text
+
+
+def test_what_killed_processes_left_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    orphan = FOLDER / f"unichunk-{os.getpid():032x}"
+    orphan.write_bytes(bytes(100))
+    held = Segment(100, slots=1)
+    try:
+        remove_orphans()
+        assert orphan.exists()  # it is young
+        monkeypatch.setattr(shared_memory, "_YOUNG_S", -1.0)
+        remove_orphans()
+        assert not orphan.exists()
+        assert (FOLDER / held.name).exists()
+    finally:
+        held.close()
+        orphan.unlink(missing_ok=True)

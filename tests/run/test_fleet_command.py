@@ -50,7 +50,7 @@ def test_the_worst_status(statuses: list[int], worst: int) -> None:
         (2, {"embodiments": ("so101", "so101"), "driver": ("ipc:///tmp/a",)}, "expected one endpoint each for 2"),
         (3, {"embodiments": ("so101",), "sim": True, "policy": Path("other")}, "drives g1_o6, not so101"),
         (3, {"embodiments": ("so101", "d1"), "sim": True}, "no policy ships that drives all of so101, d1"),
-        (3, {"embodiments": ("so101",), "sim": True, "policy": Path("nowhere")}, "host did not come up (status 1)"),
+        (3, {"embodiments": ("so101",), "sim": True, "policy": Path("nowhere")}, "host did not come up (status 3)"),
     ],
 )
 def test_refusals(
@@ -151,7 +151,7 @@ def test_what_dies_and_who_goes_on(tiny: Path, tmp_path: Path) -> None:
         assert any(
             line.startswith("so101-1: time") and float(line.split()[2]) >= SOME_TIME_S for line in process.stderr
         )
-        (host,) = children(tmp_path, lambda command: b"shared_policy_host" in command)
+        (host,) = children(tmp_path, lambda command: b"\0serve\0" in command)
         os.kill(host, signal.SIGKILL)
         output, errors = process.communicate(timeout=20)
     assert process.returncode == 137, errors
@@ -161,7 +161,9 @@ def test_what_dies_and_who_goes_on(tiny: Path, tmp_path: Path) -> None:
     (path,) = (tmp_path / "runs").iterdir()
     report = report_of(path)
     assert report["exit_reason"] == "policy_fault"
-    assert "has gone" in report["exit_detail"]
+    assert "an outage of 3 s is ridden out; the policy server at ipc://" in report["exit_detail"]
+    assert report["missed_answers"] > 0
+    assert report["rejected_chunks"] == 0
     assert report["elapsed_s"] > SOME_TIME_S - 0.1  # the line had one decimal
     assert [event["kind"] for event in report["events"]][-2:] == ["holding", "stopped"]
     # The killed runtime could not clear away a thing; it had no simulated robot.

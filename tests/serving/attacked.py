@@ -78,6 +78,7 @@ class Attacked:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._sockets: list[zmq.asyncio.Socket] = []
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Attacked:
         sockets = reserve("127.0.0.1", 0)
@@ -100,6 +101,8 @@ class Attacked:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -119,7 +122,12 @@ class Attacked:
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A bare connection to the HTTP port."""
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        return await self._opened(self.port)
+
+    async def _opened(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        self._writers.append(writer)
+        return reader, writer
 
     async def ask(
         self,
@@ -169,7 +177,7 @@ class Attacked:
     async def zmtp(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A ZeroMQ connection without a library, past the handshake."""
         port = int(self.router.endpoint.rpartition(":")[2])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await self._opened(port)
         writer.write(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32))
         await asyncio.wait_for(reader.readexactly(64), WAIT_S)
         ready = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
@@ -203,7 +211,7 @@ async def until_closed(reader: asyncio.StreamReader, wait_s: float = WAIT_S) -> 
     return True
 
 
-async def push(writer: asyncio.StreamWriter, chunk: bytes, most: int, patience_s: float = 1.0) -> int:
+async def push(writer: asyncio.StreamWriter, chunk: bytes, most: int, patience_s: float = 0.5) -> int:
     """Send a chunk again and again until the server does not take more; how much it took, bytes."""
     sent = 0
     try:

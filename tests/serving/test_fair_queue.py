@@ -168,7 +168,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueue = QueueMachine.TestCase
-TestQueue.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestQueue.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 @given(st.lists(CALLERS, max_size=30), st.lists(st.booleans(), max_size=30), CALLERS)

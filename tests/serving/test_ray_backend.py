@@ -133,57 +133,73 @@ STEPS = st.lists(
 )
 
 
+class Play:
+    """Requests, answers and deaths as the steps say, and what has to be true of them in the end."""
+
+    def __init__(self, backend: RayBackend, replicas: FakeReplicas) -> None:
+        self.backend = backend
+        self.replicas = replicas
+        self.asked: dict[bytes, asyncio.Task[Answer]] = {}
+        self.answered: list[bytes] = []
+        self.lost: list[bytes] = []
+
+    async def step(self, number: int, what: str, which: int) -> None:
+        calls = [call for call in self.replicas.calls if not call.future.done()]
+        if what == "ask":
+            payload = str(number).encode()
+            answer = self.backend.answer("one", work(payload), Caller("t", f"ws-{which}"))
+            self.asked[payload] = asyncio.ensure_future(answer)
+        elif what == "answer" and calls:
+            self.answer(calls[which % len(calls)])
+        elif what == "kill":
+            replica = which % self.replicas.count
+            self.lost += [call.payload for call in calls if call.replica == replica]
+            self.replicas.kill(replica)
+        elif what == "cancel" and self.asked:
+            self.asked[sorted(self.asked)[which % len(self.asked)]].cancel()
+        await settled()
+
+    def answer(self, call: Call) -> None:
+        self.answered.append(call.payload)
+        self.replicas.done(call)
+
+    def check(self) -> None:
+        assert len(self.answered) == len(set(self.answered))
+        for payload, task in self.asked.items():
+            assert task.done()
+            if task.cancelled():
+                continue
+            if self.lost.count(payload) == 3:
+                assert "3 replicas ended" in task.result().error
+                assert payload not in self.answered
+            else:
+                assert task.result().payload == b"chunk of " + payload
+                assert self.replicas.sent.count(payload) == 1 + self.lost.count(payload)
+        sent_again = len(self.replicas.sent) - len(set(self.replicas.sent))
+        assert sent_again <= self.backend.retried <= len(self.lost)
+        load = self.backend.load("one")
+        assert (load.waiting, load.running) == (0, 0)
+
+
 @given(STEPS, st.integers(1, 3))
 @settings(max_examples=150, deadline=None)
 def test_every_request_has_one_end_and_only_those_without_an_answer_are_sent_again(
     steps: list[tuple[str, int]], count: int
 ) -> None:
-    async def play() -> None:
+    async def run() -> None:
         replicas = FakeReplicas(count)
         backend = await started(replicas)
-        asked: dict[bytes, asyncio.Task[Answer]] = {}
-        answered: list[bytes] = []
-        lost: list[bytes] = []
+        play = Play(backend, replicas)
         for number, (what, which) in enumerate(steps):
-            open_calls = [call for call in replicas.calls if not call.future.done()]
-            if what == "ask":
-                payload = str(number).encode()
-                answer = backend.answer("one", work(payload), Caller("t", f"ws-{which}"))
-                asked[payload] = asyncio.ensure_future(answer)
-            elif what == "answer" and open_calls:
-                call = open_calls[which % len(open_calls)]
-                answered.append(call.payload)
-                replicas.done(call)
-            elif what == "kill":
-                lost += [call.payload for call in open_calls if call.replica == which % count]
-                replicas.kill(which % count)
-            elif what == "cancel" and asked:
-                asked[sorted(asked)[which % len(asked)]].cancel()
-            await settled()
+            await play.step(number, what, which)
             assert len(replicas.calls) <= 2 * count
         while replicas.calls:
-            answered.append(replicas.calls[0].payload)
-            replicas.done(replicas.calls[0])
+            play.answer(replicas.calls[0])
             await settled()
-        for payload, task in asked.items():
-            assert task.done()
-            if task.cancelled():
-                continue
-            answer = task.result()
-            if lost.count(payload) == 3:
-                assert "3 replicas ended" in answer.error
-                assert payload not in answered
-            else:
-                assert answer.payload == b"chunk of " + payload
-                assert replicas.sent.count(payload) == 1 + lost.count(payload)
-        assert len(answered) == len(set(answered))
-        gone = sum(task.cancelled() for task in asked.values())
-        assert backend.retried >= len(replicas.sent) - len(asked)
-        assert backend.retried - gone <= len(lost)
-        assert (backend.load("one").waiting, backend.load("one").running) == (0, 0)
+        play.check()
         await backend.close()
 
-    asyncio.run(play())
+    asyncio.run(run())
 
 
 @pytest.mark.asyncio

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from functools import reduce
 
 import pytest
@@ -101,6 +103,13 @@ def test_the_order_of_the_command_line_stays() -> None:
 def test_a_range_of_another_form_is_refused(text: str, says: str) -> None:
     with refused(UsageError, says):
         replica_range(text)
+
+
+def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "unichunk.server.serving.ray_extra", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with refused(UsageError, "pip install 'unichunk[ray]'"):
+        importlib.import_module("unichunk.server.serving.ray_extra")
 
 
 def test_ranges() -> None:

@@ -356,7 +356,6 @@ def test_pings_that_nobody_reads_the_answers_of_do_not_fill_the_server(tmp_path:
             assert status == 101
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             assert await push(writer, frame(PING, b"x" * 125) * 2000, 64 << 20) < 48 << 20
-            writer.transport.abort()
 
     play(main())
 
@@ -365,11 +364,11 @@ def test_pings_that_nobody_reads_the_answers_of_do_not_fill_the_server(tmp_path:
 def test_a_message_in_endless_pieces_is_given_up(tmp_path: Path, data: bytes) -> None:
     async def main() -> None:
         async with Attacked(tmp_path, limits=ClientLimits(message_bytes=1 << 20)) as server:
-            status, _, writer = await server.websocket(key=server.keys["robot"])
+            status, reader, writer = await server.websocket(key=server.keys["robot"])
             assert status == 101
             writer.write(frame(BINARY, b"x", last=False))
-            assert await push(writer, frame(CONTINUED, data, last=False) * 10_000, 24 << 20) < 16 << 20
-            writer.transport.abort()
+            writer.write(frame(CONTINUED, data, last=False) * 100_000)
+            assert await until_closed(reader, 10.0)
 
     play(main())
 
@@ -380,7 +379,7 @@ def test_a_zmq_message_of_very_many_parts_is_not_taken_in_at_once(tmp_path: Path
     async def main() -> None:
         context = zmq.Context()
         router = Router(context, "tcp://127.0.0.1:*", message_bytes=1 << 20)
-        router.start(parts.append, lambda *_: None)
+        router.start(lambda _, message: parts.append(message), lambda _: None)
         client = zmq.asyncio.Socket(context, zmq.DEALER)
         client.connect(router.endpoint)
         await client.send_multipart([b"x"] * 2000)
@@ -438,7 +437,7 @@ def test_names_that_are_paths_or_lines_are_nobodys_policy(tmp_path: Path, name: 
         async with Attacked(tmp_path) as server:
             for path in (f"/{name}", f"/tiny/{name}"):
                 status, _, writer = await server.websocket(path, key=server.keys["robot"])
-                assert status in {400, 404}
+                assert status in {400, 403, 404}
                 writer.close()
             status, answer = await server.ask(
                 "POST", f"/v1/policies/{name}/swap", key=server.keys["admin"], body=b'{"bundle": "good"}'
@@ -459,7 +458,7 @@ def test_a_swap_of_anything_else_is_refused_in_one_line(tmp_path: Path, body: by
         async with Attacked(tmp_path) as server:
             status, answer = await server.ask("POST", "/v1/policies/tiny/swap", key=server.keys["admin"], body=body)
             assert status == 400
-            said = msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["error"]
+            said = answer.partition(b"\r\n\r\n")[2]
             assert len(said.splitlines()) == 1
             assert len(said) < 1000
 
