@@ -52,7 +52,7 @@ AT_HOME: Final = {
     "starlette": ("server/serving/",),
     "uvicorn": ("server/serving/",),
     "uvloop": ("server/serving/", "server/serve_command.py", "benchmarks/"),
-    "websockets": ("server/remote/", "benchmarks/"),
+    "websockets": ("server/remote/", "server/serving/", "benchmarks/"),
     "tensorrt": ("runtime/policy/",),
     "serial": ("embodiments/drivers/",),
     "pyrealsense2": ("embodiments/drivers/",),

@@ -138,7 +138,7 @@ for name in sys.argv[1:]:
 def base_modules() -> list[str]:
     """Every module that must work in a base installation."""
     optional = ("runtime/train/", "runtime/compile/", "embodiments/sim/", "embodiments/drivers/", "server/train_")
-    optional += tuple(f"server/serving/{name}" for name in ("app.py", "http_", "prometheus_metrics.py", "ray_"))
+    optional += tuple(f"server/serving/{name}" for name in ("app.py", "http_", "prometheus_", "ray_", "websocket_"))
     paths = [path.relative_to(ROOT).as_posix() for path in sources()]
     return [
         "unichunk." + path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

@@ -55,13 +55,13 @@ def environment(name: str, installs: Sequence[Sequence[str]], *, limit_s: float)
     Raises:
         EnvironmentUnavailable: Where it could not be made.
     """
-    installs = [list(arguments) for arguments in installs]
-    contents = repr((sys.version_info[:2], sys.base_prefix, installs))
+    calls = [list(arguments) for arguments in installs]
+    contents = repr((sys.version_info[:2], sys.base_prefix, calls))
     folder = cache_folder() / f"{name}-{hashlib.sha256(contents.encode()).hexdigest()[:12]}"
     ready, python = folder / READY, folder / "bin" / "python"
     if not ready.is_file():
         try:
-            listed = _make(folder, python, installs, time.monotonic() + limit_s)
+            listed = _make(folder, python, calls, time.monotonic() + limit_s)
             ready.write_text(listed, encoding="utf-8")
         except OSError as error:
             raise EnvironmentUnavailable(f"its environment could not be made: {error}") from None

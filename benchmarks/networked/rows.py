@@ -25,6 +25,8 @@ COUNTS: Final = (
     "rejected_chunks",
     "guard_interventions",
     "missed_control_steps",
+    "missed_answers",
+    "longest_outage_s",
     "chunks",
     "ticks",
 )
@@ -80,7 +82,7 @@ def row_of(cell: Cell, exit_status: int, report: dict[str, Any]) -> dict[str, An
 def step_share(report: dict[str, Any]) -> float:
     """The largest step between two commands, of all joints, as a share of what the joint's velocity limit allows."""
     limits = report["command_step_limit_by_joint"]
-    return max(step / limits[name] for name, step in report["max_command_step_by_joint"].items())
+    return float(max(step / limits[name] for name, step in report["max_command_step_by_joint"].items()))
 
 
 def first_answer_s(log: Iterable[str], since_s: float) -> float | None:

@@ -5,8 +5,9 @@ Runs in the environments of peers, too: what a client needs is imported where it
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from unichunk.benchmarks.serving.observations import ROWS, WIDTH, droid_observation, filled, groot_observation
 
@@ -77,13 +78,13 @@ class GrootClient:
         import zmq  # noqa: PLC0415
 
         msgpack, msgpack_numpy = (import_module(name) for name in GROOT_PACKAGES)
-        self._pack = lambda value: msgpack.packb(value, default=msgpack_numpy.encode)
-        self._unpack = lambda data: msgpack.unpackb(data, object_hook=msgpack_numpy.decode)
+        self._pack: Callable[[Any], bytes] = partial(msgpack.packb, default=msgpack_numpy.encode)
+        self._unpack: Callable[[bytes], Any] = partial(msgpack.unpackb, object_hook=msgpack_numpy.decode)
         self._request = {
             "endpoint": "get_action",
             "data": {"observation": groot_observation(), "options": None},
         }
-        self._socket = zmq.Context.instance().socket(zmq.REQ)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVTIMEO, WAIT_MS)
         self._socket.connect(address)
@@ -115,7 +116,7 @@ class EchoClient:
         endpoint, _, sizes = address.partition("#")
         sent, self._asked = map(int, sizes.split(","))
         self._request = ASKED.pack(self._asked) + bytes(sent - ASKED.size)
-        self._socket = zmq.Context.instance().socket(zmq.REQ)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVTIMEO, WAIT_MS)
         self._socket.connect(endpoint)

@@ -104,8 +104,8 @@ def make_document(plan: Plan, measured: Measured, *, quick: bool, peers: Sequenc
 def markdown(result: dict[str, Any]) -> str:
     """Its tables."""
     columns = ("policy", "clients", "server", "client", "n", "p50_ms", "p99_ms", "max_ms", "per_s", "unfairness")
-    felt = ("policy", "clients", "server", "healthz_p50_ms", "healthz_p99_ms", "ping_p50_ms", "ping_p99_ms")
-    felt = (*felt[:5], "healthz_max_ms", *felt[5:], "ping_max_ms")
+    felt = ["policy", "clients", "server"]
+    felt += [f"{what}_{key}_ms" for what in ("healthz", "ping") for key in ("p50", "p99", "max")]
     parts = [
         _table(columns, result["rows"]),
         _table(felt, [row for row in result["rows"] if "ping_p50_ms" in row]),

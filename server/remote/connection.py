@@ -68,11 +68,8 @@ class Connection(Protocol):
 class Dialer(Protocol):
     """Makes connections to one address."""
 
-    def dial(self, deadline: float) -> Connection:
+    def dial(self) -> Connection:
         """Connect, handshake included; takes at most `CONNECT_S` and `HANDSHAKE_S`.
-
-        Args:
-            deadline: When to give up in any case, `time.monotonic()`, [s].
 
         Raises:
             Unreachable: Where it did not work this time.

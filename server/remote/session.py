@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 WELCOME_S: Final = 2.0
 """How long the answer to a hello may take, [s]."""
 
-REJOIN_S: Final = 3.0
-"""How long a request may go on with connecting anew after its own time is over, [s]: a handshake over a slow network
-takes longer than many a chunk is worth."""
-
 RETRY_S: Final = 0.05
 """Pause after an attempt that was refused at once, [s]."""
 
@@ -123,6 +119,7 @@ class Session:
         self._liveness = Liveness()
         self._connection: Connection | None = None
         self._pings = 0
+        self._most_bytes = 0
         self._cold = True
         self._final: PolicyError | None = None
 
@@ -135,18 +132,17 @@ class Session:
         """Connect and say hello, again and again until it works.
 
         Args:
-            deadline: When to give up, [s].
+            deadline: After this no further attempt is made, [s]; there is one at least, and it takes its time.
 
         Raises:
             PolicyLate: Where it did not work by then.
             PolicyError: Where it never will: the key, the policy.
         """
         self._require_hope()
-        reason = "there was no time"
-        while self._clock.now() < deadline:
+        while True:
             pause = RETRY_S
             try:
-                self._connect(deadline)
+                self._connect()
             except (Unreachable, ConnectionLost) as error:
                 reason = str(error)
                 pause = getattr(error, "retry_after_s", None) or RETRY_S
@@ -158,7 +154,8 @@ class Session:
                 return
             self._hang_up()
             self._clock.sleep(max(0.0, min(pause, deadline - self._clock.now())))
-        raise PolicyLate(f"the policy server at {self._where} cannot be reached: {reason}")
+            if self._clock.now() >= deadline:
+                raise PolicyLate(f"the policy server at {self._where} cannot be reached: {reason}")
 
     def ask(
         self, fields: Mapping[str, bytes], *, number: int, delay: int, locked: bytes | None, deadline: float
@@ -184,7 +181,7 @@ class Session:
         except ConnectionLost:
             self._hang_up()
         if self._connection is None:
-            self.join(max(deadline, began + REJOIN_S))
+            self.join(deadline)
             if self._clock.now() - began > FRESH_S:
                 raise PolicyLate(f"the connection to {self._where} was lost and is back: the next observation counts")
         self._statistics.requests += 1
@@ -199,7 +196,7 @@ class Session:
             self._statistics.unanswered += 1
             self._hang_up()
             # The next observation finds a connection, if there is one to be had.
-            self.join(max(deadline, self._clock.now() + REJOIN_S))
+            self.join(deadline)
             raise PolicyLate(f"the connection to {self._where} was lost ({error}) and is back") from None
 
     def renew(self, deadline: float) -> None:
@@ -209,7 +206,7 @@ class Session:
             PolicyLate, PolicyError: As `join`.
         """
         self._hang_up()
-        self.join(max(deadline, self._clock.now() + REJOIN_S))
+        self.join(deadline)
 
     def close(self) -> None:
         """Say goodbye and hang up."""
@@ -226,7 +223,7 @@ class Session:
         for _ in range(2):
             infer = request()
             sent = self._clock.now()
-            self._send(encode(infer), deadline)
+            self._send(self._fitting(encode(infer)), deadline)
             answer = self._await(infer.id, deadline)
             now = self._clock.now()
             if answer is None:
@@ -300,9 +297,10 @@ class Session:
         self._changes.forget()
         return _ERRORS.get(refused.kind, PolicyError)(refused.reason)
 
-    def _connect(self, deadline: float) -> None:
-        self._connection = self._dialer.dial(deadline)
-        until = min(deadline, self._clock.now() + WELCOME_S)
+    def _connect(self) -> None:
+        """One attempt. It may take longer than many a chunk is worth: a handshake over a slow network does."""
+        self._connection = self._dialer.dial()
+        until = self._clock.now() + WELCOME_S
         self._connection.send(encode(self._hello), until)
         while (answer := self._receive(until)) is not None:
             if isinstance(answer, Refused):
@@ -321,6 +319,7 @@ class Session:
         self._statistics.connections += 1
         self._statistics.resumed += welcome.resumed
         self._hello = msgspec.structs.replace(self._hello, session=welcome.session)
+        self._most_bytes = welcome.limits.message_bytes
         self._changes.forget()
         self._liveness.connected(self._clock.now())
         self._cold = True
@@ -336,6 +335,16 @@ class Session:
             raise ConnectionLost(str(error)) from None
         self._liveness.heard(self._clock.now())
         return answer
+
+    def _fitting(self, message: bytes) -> bytes:
+        # A server hangs up on whoever sends more.
+        if len(message) > self._most_bytes:
+            self._changes.forget()
+            raise ObservationError(
+                f"observation: {len(message)} bytes with what is locked, this server takes at most {self._most_bytes}; "
+                "send smaller pictures, or JPEG"
+            )
+        return message
 
     def _send(self, message: bytes, deadline: float) -> None:
         assert self._connection is not None

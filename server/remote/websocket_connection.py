@@ -51,18 +51,17 @@ class WebSocketDialer:
             raise UnichunkError(f"policy {address.text}: the host's name cannot be looked up: {error}") from None
         self._next = 0
 
-    def dial(self, deadline: float) -> WebSocketConnection:
+    def dial(self) -> WebSocketConnection:
         """Connect; each attempt tries the host's next address."""
-        now = time.monotonic()
         family, kind, protocol, _, place = self._places[self._next % len(self._places)]
         self._next += 1
         raw = socket.socket(family, kind, protocol)
         try:
-            raw.settimeout(max(0.001, min(CONNECT_S, deadline - now)))
+            raw.settimeout(CONNECT_S)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
             raw.connect(place)
-            deadline = min(deadline, time.monotonic() + HANDSHAKE_S)
+            deadline = time.monotonic() + HANDSHAKE_S
             if self._tls is not None:
                 raw.settimeout(max(0.001, deadline - time.monotonic()))
                 raw = self._tls.wrap_socket(raw, server_hostname=self._address.host)

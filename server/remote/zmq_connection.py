@@ -42,7 +42,7 @@ class ZmqDialer:
         self._credentials = credentials
         self._context: Context = zmq.Context()
 
-    def dial(self, deadline: float) -> ZmqConnection:
+    def dial(self) -> ZmqConnection:
         """Connect, and wait until both sides have shaken hands."""
         socket = self._context.socket(zmq.DEALER)
         connection = ZmqConnection(socket)
@@ -56,7 +56,7 @@ class ZmqDialer:
             if self._credentials.curve is not None:
                 self._credentials.curve.use(socket)
             socket.connect(self._address.endpoint)
-            connection.shake_hands(deadline)
+            connection.shake_hands()
         except zmq.ZMQError as error:
             connection.close()
             raise Unreachable(error.strerror or str(error)) from None
@@ -84,20 +84,20 @@ class ZmqConnection:
         self._poller.register(socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
 
-    def shake_hands(self, deadline: float) -> None:
+    def shake_hands(self) -> None:
         """Wait until the connection stands.
 
         Raises:
             Unreachable: Where it does not in time, or cannot.
             Forbidden: Where the keys do not fit.
         """
-        until = min(deadline, time.monotonic() + CONNECT_S)
+        until = time.monotonic() + CONNECT_S
         while (left_s := until - time.monotonic()) > 0:
             if not self._monitor.poll(math.ceil(left_s * 1e3)):
                 continue
             event = self._event()
             if event == zmq.EVENT_CONNECTED:
-                until = min(deadline, time.monotonic() + HANDSHAKE_S)
+                until = time.monotonic() + HANDSHAKE_S
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 return
             if event & _REFUSED:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from unichunk.server.private_file import PrivateFileError
 from unichunk.server.serving.key_file import read_keys
 from unichunk.server.serving.key_record import NOBODY, KeyRecord, split_key
-from unichunk.server.private_file import PrivateFileError
 
 if TYPE_CHECKING:
     import os

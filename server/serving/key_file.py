@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from unichunk.server.serving.key_record import BadName, KeyRecord
 from unichunk.server.private_file import PrivateFileError, read_private, write_private
+from unichunk.server.serving.key_record import BadName, KeyRecord
 
 if TYPE_CHECKING:
     import os

@@ -8,7 +8,9 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,6 +95,7 @@ class RayCluster:
         """
         try:
             await asyncio.to_thread(self._start)
+            _take_signals_back()
             most = self.options.policies or len(self.editions)
             names = deployment(Names, NAMES, cpus=0, most_ongoing=1000).bind(pack(self.editions))
             replicas = self._replicas(most).bind(pack(self.editions), most, names)
@@ -245,6 +248,19 @@ def deployment(kind: type, name: str, *, cpus: float, most_ongoing: int, gpus: f
         logging_config=QUIET,
         **more,
     )
+
+
+def _take_signals_back() -> None:
+    """Give signals to whoever had them before Ray came.
+
+    Ray takes SIGTERM for a crash: it prints a stack trace, and aborts the process three seconds later.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            handler = signal.getsignal(number)
+            if handler is not None:
+                signal.signal(number, handler)
+                signal.siginterrupt(number, False)  # noqa: FBT003  (its own signature)
 
 
 def _places(status: Any, options: RayOptions) -> str:

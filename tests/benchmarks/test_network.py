@@ -27,6 +27,8 @@ REPORT: dict[str, Any] = {
     "rejected_chunks": 2,
     "guard_interventions": 30,
     "missed_control_steps": 0,
+    "missed_answers": 2,
+    "longest_outage_s": 0.4,
     "chunks": 200,
     "delay_ticks_chunks": {"3": 50, "4": 150},
     "chunk_latency_ms": {"p50": 75.0, "p95": 90.0, "p99": 110.0, "max": 140.0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import ssl
 import sys
@@ -23,7 +24,7 @@ from tests.remote.socket_servers import Wire, websocket_server, zmq_server
 from tests.serving.certificates import Authority
 from unichunk.runtime.errors import PolicyError, PolicyLate, UnichunkError
 from unichunk.server.private_file import PrivateFileError
-from unichunk.server.remote import session as session_module
+from unichunk.server.remote import liveness, websocket_connection, zmq_connection
 from unichunk.server.remote.address import is_remote, parse_address
 from unichunk.server.remote.credentials import Credentials, read_credentials
 from unichunk.server.remote.remote_policy import RemotePolicy
@@ -78,6 +79,15 @@ def check(remote: RemotePolicy, number: int, level: int = 0, delay: int = 2) -> 
     return result
 
 
+def until_there_is_one(remote: RemotePolicy, number: int, level: int) -> int:
+    """Ask until there is a chunk, which is the right one; its number."""
+    for tries in range(20):
+        with contextlib.suppress(PolicyLate):
+            check(remote, number + tries, level=level)
+            return number + tries
+    raise AssertionError("no chunk came")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_chunks_over(kind: str, model: ModelServer, stack: ExitStack) -> None:
     with closing(RemotePolicy(served(kind, model, stack), ROBOT, seed=3)) as remote:
@@ -92,10 +102,7 @@ def test_chunks_over(kind: str, model: ModelServer, stack: ExitStack) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_server_that_is_started_anew(
-    kind: str, model: ModelServer, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session_module, "REJOIN_S", 0.3)
+def test_a_server_that_is_started_anew(kind: str, model: ModelServer, stack: ExitStack) -> None:
     with ExitStack() as first:
         address = served(kind, model, first)
         endpoint = address.replace("zmq://", "tcp://")
@@ -115,14 +122,20 @@ def test_a_server_that_is_started_anew(
         stack.enter_context(websocket_server(model, port=int(address.rpartition(":")[2])))
     else:
         stack.enter_context(zmq_server(model, endpoint))
-    check(remote, 2, level=1)
-    check(remote, 3, level=1)
+    # On a busy machine the connection is back too late for the first one.
+    number = until_there_is_one(remote, 2, level=1)
+    check(remote, number + 1, level=1)
     assert remote.statistics.connections == 2
 
 
 @pytest.mark.parametrize("kind", ["ws", "zmq"])
-def test_a_connection_that_dies_in_silence(kind: str, model: ModelServer, stack: ExitStack) -> None:
+def test_a_connection_that_dies_in_silence(
+    kind: str, model: ModelServer, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Pings find it out, and a new connection goes on with the session; nobody waits for the old one's packets."""
+    monkeypatch.setattr(liveness, "SILENCE_S", 0.1)
+    for module in (websocket_connection, zmq_connection):
+        monkeypatch.setattr(module, "HANDSHAKE_S", 0.4)
     wire = Wire(int(served(kind, model, stack).rpartition(":")[2]))
     stack.callback(wire.end)
     remote = RemotePolicy(f"{kind}://127.0.0.1:{wire.port}", ROBOT, seed=3, answer_within_s=0.5)
@@ -130,18 +143,11 @@ def test_a_connection_that_dies_in_silence(kind: str, model: ModelServer, stack:
         for number in range(3):
             check(remote, number, level=number)
         wire.cut = True
-        for _ in range(3):
+        for _ in range(2):
             with pytest.raises(PolicyLate):
                 remote.infer(observation(9))
         wire.cut = False
-        number, result = 6, None
-        while result is None:
-            try:
-                result = check(remote, number, level=9)
-            except PolicyLate:
-                number += 1
-                assert number < 20
-        check(remote, number + 1)
+        check(remote, until_there_is_one(remote, 5, level=9) + 1)
         assert remote.statistics.resumed >= 1
 
 
@@ -192,7 +198,7 @@ def test_curve(model: ModelServer, stack: ExitStack) -> None:
     with closing(RemotePolicy(address, ROBOT, seed=3, credentials=Credentials(curve=pair))) as remote:
         check(remote, 0)
     with refused(PolicyLate, "cannot be reached"):
-        RemotePolicy(address, ROBOT, join_s=1)
+        RemotePolicy(address, ROBOT, join_s=0.1)
 
 
 def test_pictures_through_shared_memory(model: ModelServer, stack: ExitStack) -> None:
@@ -216,7 +222,7 @@ def test_pictures_as_jpeg(model: ModelServer, stack: ExitStack) -> None:
 
 
 def test_closing_does_not_wait_for_an_inference(model: ModelServer, stack: ExitStack) -> None:
-    remote = RemotePolicy(served("zmq", model, stack), ROBOT, seed=3, first_s=1.5)
+    remote = RemotePolicy(served("zmq", model, stack), ROBOT, seed=3, first_s=0.8)
     model.slow = True
     late: list[Exception] = []
 

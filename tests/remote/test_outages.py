@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tests.run.fake_robot import FakeRobot
 
-ASK_S = 0.3
+ASK_S = 0.2
 
 
 class FarPolicy:
@@ -93,13 +93,13 @@ def cut_between(policy: FarPolicy, start: float, end: float) -> Callable[[Superv
 def test_a_run_survives_an_outage_and_goes_on_from_what_really_ran(robot: FakeRobot, tiny: Path) -> None:
     policy = FarPolicy(Policy.load(tiny))
     policy.cold_s = 0.25
-    options = RunOptions("go", duration_s=3.5, starved_s=0.5, outage_s=10.0, rejected_chunks=1)
-    reason, supervisor, report = supervise(robot, policy, options, cut_between(policy, 0.6, 2.4))
+    options = RunOptions("go", duration_s=2.4, starved_s=0.3, outage_s=10.0, rejected_chunks=1)
+    reason, supervisor, report = supervise(robot, policy, options, cut_between(policy, 0.4, 1.4))
     assert reason is ExitReason.COMPLETED, supervisor.exit_detail
     assert [event["kind"] for event in supervisor.events.list()].count("holding") == 1  # at the end
-    assert report["missed_answers"] >= 4
+    assert report["missed_answers"] >= 3
     assert report["rejected_chunks"] == 0
-    assert 1.5 < report["longest_outage_s"] < 3.5
+    assert 0.8 < report["longest_outage_s"] < 2.4
     assert report["last_miss"].startswith("the policy server at ws://far")
     assert report["underruns"] > 0
     gap = max(range(1, len(policy.answers)), key=lambda i: policy.answers[i] - policy.answers[i - 1])
@@ -121,10 +121,10 @@ def test_a_run_survives_an_outage_and_goes_on_from_what_really_ran(robot: FakeRo
 
 def test_an_outage_that_lasts_too_long_ends_the_run(robot: FakeRobot, tiny: Path) -> None:
     policy = FarPolicy(Policy.load(tiny))
-    options = RunOptions("go", duration_s=30.0, starved_s=0.5, outage_s=1.5)
-    reason, supervisor, report = supervise(robot, policy, options, cut_between(policy, 0.4, 100.0))
+    options = RunOptions("go", duration_s=30.0, starved_s=0.3, outage_s=0.9)
+    reason, supervisor, report = supervise(robot, policy, options, cut_between(policy, 0.2, 100.0))
     assert reason is ExitReason.POLICY_FAULT
-    assert "an outage of 1.5 s is ridden out; the policy server at ws://far" in supervisor.exit_detail
+    assert "an outage of 0.9 s is ridden out; the policy server at ws://far" in supervisor.exit_detail
     assert report["elapsed_s"] < 10
 
 

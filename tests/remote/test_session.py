@@ -16,9 +16,8 @@ from tests.remote.model_server import ModelServer, chunk_for, said
 from tests.remote.virtual import VirtualClock, VirtualNetwork
 from unichunk.runtime.errors import ObservationError, PolicyError, PolicyLate
 from unichunk.server.remote.connection import CONNECT_S
-from unichunk.server.remote.liveness import MOST_SILENCE_S
 from unichunk.server.remote.remote_policy import RemotePolicy
-from unichunk.server.remote.session import REJOIN_S, WELCOME_S
+from unichunk.server.remote.session import WELCOME_S
 from unichunk.server.wire.lean import Cancel, Hello, Infer, Refused
 
 ROBOT = "so101"
@@ -93,7 +92,7 @@ EVENTS = st.sampled_from(
 def test_whatever_happens_a_chunk_is_the_right_one_or_late(events: list[tuple[str, list[list[float]], int]]) -> None:
     world = World()
     busy = Refused(id=0, kind="busy", reason="full: come back", retry_after_s=0.2)
-    longest = max(WITHIN_S + REJOIN_S, MOST_SILENCE_S) + WELCOME_S + CONNECT_S + 0.2
+    longest = WITHIN_S + WELCOME_S + CONNECT_S + 0.2
     for event, fates, number in events:
         network = world.network
         if event == "change":
@@ -136,7 +135,7 @@ def test_an_outage_costs_its_length_and_little_more() -> None:
     while not is_right(world):
         misses += 1
     assert 10.0 < world.clock.now() - begun < 10.0 + CONNECT_S + 0.2
-    assert 2 <= misses <= 6
+    assert 2 <= misses <= 12
     assert world.policy.statistics.connections == 2
     assert world.policy.statistics.resumed == 1
 

@@ -233,7 +233,8 @@ def commands_in(text: str) -> list[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             for i, word in enumerate(words):
-                if word.rpartition("/")[2] in {"unichunk", "unichunk-serve"} and words[i + 1 : i + 2] not in ([], ["&&"]):
+                follows = i + 1 < len(words) and words[i + 1] != "&&"
+                if word.rpartition("/")[2] in {"unichunk", "unichunk-serve"} and follows:
                     name = ["serve"] if word == "unichunk-serve" else []
                     found.append([*name, *words[i + 1 :]])
     return found

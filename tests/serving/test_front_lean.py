@@ -121,7 +121,7 @@ async def test_only_what_changed_is_sent_and_the_worker_gets_everything(transpor
         assert (work.dialect, work.robot, work.seed) == ("lean", "d1", (7, 2))
         assert deadline_s is not None
         # It builds on one that the session never had.
-        assert await client.ask(infer(4, base=3)) == msgspec.structs.replace(NeedAll(id=4)) or True
+        assert isinstance(await client.ask(infer(4, base=3)), NeedAll)
         assert isinstance(await client.ask(infer(5, base=4)), NeedAll)
         assert isinstance(await client.ask(infer(6, prompt=PROMPT)), Inferred)
 
@@ -144,7 +144,7 @@ async def test_a_session_is_resumed_by_its_own_tenant_alone(transport: str) -> N
             assert (again.resumed, again.session) == (True, welcome.session)
             assert isinstance(await client.ask(infer(2, base=1)), Inferred)
             await client.say(Bye())
-        await soon(lambda: len(server.service.sessions) == 2)
+            await soon(lambda: len(server.service.sessions) == 2)
         async with lean(server, transport) as client:
             assert not (await client.hello(key="a", session=welcome.session)).resumed
 
@@ -199,6 +199,7 @@ async def test_requests_end_as_they_should(transport: str) -> None:
         await client.say(infer(11, prompt=PROMPT))
         assert isinstance(await client.ask(Ping(id=99)), Pong)
         await client.say(infer(12, prompt=PROMPT))
+        await soon(lambda: server.service.in_flight == 2)
         replaced = await client.ask(infer(13, prompt=PROMPT))
         assert isinstance(replaced, Refused)
         assert (replaced.id, replaced.kind) == (12, "late")
@@ -239,7 +240,10 @@ async def test_the_path_names_policy_and_robot_and_who_says_nothing_is_sent_away
     async with running("one", "two", limits=ClientLimits(handshake_s=0.2)) as server:
         async with lean(server, "ws", "/two/d1") as client:
             assert (await client.hello()).policy == "two"
-            await client.ask(infer(1, prompt=PROMPT)) if False else None
+            server.backend.answer_with = chunk
+            await client.ask(infer(1, prompt=PROMPT))
+            policy, work, _, _ = server.backend.asked[-1]
+            assert (policy, work.robot) == ("two", "d1")
         async with connect(server.url, subprotocols=[SUBPROTOCOL]) as socket:  # type: ignore[list-item]
             await asyncio.wait_for(socket.wait_closed(), SOON_S)
             assert socket.close_code == 1008

@@ -178,6 +178,7 @@ def test_drain_asks_the_server(unichunk: Any, server: Server) -> None:
         (401, b'{"error": "Unauthorized: Invalid API token"}', "Unauthorized"),
         (404, b"<html>", "answered 404"),
         (500, b"[" * 10000, "answered 500"),
+        (302, b"", "answered 302"),
         (307, b"", "answered 307"),
         (200, b"hello", "no JSON"),
         (200, b"[]", "something else"),

@@ -210,6 +210,8 @@ HOSTILE = {
     "no shape": (msgpack_numpy_array(shape=None), "NoneType"),
     "scalar with too much": (msgpack_numpy_array(nd=False), "expected 4 bytes"),
     "text as data": (msgpack_numpy_array(data="12345678"), "plain"),
+    "cut": (msgpack_numpy_array()[:-2], "too early"),
+    "type of another length": (msgpack_numpy_array().replace(b"\xa3<f4", b"\xa2<f4"), "key that is int"),
 }
 
 
@@ -222,6 +224,12 @@ def test_hostile_arrays(name: str) -> None:
 
 SHAPE = "'shape': (2,), }"
 NPY = {
+    "long header": (
+        b"\x93NUMPY\x01\x00\x58\x02"
+        + ("{'descr': '<f4', 'fortran_order': False, " + SHAPE).encode().ljust(600)
+        + bytes(8),
+        "600",
+    ),
     "pickle": (npy_file("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", EXPLOIT), "array of type '|O'"),
     "no file": (b"PK\x03\x04" * 10, ".npy"),
     "nothing": (b"", ".npy"),

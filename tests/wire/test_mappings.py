@@ -143,6 +143,20 @@ def test_aloha() -> None:
     accepted(aloha(), "robot", observation)
 
 
+def test_neighbours_with_other_conversions() -> None:
+    parts = (
+        Part(slots=(50, 53), columns=(0, 3)),
+        Part(slots=(53, 55), columns=(3, 5), scale=2.0),
+        Part(slots=(55, 57), columns=(5, 7), scale=2.0, offset=1.0),
+        Part(slots=(18, 19), columns=(7, 8)),
+    )
+    mapping = msgspec.structs.replace(load_mapping("droid"), state=(Vector(at=("s",), width=8, parts=parts),))
+    keys = ClientKeys(droid(), "robot", mapping)
+    observation = keys.observation(keys.example() | {"s": np.arange(8.0)})
+    assert observation["state.arm"].tolist() == [0, 1, 2, 6, 8, 11, 13]
+    assert observation["state.gripper"].tolist() == [7]
+
+
 def test_names_for_groot() -> None:
     keys = ClientKeys(generalist(), "so101", load_mapping("groot_so101"))
     chunk = chunk_of(generalist(), "so101")

@@ -98,6 +98,13 @@ def test_something_that_holds_itself() -> None:
         pack(loop)
 
 
+def test_images_with_large_sides() -> None:
+    image = np.random.default_rng(2).integers(0, 255, (260, 300, 3), dtype=np.uint8)
+    assert same(unpack(openpi_pack({"a": image})), {"a": image})
+    wide = np.zeros((1, 70_000), np.uint8)
+    assert same(unpack(openpi_pack(wide)), wide)
+
+
 def array(**changes: object) -> bytes:
     parts: dict[bytes, object] = {b"__ndarray__": True, b"data": bytes(8), b"dtype": "<f4", b"shape": [2]}
     parts |= {key.encode(): value for key, value in changes.items()}
@@ -138,6 +145,7 @@ HOSTILE = {
     "extension": (b"\xc7\x01\x05a", "0xc7"),
     "unused code": (b"\xc1", "0xc1"),
     "no UTF-8": (b"\xa2\xff\xfe", "UTF-8"),
+    "type of another length": (GOLDEN.replace(b"\xa3<f4", b"\xa2<f4"), "key that is int"),
     "cut": (GOLDEN[:-3], "too early"),
     "cut in the data": (GOLDEN[:30], "too early"),
     "nothing": (b"", "too early"),
