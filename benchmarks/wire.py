@@ -4,8 +4,8 @@
 
 A message goes to another process and comes back. `bytes` is the floor: as many bytes over the same kind of socket, read
 by nobody. `link` is what a robot's messages cost: encoded, decoded and checked there, answered, and the same on the way
-back. Both take turns, over ipc and over tcp on this machine. Policies that are served over a network are another
-matter; nothing of that is measured here.
+back. Both take turns, over ipc and over tcp on this machine, in processes that keep the memory they have freed, as
+runtime and driver do (`runtime/kept_memory.py`). Policies that are served: `unichunk bench serve`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from unichunk.benchmarks.harness.percentiles import percentiles
 from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 from unichunk.embodiments.link.codec import Decoder, encode
 from unichunk.embodiments.link.messages import COMMANDS, FRAMES, STATES, Command, Frame, State
+from unichunk.runtime.kept_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +104,7 @@ def measure(rounds: int, count: int) -> tuple[list[dict[str, Any]], dict[str, Ra
         rounds: How often all cases take turns.
         count: Messages of a case in a round.
     """
+    keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="unichunk-") as folder, zmq.Context() as context:
         ears, mouth = multiprocessing.get_context("spawn").Pipe(duplex=False)
         echo = multiprocessing.get_context("spawn").Process(target=_echo, args=(mouth, folder), daemon=True)
@@ -172,6 +174,7 @@ def _tag(kind: Kind) -> bytes:
 
 def _echo(mouth: Connection, folder: str) -> None:
     """Answer every message with itself: untouched, or decoded and encoded anew where it says what it is."""
+    keep_freed_memory()
     decoders = {_tag(kind): kind.decoder for kind in kinds().values()}
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         socket.bind(f"ipc://{folder}/echo")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from unichunk.runtime.autogroup import session_niceness, set_session_niceness
+from unichunk.runtime.kept_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +34,8 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
     Inside, the interpreter switches threads quickly, the threads started are preferred to other processes (and so is
     the process's session, where niceness would else count only among its own), everything alive is exempt from garbage
     collection, which is left to `collect_between_chunks`, and memory is locked where that is asked for and permitted.
-    All of it ends with the process, however that ends, but for the session's preference: a process that is killed
-    leaves that behind for as long as its terminal is open.
+    Freed memory stays with the process, afterwards too. All of it ends with the process, however that ends, but for
+    the session's preference: a process that is killed leaves that behind for as long as its terminal is open.
 
     Yields:
         One line for every measure that the system did not permit, with what would permit it.
@@ -47,6 +48,7 @@ def realtime_process(*, lock_memory: bool) -> Iterator[list[str]]:
         session = None
     try:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        keep_freed_memory()
         gc.collect()
         gc.freeze()
         gc.disable()

@@ -73,6 +73,7 @@ class RunPicture:
         latency, lateness = chunks.latency, control.lateness
         self._measure(control.steps, chunks.chunks)
         of = "" if self._duration_s is None else f" of {self._duration_s:g}"
+        missed = [("missed answers", f"{chunks.missed}{', none now' if chunks.missed_in_a_row else ''}")]
         return [
             ("time", f"{supervisor.elapsed_s:.1f}{of} s"),
             ("commands", f"{self._rates[0]:.0f} Hz"),
@@ -83,6 +84,7 @@ class RunPicture:
             ("underruns", str(sum(motion.underruns for motion in supervisor.motions))),
             ("violations", str(sum(motion.violations for motion in supervisor.motions))),
             ("guard", f"{control.interventions} interventions"),
+            *(missed if chunks.missed else []),
         ]
 
     def _measure(self, commands: int, chunks: int) -> None:

@@ -137,12 +137,12 @@ FULL: Final = Plan(
 )
 QUICK: Final = Plan(
     (
-        Cell(1, NOOP_CASES, 0.3, 2),
+        Cell(1, (OPENPI, UNICHUNK, GROOT, FLOOR), 0.3, 2),
         Cell(8, (OPENPI, UNICHUNK, FLOOR), 0.3, 2),
         Cell(64, (OPENPI, UNICHUNK), 0.4, 2, felt=True),
         Cell(1, BUNDLE_CASES, 0.2, 2),
         Cell(1, SLEEPING_CASES, 0.5, 2, pause_s=PAUSE_S),
-        Cell(8, SLEEPING_CASES, 0.5, 2, pause_s=PAUSE_S),
+        Cell(8, SLEEPING_CASES, 0.3, 2, pause_s=PAUSE_S),
         Cell(64, (*SLEEPING_CASES, UNICHUNK_BATCH), 1.0, 1, felt=True, pause_s=PAUSE_S),
     ),
     beside_rounds=1,

@@ -200,7 +200,8 @@ class RayCluster:
                     "target_ongoing_requests": options.busy,
                     "upscale_delay_s": 3.0,
                     "downscale_delay_s": 120.0,
-                    "look_back_period_s": 5.0,
+                    # Longer than the ten seconds between two reports.
+                    "look_back_period_s": 15.0,
                 }
             }
         # Fronts send no more than they think right for what is loaded; this bound is for many fronts at a time.

@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.kept_memory import keep_freed_memory
 from unichunk.server.serving.faults import answer_to
 from unichunk.server.serving.frames import (
     HEADER,
@@ -131,6 +132,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(_SWITCH_S)
+    keep_freed_memory()
     status = serve(socket.socket(fileno=int(sys.argv[1])))
     sys.stderr.flush()
     # At once: an inference may be running, and nobody waits for it.

@@ -83,7 +83,8 @@ class ModelServer:
         self.slow = False
         """Pings are answered, and nothing else."""
         self.seen: list[Any] = []
-        self.answers: list[bytes] = []
+        self.junk: list[bytes] = []
+        """Sent before every answer to an `Infer`."""
         self._sessions: dict[str, tuple[Hello, SessionFields]] = {}
         self._connections: dict[Any, str] = {}
 
@@ -110,7 +111,7 @@ class ModelServer:
         if isinstance(request, Bye | Cancel) or self.slow:
             return []
         assert isinstance(request, Infer)
-        return [self._infer(connection, request, message)]
+        return [*self.junk, self._infer(connection, request, message)]
 
     def _hello(self, connection: Any, hello: Hello) -> Welcome | Refused:
         if self.refuse_hello is not None:

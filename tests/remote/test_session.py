@@ -14,11 +14,12 @@ from tests.one_line import refused
 from tests.remote.bundles import tiny_policy
 from tests.remote.model_server import ModelServer, chunk_for, said
 from tests.remote.virtual import VirtualClock, VirtualNetwork
+from unichunk.embodiments.link.codec import encode
 from unichunk.runtime.errors import ObservationError, PolicyError, PolicyLate
 from unichunk.server.remote.connection import CONNECT_S
 from unichunk.server.remote.remote_policy import RemotePolicy
 from unichunk.server.remote.session import WELCOME_S
-from unichunk.server.wire.lean import Cancel, Hello, Infer, Refused
+from unichunk.server.wire.lean import Cancel, Hello, Infer, Inferred, NeedAll, Pong, Refused, Timing
 
 ROBOT = "so101"
 WITHIN_S = 1.0
@@ -166,6 +167,31 @@ def test_a_slow_server_is_not_hung_up_on() -> None:
     assert not is_right(world)
     assert world.network.dialed > 1
     assert world.clock.now() - begun < 25.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=3))
+def test_a_server_that_talks_nonsense_is_hung_up_on(junk: list[bytes]) -> None:
+    world = World()
+    assert is_right(world)
+    world.server.junk = junk
+    for _ in range(2):
+        is_right(world)
+    world.server.junk = []
+    assert [is_right(world) for _ in range(4)][-2:] == [True, True]
+
+
+def test_an_answer_to_nobody_is_nobodys() -> None:
+    world = World()
+    assert is_right(world)
+    world.server.junk = [encode(Inferred(**{**vars_of(world), "id": 7})), encode(Pong(id=3)), encode(NeedAll(id=9))]
+    assert is_right(world)
+    assert world.policy.statistics.late == 1
+
+
+def vars_of(world: World) -> dict[str, Any]:
+    rows = np.zeros((8, 6), np.float32)
+    return {"digest": "d1", "unified": rows, "gates": None, "discrepancies": None, "timing": Timing()}
 
 
 def test_late_answers_are_dropped() -> None:

@@ -18,7 +18,9 @@ DIGEST = "ab" * 32
 HANDSHAKE = b"\x81\xa5hello\x01"
 
 
-def description(name: str = "tiny", *, manifest: bytes = b"\x80", robots: tuple[str, ...] = ("so101", "d1")) -> Description:
+def description(
+    name: str = "tiny", *, manifest: bytes = b"\x80", robots: tuple[str, ...] = ("so101", "d1")
+) -> Description:
     """A policy that exists in name alone."""
     return Description(
         name=name,
@@ -28,7 +30,7 @@ def description(name: str = "tiny", *, manifest: bytes = b"\x80", robots: tuple[
         manifest=manifest,
         max_batch=1,
         refinement_rounds=0,
-        handshake={robot: HANDSHAKE for robot in robots},
+        handshake=dict.fromkeys(robots, HANDSHAKE),
         modality={robot: {"video": {"delta_indices": [0], "modality_keys": ["front"]}} for robot in robots},
         service_s=0.001,
     )

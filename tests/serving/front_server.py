@@ -117,9 +117,7 @@ async def _no_limit() -> AsyncIterator[None]:
     yield
 
 
-async def http(
-    port: int, request: str, *headers: str, body: bytes = b""
-) -> tuple[int, dict[str, str], str]:
+async def http(port: int, request: str, *headers: str, body: bytes = b"") -> tuple[int, dict[str, str], str]:
     """An HTTP request: status, headers, body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     lines = [f"{request} HTTP/1.1", "host: test", "connection: close", f"content-length: {len(body)}", *headers]
@@ -134,5 +132,3 @@ async def http(
 def _header(line: str) -> tuple[str, str]:
     name, _, value = line.partition(":")
     return name.strip().lower(), value.strip()
-
-

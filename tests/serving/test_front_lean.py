@@ -91,7 +91,12 @@ def chunk(work: Work) -> Answer:
     number = msgspec.msgpack.decode(whole[0])["id"]
     rows = msgspec.msgpack.Ext(1, b"<f4\x02\0\0\0\0\0\0\0\0")
     message = {
-        "answer": "inferred", "id": number, "digest": "d", "unified": rows, "gates": None, "discrepancies": None,
+        "answer": "inferred",
+        "id": number,
+        "digest": "d",
+        "unified": rows,
+        "gates": None,
+        "discrepancies": None,
         "timing": msgspec.to_builtins(Timing(infer_ms=1.0)),
     }
     return Answer(payload=msgspec.msgpack.encode(message), infer_s=0.001)
@@ -180,7 +185,9 @@ async def test_requests_end_as_they_should(transport: str) -> None:
     async with running(limits=ClientLimits(in_flight_per_client=2)) as server, lean(server, transport) as client:
         await client.hello()
         outcomes: dict[str, Any] = {
-            "busy": Busy("full", 0.5), "late": Expired("late"), "observation": Answer(error="x", fault="observation")
+            "busy": Busy("full", 0.5),
+            "late": Expired("late"),
+            "observation": Answer(error="x", fault="observation"),
         }
         for number, (kind, outcome) in enumerate(outcomes.items(), 1):
 

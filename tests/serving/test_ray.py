@@ -120,6 +120,16 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
     assert ray_processes() <= before
 
 
+async def test_autoscaling_is_said_in_words_that_ray_takes() -> None:
+    from unichunk.server.serving.ray_cluster import RayCluster
+
+    sources = [PolicySource(name="told", source=HERE + "Told", max_batch=4)]
+    deployment = RayCluster(RayOptions(replicas=1, most_replicas=4, gpus=0.5), sources)._replicas(1)
+    scaling = deployment._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas, scaling.target_ongoing_requests) == (1, 4, 1.5)
+    assert deployment.ray_actor_options["num_gpus"] == 0.5
+
+
 async def test_replicas_give_the_answers_that_the_policy_gives(cluster: Cluster) -> None:
     served = load_policy(cluster.bundle)
     observation = dict(unpack(served.describe().handshake["so101"])["example_observation"])
@@ -278,9 +288,11 @@ async def received(socket: ClientConnection) -> bytes:
 
 
 async def eventually(true: Any) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async def wait() -> None:
         while not true():
             await asyncio.sleep(0.02)
+
+    await asyncio.wait_for(wait(), PATIENCE_S)
 
 
 def ray_processes() -> set[int]:

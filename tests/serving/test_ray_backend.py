@@ -203,6 +203,27 @@ def test_every_request_has_one_end_and_only_those_without_an_answer_are_sent_aga
 
 
 @pytest.mark.asyncio
+async def test_requests_that_were_lost_twice_are_tried_one_at_a_time() -> None:
+    replicas = FakeReplicas()
+    backend = await started(replicas)
+    tasks = [asyncio.ensure_future(backend.answer("one", work(name), CALLER)) for name in (b"a", b"b", b"c")]
+    for _ in range(2):
+        await settled()
+        assert len(replicas.calls) == 3
+        replicas.kill(0)
+        replicas.kill(1)
+    await settled()
+    # One of them may be what kills replicas: it must not take the others along.
+    for _ in tasks:
+        (call,) = replicas.calls
+        replicas.done(call)
+        await settled()
+    assert [task.result().payload for task in tasks] == [b"chunk of a", b"chunk of b", b"chunk of c"]
+    assert backend.retried == 6
+    await backend.close()
+
+
+@pytest.mark.asyncio
 async def test_a_full_front_says_so_at_once() -> None:
     replicas = FakeReplicas(1)
     backend = await started(replicas, Limits(waiting=3, per_client=3))

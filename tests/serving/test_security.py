@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,7 +32,6 @@ from unichunk.server.wire.lean import RESPONSES, Hello, Infer, NeedAll, Ping, Re
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
-    from pathlib import Path
 
 UNAUTHORIZED = "Unauthorized: Invalid API token"
 JUNK = b"\x81\xa1x\xdd" + struct.pack(">I", 2**21) + b"\0" * 2**21
@@ -57,6 +58,11 @@ async def lean(socket: zmq.asyncio.Socket, message: Any) -> Any:
     while not (answer := await asyncio.wait_for(socket.recv(), WAIT_S)):
         pass
     return RESPONSES.decode(answer)
+
+
+def resident_bytes() -> int:
+    """Memory that this process really has."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 # Who may do what
@@ -369,6 +375,22 @@ def test_a_message_in_endless_pieces_is_given_up(tmp_path: Path, data: bytes) ->
             writer.write(frame(BINARY, b"x", last=False))
             writer.write(frame(CONTINUED, data, last=False) * 100_000)
             assert await until_closed(reader, 10.0)
+
+    play(main())
+
+
+def test_the_head_of_a_long_frame_costs_no_more_than_its_bytes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Attacked(tmp_path) as server:
+            before = resident_bytes()
+            for _ in range(8):
+                status, _, writer = await server.websocket(key=server.keys["robot"])
+                assert status == 101
+                writer.write(b"\x82\xff" + struct.pack(">Q", 60 << 20) + bytes(4) + b"x" * 1000)
+            # All of it has been taken in once somebody else was answered.
+            for _ in range(3):
+                await server.ask("GET", "/healthz")
+            assert resident_bytes() - before < 120 << 20
 
     play(main())
 

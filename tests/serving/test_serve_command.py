@@ -38,7 +38,11 @@ SOON_S = 60.0
 
 def test_policies_have_names_and_what_is_said_of_them() -> None:
     sources = policy_sources(
-        ["a=/one", "b=python:x:y", "/bundles/c"], robot=["b=d1", "so101"], mapping=["droid"], replicas=["a=3"], threads=2
+        ["a=/one", "b=python:x:y", "/bundles/c"],
+        robot=["b=d1", "so101"],
+        mapping=["droid"],
+        replicas=["a=3"],
+        threads=2,
     )
     assert [(one.name, one.source, one.robot, one.mapping, one.replicas, one.threads) for one in sources] == [
         ("a", "/one", "so101", "droid", 3, 2),
@@ -124,13 +128,21 @@ def test_a_port_or_path_in_use_is_said_before_anything_is_loaded(
 
 
 @contextmanager
-def serving(*arguments: str, folder: Path, stderr: Any = None) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def serving(
+    *arguments: str, folder: Path, stderr: Any = None
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """The command as a process; where it listens, by the beginning of the address."""
     command = [sys.executable, "-m", "unichunk.server.command_line", "serve", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, stdin=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
     try:
         assert process.stdout is not None
@@ -165,7 +177,11 @@ def test_the_shipped_policy_serves_openpis_own_client(tmp_path: Path) -> None:
         where,
     ):
         slow = subprocess.Popen(
-            [*client, where["ws"], "1.2"], env=clean_variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*client, where["ws"], "1.2"],
+            env=clean_variables(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         try:
             done = subprocess.run(

@@ -84,7 +84,16 @@ async def test_kill_is_for_administrators_and_tokens_are_checked() -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"\xc1", b"\x93", b"\x80" * 3, b"\xff" * 1000, b"\x81\xa8endpoint\x05", b"\xdf\xff\xff\xff\xff", b"\x91" * 9999],
+    [
+        b"",
+        b"\xc1",
+        b"\x93",
+        b"\x80" * 3,
+        b"\xff" * 1000,
+        b"\x81\xa8endpoint\x05",
+        b"\xdf\xff\xff\xff\xff",
+        b"\x91" * 9999,
+    ],
 )
 async def test_garbage_gets_one_line_and_the_next_message_its_answer(garbage: bytes) -> None:
     async with running() as server, zmq_socket(zmq.REQ, server.endpoint) as socket:
