@@ -1,8 +1,8 @@
 """Freed memory that stays with the process, so that the next picture does not wait for the kernel.
 
-glibc gives large blocks back to the kernel as soon as they are freed. A camera's picture of 480 x 640 is such a block:
-each time one is received, decoded or sent, its 225 pages are taken from the kernel anew, one fault each, which costs
-several times what copying the picture does (`unichunk bench wire`).
+glibc gives freed memory back to the kernel as soon as it is more than about twice its largest block. A camera's picture
+of 480 x 640 has 225 pages; where one is received, decoded and sent on, the pages of all copies are taken from the
+kernel anew each time, one fault each, which costs several times what copying does (`unichunk bench wire`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""openpi's own client, in an environment of its own: `python openpi_own_client.py URL [SECONDS]`; says what came back."""
+"""openpi's own client, in an environment of its own: `python openpi_own_client.py URL [SECONDS]`.
+
+What came back goes to its standard output, one JSON object.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def main(url: str, slow_s: float) -> None:
         policy = WebsocketClientPolicy(url)
         began = time.monotonic()
         answer = policy.infer({"sleep_s": slow_s, "echo": 7})
-        print(json.dumps({"echo": answer["echo"], "seconds": time.monotonic() - began}))
+        sys.stdout.write(json.dumps({"echo": answer["echo"], "seconds": time.monotonic() - began}))
         return
     policy = WebsocketClientPolicy(url, api_key="anything")
     metadata = policy.get_server_metadata()
@@ -36,7 +39,7 @@ def main(url: str, slow_s: float) -> None:
         error = ""
     except RuntimeError as caught:
         error = str(caught)
-    print(
+    sys.stdout.write(
         json.dumps(
             {
                 "horizon": metadata["action_horizon"],

@@ -91,7 +91,7 @@ class SessionsMachine(RuleBasedStateMachine):
             assert base
             return
         before = self.sent[session.id] if base else {}
-        message, inherited = msgspec.msgpack.decode(payload, type=tuple[bytes, dict[str, msgspec.Raw]])
+        _, inherited = msgspec.msgpack.decode(payload, type=tuple[bytes, dict[str, msgspec.Raw]])
         assert {key: bytes(raw) for key, raw in inherited.items()} == {k: v for k, v in before.items() if k != name}
         self.sent[session.id] = {**before, name: value}
         self.last[session.id] = number

@@ -165,11 +165,15 @@ async def test_a_newer_request_takes_the_place_of_an_older_one() -> None:
 
 
 async def test_a_message_that_is_too_long_ends_its_connection_alone() -> None:
-    async with running(limits=ClientLimits(message_bytes=10_000)) as server:
-        async with zmq_socket(zmq.REQ, server.endpoint) as socket, zmq_socket(zmq.REQ, server.endpoint) as other:
-            await socket.send(b"x" * 10_001)
-            assert await ask(other, {"endpoint": "ping"}) == PONG
-            assert not server.backend.asked
+    limits = ClientLimits(message_bytes=10_000)
+    async with (
+        running(limits=limits) as server,
+        zmq_socket(zmq.REQ, server.endpoint) as socket,
+        zmq_socket(zmq.REQ, server.endpoint) as other,
+    ):
+        await socket.send(b"x" * 10_001)
+        assert await ask(other, {"endpoint": "ping"}) == PONG
+        assert not server.backend.asked
 
 
 async def test_who_is_silent_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
