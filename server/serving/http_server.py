@@ -13,6 +13,7 @@ import uvicorn
 from unichunk.runtime.errors import UnichunkError
 from unichunk.server.serving.http_protocol import TimedHttpProtocol
 from unichunk.server.serving.logs import LogHandler
+from unichunk.server.serving.websocket_bounds import BoundedWebSocketProtocol
 
 if TYPE_CHECKING:
     import ssl
@@ -65,7 +66,7 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             http=TimedHttpProtocol,
-            ws="websockets-sansio",
+            ws=BoundedWebSocketProtocol,
             ws_max_size=limits.message_bytes,
             ws_ping_interval=limits.ping_interval_s,
             ws_ping_timeout=limits.ping_timeout_s,

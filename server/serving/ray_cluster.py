@@ -67,9 +67,10 @@ class ClusterReplicas(ServeReplicas):
 class RayCluster:
     """A cluster with replicas of the policies in it.
 
-    A cluster that is started here listens on the loopback interface, with a token that only its own processes know: who
-    can speak to Ray can run anything. A cluster that is found has to see to that itself (`RAY_AUTH_MODE=token`), needs
-    this package on all machines, and the bundles at the same place on all of them.
+    Who can speak to Ray can run anything, and Ray listens on all interfaces, whatever it is told. A cluster that is
+    started here wants a token that only its own processes know; one that is found has to see to that itself
+    (`RAY_AUTH_MODE=token`). It also needs this package on all machines, and the bundles at the same place on all of
+    them.
 
     Args:
         options: How it shall be used.
@@ -185,7 +186,6 @@ class RayCluster:
             object_store_memory=self.options.memory_mb * 2**20,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
             _temp_dir=self._folder,
         )
 

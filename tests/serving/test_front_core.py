@@ -39,6 +39,11 @@ LIMITS = ClientLimits(clients=6, clients_per_tenant=3, sessions=4, session_bytes
 TENANTS = st.sampled_from(["anna", "ben"])
 
 
+def _pick(data: Any, names: dict[str, Any]) -> str:
+    """One of them, by its place: names of sessions are random."""
+    return list(names)[data.draw(st.integers(0, len(names) - 1))]
+
+
 class SessionsMachine(RuleBasedStateMachine):
     """Sessions of a few tenants over a long time, against a plain account of what each client sent."""
 
@@ -62,7 +67,7 @@ class SessionsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.known)
     @rule(data=st.data(), tenant=TENANTS, robot=st.sampled_from(["so101", "d1"]))
     def resume(self, data: Any, tenant: str, robot: str) -> None:
-        name = data.draw(st.sampled_from(sorted(self.known)))
+        name = _pick(data, self.known)
         session, resumed = self.sessions.open(tenant, "tiny", robot, Hello(protocol=1, session=name), self.now)
         if resumed:
             assert self.known[name] == (tenant, robot)
@@ -76,7 +81,7 @@ class SessionsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.live)
     @rule(data=st.data(), base=st.booleans(), size=st.integers(0, 800), name=st.sampled_from("abc"))
     def infer(self, data: Any, base: bool, size: int, name: str) -> None:
-        session = self.live[data.draw(st.sampled_from(sorted(self.live)))]
+        session = self.live[_pick(data, self.live)]
         value = msgspec.msgpack.encode(b"x" * size)
         number = self.last[session.id] + 1
         request = Infer(
@@ -99,7 +104,7 @@ class SessionsMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.live)
     @rule(data=st.data())
     def close(self, data: Any) -> None:
-        session = self.live.pop(data.draw(st.sampled_from(sorted(self.live))))
+        session = self.live.pop(_pick(data, self.live))
         self.sessions.close(session)
         self.sessions.close(session)
 

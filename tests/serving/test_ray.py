@@ -78,7 +78,7 @@ class Cluster:
 
     async def pids(self) -> dict[str, int]:
         """Session -> the replica it is with, of sessions enough to have met both."""
-        return {session: (await self.ask(session))["pid"] for session in (f"look-{n}" for n in range(8))}
+        return {session: (await self.ask(session))["pid"] for session in (f"look-{n}" for n in range(24))}
 
     def websocket(self, policy: str) -> connect:
         return connect(f"ws://127.0.0.1:{self.parts.port}/{policy}", compression=None, max_size=None)
