@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import tyro
 
@@ -17,7 +17,10 @@ from unichunk.server.run_command import Run
 from unichunk.server.serve_command import Serve
 from unichunk.server.swap_command import Drain, Swap
 
-COMMANDS: Final = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "run": Run,
     "fleet": Fleet,
     "serve": Serve,

@@ -245,6 +245,8 @@ class Session:
     def _await(self, number: int, deadline: float) -> Inferred | Refused | NeedAll | None:
         """The answer to a request; None where there is none in time."""
         while (now := self._clock.now()) < deadline:
+            if self._liveness.dead(now):
+                raise ConnectionLost(f"silent for {self._liveness.silence_s:.1f} s")
             if self._liveness.ping_due(now):
                 self._ping(now)
             answer = self._receive(min(deadline, self._liveness.look_at()))

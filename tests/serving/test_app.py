@@ -286,6 +286,13 @@ async def test_a_tenant_has_its_connections_and_its_rate() -> None:
             await fails(socket, "more than it may")
 
 
+async def test_nobody_says_of_itself_where_it_comes_from() -> None:
+    async with running() as server, openpi(server.url, additional_headers={"X-Forwarded-For": "10.1.2.3"}) as socket:
+        await socket.send(OBSERVATION)
+        await socket.recv()
+        assert server.backend.asked[-1][2].tenant == "127.0.0.1"
+
+
 async def test_web_pages_are_not_let_in_where_nobody_is_known() -> None:
     async with running() as server:
         assert "web pages" in await refused_upgrade(server.url, 403, additional_headers={"Origin": "http://evil"})

@@ -208,6 +208,9 @@ async def test_a_time_limit_cuts_off_its_block_and_nothing_else() -> None:
     async with time_limit(10.0) as limit:
         await asyncio.sleep(0)
     assert not limit.passed
+    async with time_limit(0.01):
+        pass
+    await asyncio.sleep(0.02)
     async with time_limit(0.01) as limit:
         await asyncio.sleep(10)
     assert limit.passed

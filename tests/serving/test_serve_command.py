@@ -226,7 +226,11 @@ def test_ending_in_good_order(tmp_path: Path) -> None:
     with serving(*arguments, folder=tmp_path) as (process, where):
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            with connect(where["ws"], compression=None) as busy, connect(where["ws"], compression=None) as idle:
+            with (
+                ExitStack() as stack,
+                connect(where["ws"], compression=None) as busy,
+                connect(where["ws"], compression=None) as idle,
+            ):
                 busy.recv()
                 idle.recv()
                 for endpoint in (where["tcp"], where["ipc"]):
@@ -237,7 +241,11 @@ def test_ending_in_good_order(tmp_path: Path) -> None:
                         actions, info = msgpack.unpackb(asking.recv())
                     assert actions
                     assert info
+                waiting = stack.enter_context(context.socket(zmq.REQ))
+                waiting.setsockopt(zmq.RCVTIMEO, int(SOON_S * 1000))
+                waiting.connect(where["tcp"])
                 busy.send(msgpack.packb({"sleep_s": 1.0, "echo": 5}))
+                waiting.send(msgpack.packb({"data": {"observation": {"sleep_s": 0.5}, "options": None}}))
                 time.sleep(0.3)
                 process.send_signal(signal.SIGTERM)
                 with pytest.raises(ConnectionClosed) as caught:
@@ -245,6 +253,7 @@ def test_ending_in_good_order(tmp_path: Path) -> None:
                 assert caught.value.rcvd is not None
                 assert caught.value.rcvd.code == 1012
                 assert msgpack.unpackb(busy.recv(timeout=SOON_S))["echo"] == 5
+                assert msgpack.unpackb(waiting.recv())[0]
                 process.communicate(timeout=SOON_S)
         finally:
             context.destroy(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgpack
@@ -162,6 +163,19 @@ async def test_a_newer_request_takes_the_place_of_an_older_one() -> None:
         await soon(lambda: server.backend.given_up)
         server.backend.gate.set()
         assert (await asyncio.wait_for(dealer.recv_multipart(), SOON_S))[-1] == get_action(b"\x80")
+
+
+async def test_more_messages_at_once_than_are_taken_in_one_round() -> None:
+    ping = msgpack.packb({"endpoint": "ping"})
+    async with running() as server, AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(zmq_socket(zmq.DEALER, server.endpoint)) for _ in range(8)]
+        for socket in sockets:
+            for _ in range(40):
+                await socket.send_multipart([b"", ping])
+        for socket in sockets:
+            for _ in range(40):
+                _, answer = await asyncio.wait_for(socket.recv_multipart(), SOON_S)
+                assert msgpack.unpackb(answer) == PONG
 
 
 async def test_a_message_that_is_too_long_ends_its_connection_alone() -> None:
