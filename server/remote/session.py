@@ -209,7 +209,8 @@ class Session:
         self.join(deadline)
 
     def close(self) -> None:
-        """Say goodbye and hang up."""
+        """Say goodbye and hang up; nothing can be asked any more."""
+        self._final = PolicyError(f"the connection to {self._where} was closed")
         if self._connection is not None:
             try:
                 self._connection.send(encode(Bye()), self._clock.now() + RETRY_S)

@@ -68,15 +68,22 @@ class Crew:
             raise
         self._description = self.workers[0].description
 
+    def replace_no_more(self) -> None:
+        """From now on no worker joins those that there are; to be called before another crew takes over."""
+        self._ending = True
+        for task in self._replacements:
+            task.cancel()
+
     async def leave(self) -> None:
         """Let the workers finish what they have, and end them; dead ones are not replaced any more."""
-        await self._replace_no_more()
+        self.replace_no_more()
         await asyncio.gather(*(self._dispatcher.finished(worker) for worker in self.workers))
         await self.end()
 
     async def end(self) -> None:
         """End the workers, whatever they are doing."""
-        await self._replace_no_more()
+        self.replace_no_more()
+        await asyncio.gather(*self._replacements, return_exceptions=True)
         workers, self.workers = self.workers, []
         await asyncio.gather(*(worker.end(self._end_s) for worker in workers))
 
@@ -125,13 +132,10 @@ class Crew:
                 self._in_vain = max(2, self._in_vain + 1)
                 self._watch.restarted(self.source.name, str(error))
                 continue
+            if self._ending:
+                # Before Python 3.12, `wait_for` can miss that it was cancelled.
+                await worker.end(self._end_s)
+                return
             self.workers.append(worker)
             self._dispatcher.add(worker)
             return
-
-    async def _replace_no_more(self) -> None:
-        self._ending = True
-        replacements = list(self._replacements)
-        for task in replacements:
-            task.cancel()
-        await asyncio.gather(*replacements, return_exceptions=True)

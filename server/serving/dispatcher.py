@@ -149,7 +149,7 @@ class Dispatcher:
         now_s = time.monotonic()
         requests = [taken.item for queue in (self._queue, self._suspects) for taken in queue.take(now_s, len(queue))]
         self._drop_expired(now_s)
-        for request in (*requests, *(request for seat in self._everyone() for request in seat.running.values())):
+        for request in (*requests, *(request for seat in self._everyone() for request in seat.take_all())):
             if not request.future.done():
                 request.future.set_exception(PolicyError("the server is ending"))
 

@@ -37,5 +37,6 @@ def _fault(error: UnichunkError) -> Fault:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    # A name of a file, say, may hold what no message can carry.
+    line = " ".join(text.encode(errors="backslashreplace").decode().split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

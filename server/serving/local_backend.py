@@ -134,6 +134,8 @@ class LocalBackend:
                 await crew.end()
                 raise SwapRefused(f"policy {policy!r} goes on as it was, {source} does not fit: {_listed(found)}")
             old, served.crew = served.crew, crew
+            # At once: a worker of the old one that comes up only now would join the new ones.
+            old.replace_no_more()
             served.dispatcher.switch(crew.workers)
             leaving = asyncio.ensure_future(old.leave())
             self._leaving.add(leaving)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
+from unichunk.runtime.errors import PolicyError
 from unichunk.server.serving.faults import answer_to
 from unichunk.server.serving.served_policy import Timing
 from unichunk.server.serving.work import Answer
@@ -45,7 +46,6 @@ class Pipeline(Generic[C, R]):
         policy: What runs.
         done: Called with a ticket and its answer, from either thread, once for each ticket. It must not raise.
         depth: Decoded requests that wait for the inference at most; who submits more waits. None: two full batches.
-        linger_s: How long an inference waits for more requests where its batch is not full, [s].
     """
 
     def __init__(
@@ -54,11 +54,9 @@ class Pipeline(Generic[C, R]):
         done: Callable[[int, Answer], None],
         *,
         depth: int | None = None,
-        linger_s: float = 0.0,
     ) -> None:
         self._policy = policy
         self._done = done
-        self._linger_s = linger_s
         self._ready: SimpleQueue[_Ready[C] | None] = SimpleQueue()
         self._room = threading.Semaphore(2 * policy.max_batch if depth is None else depth)
         self._open: set[int] = set()
@@ -98,15 +96,9 @@ class Pipeline(Generic[C, R]):
 
     def _gather(self, batch: list[_Ready[C]]) -> bool:
         """Wait for a request, and take what else is ready; False at the end."""
-        until_s = 0.0
         while len(batch) < self._policy.max_batch:
             try:
-                if not batch:
-                    ready = self._ready.get()
-                elif (left_s := until_s - time.perf_counter()) > 0:
-                    ready = self._ready.get(timeout=left_s)
-                else:
-                    ready = self._ready.get_nowait()
+                ready = self._ready.get(block=not batch)
             except Empty:
                 return True
             if ready is _END:
@@ -116,8 +108,6 @@ class Pipeline(Generic[C, R]):
                 self._done(ready.ticket, CANCELLED)
                 continue
             self._open.discard(ready.ticket)
-            if not batch and self._linger_s:
-                until_s = time.perf_counter() + self._linger_s
             batch.append(ready)
         return True
 
@@ -134,6 +124,10 @@ class Pipeline(Generic[C, R]):
         except Exception as error:  # noqa: BLE001  it is the request's error, not the worker's end
             if len(calls) == 1:
                 return [error]
+        except SystemExit as end:
+            # It would end this thread, without a word, and nothing would be answered any more.
+            if len(calls) == 1:
+                return [PolicyError(f"the policy called for the end of its process ({end})")]
         # One of them may have spoilt it for the others.
         return [self._infer([call])[0] for call in calls]
 

@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from unichunk.runtime.errors import PolicyError, UnichunkError
 from unichunk.server.serving.calls import Call, decode, encode
 from unichunk.server.serving.source import PYTHON
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 _WARM_UPS: Final = 3
 
 
+class _Modality(msgspec.Struct):
+    """What GR00T's clients are told of a modality, at least."""
+
+    delta_indices: list[int]
+    modality_keys: list[str]
+
+
 class PythonPolicy:
     """Serves an object with `infer(observation) -> result`, both maps of arrays, numbers and text; see `ServedPolicy`.
 
@@ -38,7 +47,7 @@ class PythonPolicy:
         source: How it is served.
 
     Raises:
-        PolicyError: Where it is no such object, or fails with its own example.
+        PolicyError: Where it is no such object, or says of itself what no client can be told.
     """
 
     def __init__(self, policy: Any, source: PolicySource) -> None:
@@ -51,6 +60,8 @@ class PythonPolicy:
         self._example = _value(policy, "example_observation", {})
         batches = callable(getattr(policy, "infer_batch", None))
         self.max_batch = max(1, min(source.max_batch, int(getattr(policy, "max_batch", 1)))) if batches else 1
+        self._handshake = self._greeting()
+        self._modality = self._modalities()
         self._service_s = self._warm_up()
 
     @classmethod
@@ -75,12 +86,6 @@ class PythonPolicy:
 
     def describe(self) -> Description:
         """See `ServedPolicy`."""
-        metadata = _value(self._policy, "metadata", {})
-        example = {"example_observation": self._example} if self._example else {}
-        try:
-            handshake = pack({**example, **metadata})
-        except WireError as error:
-            raise PolicyError(f"{self._source.source}: metadata: {error}") from None
         return Description(
             name=self._source.name,
             kind="python",
@@ -89,8 +94,8 @@ class PythonPolicy:
             manifest=b"",
             max_batch=self.max_batch,
             refinement_rounds=0,
-            handshake={"": handshake},
-            modality={"": _value(self._policy, "modality_config", {})},
+            handshake={"": self._handshake},
+            modality={"": self._modality},
             service_s=self._service_s,
         )
 
@@ -100,9 +105,11 @@ class PythonPolicy:
 
     def infer(self, batch: Sequence[Call]) -> Sequence[Any]:
         """See `ServedPolicy`."""
+        # Of its own each time: it may take things out, and what fails together is tried again one by one.
+        observations = [dict(call.observation) for call in batch]
         if len(batch) == 1:
-            return [self._policy.infer(batch[0].observation)]
-        results = list(self._policy.infer_batch([call.observation for call in batch]))
+            return [self._policy.infer(observations[0])]
+        results = list(self._policy.infer_batch(observations))
         if len(results) != len(batch):
             raise PolicyError(f"infer_batch: expected {len(batch)} results, got {len(results)}")
         return results
@@ -110,6 +117,24 @@ class PythonPolicy:
     def encode(self, call: Call, result: Any, timing: Timing) -> bytes:
         """See `ServedPolicy`."""
         return encode(call, result, timing)
+
+    def _greeting(self) -> bytes:
+        example = {"example_observation": self._example} if self._example else {}
+        try:
+            return pack({**example, **_value(self._policy, "metadata", {})})
+        except WireError as error:
+            raise PolicyError(f"{self._source.source}: metadata: {error}") from None
+
+    def _modalities(self) -> dict[str, Any]:
+        try:
+            plain: dict[str, Any] = msgspec.to_builtins(_value(self._policy, "modality_config", {}))
+            msgspec.convert(plain, dict[str, _Modality])
+        except (TypeError, msgspec.ValidationError, RecursionError) as error:
+            raise PolicyError(
+                f"{self._source.source}: modality_config: {error}; expected for each modality a map of plain values "
+                "with delta_indices and modality_keys"
+            ) from None
+        return plain
 
     def _warm_up(self) -> float:
         """What one inference takes, [s]; 0 where there is no example to try."""

@@ -104,10 +104,12 @@ class Segment:
         return start
 
     def close(self) -> None:
-        """Remove the segment."""
-        self._path.unlink(missing_ok=True)
-        self._memory.close()
-        os.close(self._handle)
+        """Remove the segment; again does nothing."""
+        if self._handle >= 0:
+            self._path.unlink(missing_ok=True)
+            self._memory.close()
+            os.close(self._handle)
+            self._handle = -1
 
 
 def remove_orphans() -> None:

@@ -119,7 +119,7 @@ class Wire(threading.Thread):
                 if key.fileobj is self._listener:
                     self._accept(pairs)
                 elif key.fileobj in pairs:
-                    self._pass_on(key.fileobj, pairs)  # type: ignore[arg-type]
+                    self._pass_on(key.fileobj, pairs)
         for end in (*pairs, *lost, self._listener):
             end.close()
         self._selector.close()

@@ -150,6 +150,7 @@ def test_rows_come_through_bit_by_bit(delay: int, noise: str, elsewhere: bool, s
         np.testing.assert_array_equal(placed, chunk)
         assert placed.flags.writeable
         np.testing.assert_array_equal(inferred.gates, gates)
+    assert isinstance(inferred, Inferred)
     assert (inferred.timing.queue_ms, inferred.timing.total_ms) == (1.0, 600.0)
 
 

@@ -16,6 +16,7 @@ from tests.remote.model_server import ModelServer, chunk_for, said
 from tests.remote.virtual import VirtualClock, VirtualNetwork
 from unichunk.embodiments.link.codec import encode
 from unichunk.runtime.errors import ObservationError, PolicyError, PolicyLate
+from unichunk.runtime.policy.manifest import MeanStd
 from unichunk.server.remote.connection import CONNECT_S
 from unichunk.server.remote.remote_policy import RemotePolicy
 from unichunk.server.remote.session import WELCOME_S
@@ -278,6 +279,7 @@ def test_another_bundle_of_the_same_meaning_goes_on_and_one_of_another_does_not(
     assert is_right(world, 2)
     robot = world.manifest.robots[ROBOT]
     key = robot.action["joints"] if "joints" in robot.action else next(iter(robot.action.values()))
+    assert isinstance(key.normalization, MeanStd)
     wider = msgspec.structs.replace(key.normalization, std=tuple(2 * value for value in key.normalization.std))
     name = next(name for name, value in robot.action.items() if value is key)
     other = msgspec.structs.replace(

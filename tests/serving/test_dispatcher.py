@@ -285,6 +285,24 @@ def test_after_a_switch_new_workers_get_everything_and_old_ones_finish_theirs() 
     in_loop(run())
 
 
+def test_the_end_does_not_wait_for_a_worker_that_hangs_after_a_switch() -> None:
+    async def run() -> None:
+        old = FakeWorker()
+        desk = Desk(old)
+        task = await desk.ask()
+        desk.dispatcher.switch([FakeWorker()])
+        finished = asyncio.ensure_future(desk.dispatcher.finished(old))
+        await asyncio.sleep(0)
+        desk.dispatcher.close()
+        await asyncio.wait_for(finished, 10)
+        with pytest.raises(PolicyError, match="ending"):
+            await task
+        # Its answer may come all the same.
+        desk.reply(old)
+
+    in_loop(run())
+
+
 class Chaos:
     """Takes random steps with a desk and its workers, and knows what it did."""
 

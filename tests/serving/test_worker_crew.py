@@ -49,6 +49,7 @@ class Office:
         self.failures: list[Exception] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.deaf = False
         monkeypatch.setattr(crew_module, "start_worker", self.start_worker)
         monkeypatch.setattr(crew_module.asyncio, "sleep", self.sleep)
         self.watch = Reasons()
@@ -63,7 +64,11 @@ class Office:
         worker = Process()
         self.started.append(worker)
         if len(self.started) > 1:
-            await self.gate.wait()
+            try:
+                await self.gate.wait()
+            except asyncio.CancelledError:
+                if not self.deaf:
+                    raise
         return worker
 
     async def sleep(self, seconds: float) -> None:
@@ -167,5 +172,35 @@ def test_once_it_ends_nobody_is_replaced(monkeypatch: pytest.MonkeyPatch) -> Non
         office.die(first)
         await real_sleep(0)
         assert not office.crew._replacements
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["is cancelled", "misses that it was cancelled"])
+def test_a_replacement_that_comes_up_while_another_crew_takes_over_joins_nobody(
+    monkeypatch: pytest.MonkeyPatch, *, deaf: bool
+) -> None:
+    async def run() -> None:
+        office = Office(monkeypatch)
+        await office.open()
+        office.gate.clear()
+        office.die(office.started[0])
+        while len(office.started) < 2:
+            await real_sleep(0)
+        office.deaf = deaf
+        new = Process()
+        office.crew.replace_no_more()
+        office.dispatcher.switch([new])
+        office.gate.set()
+        await office.crew.leave()
+        late = office.started[1]
+        assert late.ended == deaf, "it is ended by whoever started it"
+        assert office.dispatcher.load().workers == 1
+        asking = asyncio.ensure_future(office.dispatcher.answer(work(1), CALLER, None))
+        await real_sleep(0)
+        assert (len(new.has), len(late.has)) == (1, 0)
+        office.dispatcher.close()
+        with pytest.raises(PolicyError, match="ending"):
+            await asking
 
     asyncio.run(run())

@@ -53,6 +53,10 @@ class Gated:
         assert self.gate.acquire(timeout=LIMIT_S)
         if b"all" in batch:
             raise RuntimeError("everything failed")
+        if b"exit" in batch:
+            raise SystemExit(3)
+        if b"file" in batch:
+            raise OSError("no file \udcff")
         return [ObservationError("unusable") if call == b"own" else call.upper() for call in batch]
 
     def encode(self, call: bytes, result: bytes, timing: Timing) -> bytes:
@@ -115,16 +119,6 @@ def test_what_is_ready_is_inferred_together_and_no_more_than_the_policy_takes() 
         assert [answered[ticket].batch for ticket in range(6)] == [1, 3, 3, 3, 2, 2]
 
 
-def test_it_lingers_for_a_full_batch_if_told_to() -> None:
-    policy = Gated(max_batch=2)
-    with running(policy, linger_s=LIMIT_S) as (pipeline, answers):
-        pipeline.submit(1, work(b"a"))
-        pipeline.submit(2, work(b"b"))
-        policy.gate.release()
-        answers.wait_for(2)
-        assert policy.batches == [[b"a", b"b"]]
-
-
 def test_who_submits_more_than_may_wait_waits() -> None:
     policy = Gated()
     with running(policy, depth=1) as (pipeline, answers):
@@ -151,15 +145,20 @@ def test_every_error_is_its_requests_own_in_one_line() -> None:
         for ticket, payload in enumerate((b"good", b"own", b"all", b"unsendable"), start=2):
             pipeline.submit(ticket, work(payload))
         policy.gate.release(20)
-        answered = answers.wait_for(6)
+        answered = dict(answers.wait_for(6))
+        pipeline.submit(6, work(b"exit"))
+        pipeline.submit(7, work(b"file"))
+        ends = {ticket: answer.error for ticket, answer in answers.wait_for(8).items() if ticket >= 6}
     assert {ticket: (answer.error, answer.fault) for ticket, answer in answered.items() if answer.error} == {
         1: ("not a message", "message"),
         3: ("unusable", "observation"),
         4: ("the policy failed (RuntimeError: everything failed)", "policy"),
         5: ("the policy failed (TypeError: cannot be sent)", "policy"),
     }
+    assert "end of its process (3)" in ends[6]
+    assert ends[7] == r"the policy failed (OSError: no file \udcff)"
     # Together they failed, so that each was tried alone.
-    assert policy.batches[1:] == [
+    assert policy.batches[1:6] == [
         [b"good", b"own", b"all", b"unsendable"],
         [b"good"],
         [b"own"],

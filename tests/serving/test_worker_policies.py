@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -119,6 +119,29 @@ def test_bundles_that_cannot_be_served_are_refused(folder: Path, tmp_path: Path)
         load_policy(PolicySource(name="p", source=str(folder), mapping="nobody"))
 
 
+class Takes:
+    """A Python policy that takes things out of what it is given, and fails for several at once."""
+
+    max_batch = 2
+
+    def infer(self, observation: dict[str, Any]) -> dict[str, Any]:
+        return {"actions": np.full((2, 1), observation.pop("x").sum(), np.float32)}
+
+    def infer_batch(self, observations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for observation in observations:
+            observation.clear()
+        raise MemoryError("too much together")
+
+
+def test_a_request_is_tried_alone_with_all_that_it_came_with() -> None:
+    served = PythonPolicy.load(PolicySource(name="takes", source=f"python:{__name__}:Takes"))
+    calls = [served.decode(work({"x": np.full(2, value, np.float32)}, 0)) for value in (1, 2)]
+    with pytest.raises(MemoryError):
+        served.infer(calls)
+    alone = [served.infer([call])[0] for call in calls]
+    assert [result["actions"][0, 0] for result in alone] == [2, 4]
+
+
 class Sums:
     """A Python policy with everything that one may have."""
 
@@ -143,6 +166,20 @@ class Sums:
 
     def reset(self) -> None:
         self.resets += 1
+
+
+class OddMetadata(Sums):
+    def __init__(self) -> None:
+        super().__init__()
+        self.metadata = {"kind": object()}
+
+
+class OddModality(Sums):
+    modality_config: ClassVar = {"video": {"delta_indices": np.arange(2), "modality_keys": ["front"]}}
+
+
+class NoKeys(Sums):
+    modality_config: ClassVar = {"video": {"delta_indices": [0]}}
 
 
 SOURCE = PolicySource(name="sums", source=f"python:{__name__}:Sums")
@@ -179,6 +216,9 @@ def test_a_python_policy_without_infer_batch_takes_one_at_a_time() -> None:
         (f"python:{__name__}:nothing", "nothing"),
         ("python:tests.serving.python_policies:broken", "the weights are not there"),
         ("python:builtins:dict", "infer"),
+        (f"python:{__name__}:OddMetadata", "metadata"),
+        (f"python:{__name__}:OddModality", "modality_config"),
+        (f"python:{__name__}:NoKeys", "modality_keys"),
     ],
 )
 def test_what_is_no_python_policy_is_refused(source: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
