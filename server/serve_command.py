@@ -82,7 +82,8 @@ class Serve:
     curve: Path | None = None
     """Folder of the CURVE keys for ZeroMQ, see `unichunk keys curve`."""
     insecure: bool = False
-    """Listen beyond this machine although keys, TLS or CURVE are missing."""
+    """Listen beyond this machine although keys, TLS or CURVE are missing. Whoever reaches ZeroMQ in plain text can fill
+    the server's memory: nothing bounds a message's parts before CURVE has let its sender in."""
     max_message_mb: float = 64.0
     """Longest message that is taken, in MiB."""
     requests_per_s: float = 0.0

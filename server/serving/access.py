@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     class Known(Protocol):
         """Somebody's list of whom to let in."""
 
+        @property
+        def trouble(self) -> str:
+            """Why the list as it is now cannot be used, one line; empty where it is."""
+            ...
+
         def is_current(self, identity: Identity) -> bool:
             """Whether somebody identified earlier would be so now."""
             ...
@@ -50,6 +55,10 @@ class Access:
     def asks_for_keys(self) -> bool:
         """Whether a key is needed."""
         return self._keys is not None
+
+    def troubles(self) -> list[str]:
+        """Why lists that have changed are not used, one line each."""
+        return [known.trouble for known in self._known if known.trouble]
 
     def identify(self, token: str | None) -> Identity:
         """Whose token this is.

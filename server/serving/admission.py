@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from unichunk.server.serving.backend import Busy, Expired
+
 _SOONEST_S: Final = 0.02
+_ALL: Final = "all clients"
+_TENANT: Final = "this key or address"
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,16 @@ class Limits:
         waiting: Requests of all clients together.
         per_tenant: Requests of one tenant.
         per_client: Requests of one client.
+        waiting_bytes: Of all messages that wait, together.
+        tenant_bytes: Of one tenant's. A message that is larger may still wait where no other one does.
         patience_s: The longest that anything waits for a worker, [s].
     """
 
     waiting: int = 256
     per_tenant: int = 128
     per_client: int = 8
+    waiting_bytes: int = 1 << 30
+    tenant_bytes: int = 1 << 28
     patience_s: float = 10.0
 
 
@@ -75,6 +83,10 @@ class Refusal:
     message: str
     retry_after_s: float
 
+    def error(self) -> Busy | Expired:
+        """The same, to be raised."""
+        return Expired(self.message) if self.why is Why.LATE else Busy(self.message, self.retry_after_s)
+
 
 @dataclass(frozen=True)
 class Crowd:
@@ -85,35 +97,36 @@ class Crowd:
         of_tenant: Those of its tenant.
         of_client: Its own.
         ahead: At most so many are handed out before its next one, if nobody else comes.
+        waiting_bytes: Of all messages that wait.
+        tenant_bytes: Of its tenant's.
     """
 
     waiting: int
     of_tenant: int
     of_client: int
     ahead: int
+    waiting_bytes: int = 0
+    tenant_bytes: int = 0
 
 
-def objection(limits: Limits, crowd: Crowd, capacity: Capacity, left_s: float | None) -> Refusal | None:
+def objection(limits: Limits, crowd: Crowd, capacity: Capacity, size: int, left_s: float | None) -> Refusal | None:
     """Why a request must not wait; None where it may.
 
     Args:
         limits: How much may wait, and how long.
         crowd: Who waits already.
         capacity: What works on it.
+        size: Bytes of its message.
         left_s: Until the answer is no use any more, [s]; None where it always is.
     """
     if left_s is not None and left_s <= 0:
         return Refusal(Why.LATE, "the deadline of this request had passed before it came in", 0.0)
     wait_s = capacity.wait_s(crowd.ahead)
     retry_s = min(max(wait_s / 2, _SOONEST_S), limits.patience_s)
-    for why, count, most, whose in (
-        (Why.FULL, crowd.waiting, limits.waiting, "all clients"),
-        (Why.TENANT, crowd.of_tenant, limits.per_tenant, "this key or address"),
-        (Why.CLIENT, crowd.of_client, limits.per_client, "this connection"),
-    ):
-        if count >= most:
-            message = f"the server is full: {count} requests of {whose} are waiting, {most} may"
-            return Refusal(why, f"{message}; try again in {retry_s:.2g} s", retry_s)
+    full = _full(limits, crowd, size)
+    if full is not None:
+        why, reason = full
+        return Refusal(why, f"the server is full: {reason}; try again in {retry_s:.2g} s", retry_s)
     if wait_s == 0.0:
         # A worker is free: what was measured may be old, and is measured anew only if somebody tries.
         return None
@@ -129,4 +142,22 @@ def objection(limits: Limits, crowd: Crowd, capacity: Capacity, left_s: float | 
             f"try again in {retry_s:.2g} s",
             retry_s,
         )
+    return None
+
+
+def _full(limits: Limits, crowd: Crowd, size: int) -> tuple[Why, str] | None:
+    for why, count, most, whose in (
+        (Why.FULL, crowd.waiting, limits.waiting, _ALL),
+        (Why.TENANT, crowd.of_tenant, limits.per_tenant, _TENANT),
+        (Why.CLIENT, crowd.of_client, limits.per_client, "this connection"),
+    ):
+        if count >= most:
+            return why, f"{count} requests of {whose} are waiting, {most} may"
+    for why, held, most, whose in (
+        (Why.FULL, crowd.waiting_bytes, limits.waiting_bytes, _ALL),
+        (Why.TENANT, crowd.tenant_bytes, limits.tenant_bytes, _TENANT),
+    ):
+        if held and held + size > most:
+            with_it = (held + size) / 2**20
+            return why, f"with this one, {with_it:.3g} MiB of {whose} would be waiting, {most / 2**20:.3g} MiB may"
     return None

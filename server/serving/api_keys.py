@@ -58,6 +58,7 @@ class KeyRing:
     @property
     def trouble(self) -> str:
         """Why the changed file is not used, one line; empty where all is well."""
+        self._look()
         return self._trouble
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ from msgspec import Meta
 from starlette.routing import WebSocketRoute as Route
 
 from unichunk.runtime.errors import UnichunkError
+from unichunk.server.serving.addresses import is_address
 from unichunk.server.serving.api_keys import key_from_headers
 from unichunk.server.serving.identity import Identity, Right
 from unichunk.server.serving.refusals import NotAllowed
@@ -85,8 +86,12 @@ def identify(service: Service, request: Request, right: Right | None) -> Identit
     Raises:
         KeyRefused, NotAllowed: Where it may not.
     """
-    if "origin" in request.headers and not service.access.asks_for_keys:
-        raise NotAllowed("this server asks for no keys, so web pages may not use it: start it with --keys")
+    if not service.access.asks_for_keys:
+        if "origin" in request.headers:
+            raise NotAllowed("this server asks for no keys, so web pages may not use it: start it with --keys")
+        if "." in (host := request.headers.get("host", "")) and not is_address(host):
+            # A page may give its own name this machine's address, and then the browser takes the two for one.
+            raise NotAllowed("this server asks for no keys: ask it by its address, or start it with --keys")
     address = request.client.host if request.client else ""
     identity = service.identify(key_from_headers(request.headers), address)
     if right is not None:

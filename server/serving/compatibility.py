@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from unichunk.runtime.policy.manifest import Manifest
+from unichunk.server.serving.backend import SwapRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from unichunk.runtime.policy.manifest import Key, RobotEntry
+    from unichunk.server.serving.source import PolicySource
     from unichunk.server.serving.work import Description
+
+_SHOWN: Final = 4
+
+
+def successor(old: PolicySource, source: str, started_with: Collection[str]) -> PolicySource:
+    """What is to be served instead, in all other ways like the old one.
+
+    Whoever may swap bundles may not thereby run any code that can be imported here.
+
+    Args:
+        old: What is served.
+        source: What comes in.
+        started_with: Sources that the server was started with.
+
+    Raises:
+        SwapRefused: Python code that is not among these.
+    """
+    new = msgspec.structs.replace(old, source=source)
+    if new.is_python and source not in started_with:
+        raise SwapRefused(
+            f"{source}: which Python code is run is decided when the server is started; expected a bundle"
+        )
+    return new
+
+
+def misfit(source: str, old: Description, new: Description) -> str:
+    """Why this must not replace what is served, one line; empty where it may."""
+    found = differences(old, new)
+    if not found:
+        return ""
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"{source} does not fit: {'; '.join(found[:_SHOWN])}{more}; force it if clients can cope with that"
 
 
 def differences(old: Description, new: Description) -> list[str]:

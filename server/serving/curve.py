@@ -93,6 +93,7 @@ class CurveClients:
     @property
     def trouble(self) -> str:
         """Why a changed folder is not used, one line; empty where all is well."""
+        self._look()
         return self._trouble
 
     def __len__(self) -> int:

@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from unichunk.runtime.errors import PolicyError
-from unichunk.server.serving.admission import Capacity, Limits, Refusal, Why
+from unichunk.server.serving.admission import Capacity, Limits, Refusal
 from unichunk.server.serving.alarm import Alarm
-from unichunk.server.serving.backend import Busy, Expired, Load
+from unichunk.server.serving.backend import Expired, Load
 from unichunk.server.serving.fair_queue import FairQueue
 from unichunk.server.serving.seat import Request, Seat
 from unichunk.server.serving.service_time import ServiceTime
@@ -44,7 +44,14 @@ class Dispatcher:
         self._policy = policy
         self._watch = watch
         self._queue: FairQueue[Request] = FairQueue(limits)
-        everything = Limits(waiting=_ENDLESS, per_tenant=_ENDLESS, per_client=_ENDLESS, patience_s=retry_s)
+        everything = Limits(
+            waiting=_ENDLESS,
+            per_tenant=_ENDLESS,
+            per_client=_ENDLESS,
+            waiting_bytes=_ENDLESS,
+            tenant_bytes=_ENDLESS,
+            patience_s=retry_s,
+        )
         self._suspects: FairQueue[Request] = FairQueue(everything)
         self._seats: dict[Worker, Seat] = {}
         self._leaving: dict[Worker, Seat] = {}
@@ -59,13 +66,13 @@ class Dispatcher:
             raise PolicyError("the server is ending")
         now_s = time.monotonic()
         request = Request(work, caller, deadline_s, asyncio.get_running_loop().create_future())
-        admitted = self._queue.offer(now_s, request, caller, self._capacity(), deadline_s=deadline_s)
-        if isinstance(admitted, Refusal):
-            self._watch.refused(self._policy, admitted.why.value)
-            if admitted.why is Why.LATE:
-                raise Expired(admitted.message)
-            raise Busy(admitted.message, admitted.retry_after_s)
-        request.ticket = admitted.ticket
+        ticket = self._queue.offer(
+            now_s, request, caller, self._capacity(), size=len(work.payload), deadline_s=deadline_s
+        )
+        if isinstance(ticket, Refusal):
+            self._watch.refused(self._policy, ticket.why.value)
+            raise ticket.error()
+        request.ticket = ticket
         self._watch.queued(self._policy, len(self._queue))
         self._dispatch(now_s)
         try:
@@ -113,8 +120,8 @@ class Dispatcher:
             if not answer.error:
                 self._service.measured(answer.infer_s, answer.decode_s + answer.encode_s, answer.batch)
             if not request.future.done():
-                self._watch.answered(self._policy, answer, now_s - request.began_s)
                 request.future.set_result(answer)
+                self._watch.answered(self._policy, answer, now_s - request.began_s)
         self._dispatch(now_s)
 
     def lost(self, worker: Worker, reason: str) -> None:
@@ -199,18 +206,18 @@ class Dispatcher:
 
     def _give(self, now_s: float, seat: Seat, taken: Taken[Request]) -> None:
         self._tickets += 1
-        self._watch.started(self._policy, taken.waited_s)
         seat.give(now_s, self._tickets, taken.item)
+        self._watch.started(self._policy, taken.waited_s)
 
     def _retry(self, now_s: float, request: Request) -> None:
         request.suspect, request.seat = True, None
         nobody = Capacity(workers=0)
-        admitted = self._suspects.offer(now_s, request, request.caller, nobody, deadline_s=request.deadline_s)
-        if isinstance(admitted, Refusal):
+        ticket = self._suspects.offer(now_s, request, request.caller, nobody, deadline_s=request.deadline_s)
+        if isinstance(ticket, Refusal):
             self._watch.expired(self._policy)
             request.future.set_exception(Expired("its worker ended, and its deadline passed before another was free"))
             return
-        request.ticket = admitted.ticket
+        request.ticket = ticket
         self._watch.retried(self._policy)
 
     def _abandon(self, request: Request) -> None:

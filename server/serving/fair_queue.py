@@ -21,19 +21,6 @@ _STALE: Final = 64
 
 
 @dataclass(frozen=True)
-class Admitted(Generic[T]):
-    """A request that was taken in.
-
-    Attributes:
-        ticket: Its name in this queue, never used again.
-        superseded: Older requests of the same client, which are out now.
-    """
-
-    ticket: int
-    superseded: tuple[T, ...] = ()
-
-
-@dataclass(frozen=True)
 class Taken(Generic[T]):
     """A request that is handed out.
 
@@ -50,13 +37,12 @@ class Taken(Generic[T]):
 
 @dataclass
 class Counts:
-    """What became of all requests so far: admitted = handed_out + expired + cancelled + superseded + still waiting."""
+    """What became of all requests so far: admitted = handed_out + expired + cancelled + still waiting."""
 
     admitted: int = 0
     handed_out: int = 0
     expired: int = 0
     cancelled: int = 0
-    superseded: int = 0
     refused: Counter[Why] = field(default_factory=Counter)
 
 
@@ -64,6 +50,7 @@ class Counts:
 class _Waiting(Generic[T]):
     item: T
     caller: Caller
+    size: int
     since_s: float
     deadline_s: float
 
@@ -80,6 +67,8 @@ class FairQueue(Generic[T]):
         self.counts = Counts()
         self._waiting: dict[int, _Waiting[T]] = {}
         self._turns = Turns()
+        self._bytes: Counter[str] = Counter()
+        self._all_bytes = 0
         self._deadlines: list[tuple[float, int]] = []
         self._expired: list[T] = []
         self._tickets = 0
@@ -95,9 +84,9 @@ class FairQueue(Generic[T]):
         caller: Caller,
         capacity: Capacity,
         *,
+        size: int = 0,
         deadline_s: float | None = None,
-        supersede: bool = False,
-    ) -> Admitted[T] | Refusal:
+    ) -> int | Refusal:
         """Take a request in, or say at once why not.
 
         Args:
@@ -105,27 +94,29 @@ class FairQueue(Generic[T]):
             item: The request.
             caller: Who asks.
             capacity: What works on requests at the moment.
+            size: Bytes of its message.
             deadline_s: When its answer is no use any more, [s]; None: it waits as long as the limits allow.
-            supersede: Whether it takes the place of all older requests of the same client.
+
+        Returns:
+            Its ticket, its name in this queue that is never used again; or why it is not taken in.
         """
         self._expire(now_s)
         left_s = None if deadline_s is None else deadline_s - now_s
-        refusal = objection(self.limits, self._crowd(caller, supersede=supersede), capacity, left_s)
+        refusal = objection(self.limits, self._crowd(caller), capacity, size, left_s)
         if refusal is not None:
             self.counts.refused[refusal.why] += 1
             return refusal
         self._tickets += 1
         ticket = self._tickets
-        superseded = self._turns.replace(caller, ticket) if supersede else []
-        if not supersede:
-            self._turns.add(caller, ticket)
+        self._turns.add(caller, ticket)
         latest_s = now_s + self.limits.patience_s
         until_s = latest_s if deadline_s is None else min(deadline_s, latest_s)
-        self._waiting[ticket] = _Waiting(item, caller, now_s, until_s)
+        self._waiting[ticket] = _Waiting(item, caller, size, now_s, until_s)
+        self._bytes[caller.tenant] += size
+        self._all_bytes += size
         heapq.heappush(self._deadlines, (until_s, ticket))
         self.counts.admitted += 1
-        self.counts.superseded += len(superseded)
-        return Admitted(ticket, tuple(self._waiting.pop(old).item for old in superseded))
+        return ticket
 
     def take(self, now_s: float, most: int) -> list[Taken[T]]:
         """Hand out what is next, up to `most`; nothing whose deadline has passed."""
@@ -133,7 +124,8 @@ class FairQueue(Generic[T]):
         taken: list[Taken[T]] = []
         while self._waiting and len(taken) < most:
             ticket = self._turns.next()
-            waiting = self._waiting.pop(ticket)
+            waiting = self._out(ticket)
+            assert waiting is not None
             taken.append(Taken(ticket, waiting.item, now_s - waiting.since_s))
         self.counts.handed_out += len(taken)
         return taken
@@ -144,7 +136,7 @@ class FairQueue(Generic[T]):
         Returns:
             Whether it was still waiting.
         """
-        waiting = self._waiting.pop(ticket, None)
+        waiting = self._out(ticket)
         if waiting is None:
             return False
         self._turns.remove(waiting.caller, ticket)
@@ -169,19 +161,28 @@ class FairQueue(Generic[T]):
             heapq.heapify(self._deadlines)
         while self._deadlines and self._deadlines[0][0] <= now_s:
             _, ticket = heapq.heappop(self._deadlines)
-            waiting = self._waiting.pop(ticket, None)
+            waiting = self._out(ticket)
             if waiting is not None:
                 self._turns.remove(waiting.caller, ticket)
                 self._expired.append(waiting.item)
                 self.counts.expired += 1
 
-    def _crowd(self, caller: Caller, *, supersede: bool) -> Crowd:
-        own = self._turns.of_client(caller)
-        # What goes out to make room does not count.
-        out = own if supersede else 0
+    def _out(self, ticket: int) -> _Waiting[T] | None:
+        waiting = self._waiting.pop(ticket, None)
+        if waiting is not None:
+            tenant = waiting.caller.tenant
+            self._all_bytes -= waiting.size
+            self._bytes[tenant] -= waiting.size
+            if not self._bytes[tenant]:
+                del self._bytes[tenant]
+        return waiting
+
+    def _crowd(self, caller: Caller) -> Crowd:
         return Crowd(
-            waiting=len(self._waiting) - out,
-            of_tenant=self._turns.of_tenant(caller.tenant) - out,
-            of_client=own - out,
-            ahead=max(0, self._turns.ahead_of(caller) - out),
+            waiting=len(self._waiting),
+            of_tenant=self._turns.of_tenant(caller.tenant),
+            of_client=self._turns.of_client(caller),
+            ahead=self._turns.ahead_of(caller),
+            waiting_bytes=self._all_bytes,
+            tenant_bytes=self._bytes[caller.tenant],
         )

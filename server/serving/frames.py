@@ -43,13 +43,14 @@ class Failed(_Message, frozen=True, array_like=True, tag="failed"):
 
 
 class Begin(_Message, frozen=True, array_like=True, tag="begin"):
-    """A request; its payload follows."""
+    """A request; its payload follows, or is in the memory that both share: where that begins, and how long it is."""
 
     ticket: int
     dialect: Dialect
     robot: str
     seed: tuple[int, ...]
     previous_total_ms: float | None
+    shared: tuple[int, int] | None = None
 
     def work(self, payload: bytes) -> Work:
         """With its payload."""
@@ -97,9 +98,9 @@ FROM_WORKER: Final = msgspec.msgpack.Decoder(Loaded | Failed | Done)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-def begin(ticket: int, work: Work) -> Begin:
+def begin(ticket: int, work: Work, shared: tuple[int, int] | None = None) -> Begin:
     """A request, less its payload."""
-    return Begin(ticket, work.dialect, work.robot, work.seed, work.previous_total_ms)
+    return Begin(ticket, work.dialect, work.robot, work.seed, work.previous_total_ms, shared)
 
 
 def done(ticket: int, answer: Answer) -> Done:

@@ -177,7 +177,11 @@ class LeanConversation:
             self._client = service.enter(self._front, identity, self._address)
             self._client.ending = self._end_soon
         self._give_up_all()
+        before = self._session
         self._session, resumed = service.sessions.open(self._client.tenant, name, robot, hello, time.monotonic())
+        if before is not None and before is not self._session:
+            # A connection has one session: whoever says hello again and again does not fill the server with them.
+            service.sessions.close(before)
         return Welcome(
             protocol=PROTOCOL,
             session=self._session.id,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unichunk.server.serving.service import Service
 
 LOOK_EVERY_S: Final = 0.5
-"""How often the event loop is timed, [s]."""
+"""How often the event loop is timed, and the keys are looked at, [s]."""
 
 
 class Front(Protocol):
@@ -127,12 +127,13 @@ async def serve(
 
 
 async def _look(service: Service) -> None:
-    """Time the event loop, and tell systemd that it turns."""
+    """Time the event loop, tell systemd that it turns, and look whether the keys have changed."""
     patience_s = watchdog_s()
     every_s = LOOK_EVERY_S if patience_s is None else min(LOOK_EVERY_S, patience_s)
     while True:
         due = time.monotonic() + every_s
         await asyncio.sleep(every_s)
         service.metrics.loop_lag(max(0.0, time.monotonic() - due))
+        service.look_at_keys()
         if patience_s is not None:
             notify("WATCHDOG=1")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from unichunk.runtime.errors import UnichunkError
 from unichunk.server.serving.admission import Limits
 from unichunk.server.serving.backend import SwapRefused, UnknownPolicy
-from unichunk.server.serving.compatibility import differences
+from unichunk.server.serving.compatibility import misfit, successor
 from unichunk.server.serving.crew import Crew
 from unichunk.server.serving.dispatcher import Dispatcher
 from unichunk.server.serving.watch import NoWatch
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from unichunk.server.serving.source import PolicySource
     from unichunk.server.serving.watch import Watch
     from unichunk.server.serving.work import Answer, Description, Work
-
-_SHOWN: Final = 4
 
 
 @dataclass(frozen=True)
@@ -114,12 +110,7 @@ class LocalBackend:
         served = self._of(policy)
         if served.swapping.locked():
             raise SwapRefused(f"policy {policy!r} is being replaced already: try again when that is over")
-        new = msgspec.structs.replace(served.crew.source, source=source)
-        if new.is_python and new != served.crew.source:
-            # Whoever may swap bundles may not thereby run any code that can be imported here.
-            raise SwapRefused(
-                f"{source}: which Python code is run is decided when the server is started; expected a bundle"
-            )
+        new = successor(served.crew.source, source, [first.source for first in self._sources.values()])
         async with served.swapping:
             crew = self._crew(new, served.dispatcher)
             try:
@@ -129,10 +120,10 @@ class LocalBackend:
             if self._closing:
                 await crew.end()
                 raise SwapRefused(f"policy {policy!r} was not replaced: the server is ending")
-            found = [] if force else differences(served.crew.description, crew.description)
-            if found:
+            reason = "" if force else misfit(source, served.crew.description, crew.description)
+            if reason:
                 await crew.end()
-                raise SwapRefused(f"policy {policy!r} goes on as it was, {source} does not fit: {_listed(found)}")
+                raise SwapRefused(f"policy {policy!r} goes on as it was: {reason}")
             old, served.crew = served.crew, crew
             # At once: a worker of the old one that comes up only now would join the new ones.
             old.replace_no_more()
@@ -173,8 +164,3 @@ class LocalBackend:
             await asyncio.sleep(min(1.0, self._times.hang_s / 4))
             for served in self._served.values():
                 served.dispatcher.look_for_hung(self._times.hang_s)
-
-
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - _SHOWN} more; force it" if len(found) > _SHOWN else "; force it"
-    return f"{'; '.join(found[:_SHOWN])}{more} if clients can cope with that"

@@ -27,6 +27,10 @@ R = TypeVar("R")
 CANCELLED: Final = Answer(error="cancelled: nobody waited for this request any more")
 """The answer to what was cancelled before its inference began."""
 
+SWITCH_S: Final = 0.0005
+"""How long the thread that decodes may keep the interpreter from the one that infers, and the other way round, [s]: for
+`sys.setswitchinterval` of a process that has a pipeline."""
+
 _END: Final = None
 
 

@@ -71,6 +71,7 @@ class PrometheusMetrics:
         self._worst = 0.0
         # Looking a label up costs more than counting.
         self._of = lru_cache(maxsize=1024)(self._children)
+        self._stages_of = lru_cache(maxsize=1024)(self._stages)
 
     def watch(self, service: Service) -> None:
         """Show a service's queues, clients and sessions on the page too."""
@@ -87,10 +88,11 @@ class PrometheusMetrics:
 
     def stages(self, policy: str, answer: Answer) -> None:
         """See `Metrics`."""
-        self._stage_seconds.labels(policy, "decode").observe(answer.decode_s)
-        self._stage_seconds.labels(policy, "infer").observe(answer.infer_s)
-        self._stage_seconds.labels(policy, "encode").observe(answer.encode_s)
-        self._batch.labels(policy).observe(answer.batch)
+        decode, infer, encode, _, batch = self._stages_of(policy)
+        decode.observe(answer.decode_s)
+        infer.observe(answer.infer_s)
+        encode.observe(answer.encode_s)
+        batch.observe(answer.batch)
 
     def turned_away(self, why: Outcome) -> None:
         """See `Metrics`."""
@@ -98,7 +100,8 @@ class PrometheusMetrics:
 
     def waited(self, policy: str, seconds: float) -> None:
         """See `Metrics`."""
-        self._stage_seconds.labels(policy, "queue").observe(seconds)
+        queue = self._stages_of(policy)[3]
+        queue.observe(seconds)
 
     def worker(self, policy: str, what: WorkerEvent) -> None:
         """See `Metrics`."""
@@ -113,6 +116,10 @@ class PrometheusMetrics:
     def page(self) -> tuple[str, str]:
         """The page's text, and its content type."""
         return generate_latest(self.registry).decode(), CONTENT_TYPE_LATEST
+
+    def _stages(self, policy: str) -> tuple[Any, Any, Any, Any, Any]:
+        stages = [self._stage_seconds.labels(policy, stage) for stage in ("decode", "infer", "encode", "queue")]
+        return (*stages, self._batch.labels(policy))
 
     def _children(self, policy: str, dialect: str, outcome: str) -> tuple[Any, Any, Any, Any]:
         return (

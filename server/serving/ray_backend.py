@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from unichunk.runtime.errors import PolicyError, UnichunkError
 from unichunk.server.serving.admission import Limits
 from unichunk.server.serving.backend import SwapRefused, UnknownPolicy
-from unichunk.server.serving.compatibility import differences
+from unichunk.server.serving.compatibility import misfit, successor
 from unichunk.server.serving.ray_edition import Edition, newest
 from unichunk.server.serving.ray_lane import Lane, OnOffer
 from unichunk.server.serving.watch import NoWatch
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from unichunk.server.serving.ray_edition import Editions
     from unichunk.server.serving.watch import Watch
     from unichunk.server.serving.work import Answer, Description, Work
-
-_SHOWN: Final = 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +64,7 @@ class RayBackend:
     ) -> None:
         self._replicas = replicas
         self._editions = editions
+        self._started_with = frozenset(edition.source.source for edition in editions.values())
         self._limits = limits or Limits()
         self._watch: Watch = watch or NoWatch()
         self._times = times or ClusterTimes()
@@ -115,14 +112,13 @@ class RayBackend:
             raise SwapRefused(f"policy {policy!r} is being replaced already: try again when that is over")
         async with self._swapping[policy]:
             old = lane.offer
-            edition = Edition(
-                source=msgspec.structs.replace(old.edition.source, source=source), number=old.edition.number + 1
-            )
+            new = successor(old.edition.source, source, self._started_with)
+            edition = Edition(source=new, number=old.edition.number + 1)
             try:
                 description = await self._load(edition)
-                found = [] if force else differences(old.description, description)
-                if found:
-                    raise PolicyError(f"{source} does not fit: {_listed(found)}")
+                reason = "" if force else misfit(source, old.description, description)
+                if reason:
+                    raise PolicyError(reason)
                 await self._load_everywhere(edition, description)
                 self._editions = await self._replicas.exchange(newest(self._editions, {policy: edition}))
             except UnichunkError as error:
@@ -185,7 +181,9 @@ class RayBackend:
                 for name, lane in self._lanes.items():
                     edition = self._editions[name]
                     if lane.offer.edition != edition and not self._swapping[name].locked():
-                        self._take_over(lane, OnOffer(edition, await self._load(edition)))
+                        # Nobody swaps it meanwhile: this one would then take the place of what came later.
+                        async with self._swapping[name]:
+                            self._take_over(lane, OnOffer(edition, await self._load(edition)))
             except UnichunkError as error:
                 # Whoever knows is being replaced; or the new one is gone already. What is served goes on.
                 self._watch.restarted(self.policies[0], f"the cluster does not say what is served: {error}")
@@ -194,8 +192,3 @@ class RayBackend:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - _SHOWN} more; force it" if len(found) > _SHOWN else "; force it"
-    return f"{'; '.join(found[:_SHOWN])}{more} if clients can cope with that"

@@ -7,10 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from unichunk.runtime.errors import PolicyError, UnichunkError
-from unichunk.server.serving.admission import Capacity, Refusal, Why
-from unichunk.server.serving.backend import Busy, Expired, Load
+from unichunk.runtime.errors import PolicyError
+from unichunk.server.serving.admission import Capacity, Refusal
+from unichunk.server.serving.alarm import Alarm
+from unichunk.server.serving.backend import Expired, Load
 from unichunk.server.serving.fair_queue import FairQueue
+from unichunk.server.serving.faults import answer_to
 from unichunk.server.serving.ray_calls import ReplicaLost
 from unichunk.server.serving.service_time import ServiceTime
 from unichunk.server.serving.work import Answer
@@ -78,7 +80,7 @@ class Lane:
         self._service = ServiceTime(offer.description.service_s)
         self._running: set[_Request] = set()
         self._alone = asyncio.Lock()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._send)
         self._closed = False
 
     async def answer(self, work: Work, caller: Caller, deadline_s: float | None) -> Answer:
@@ -87,19 +89,19 @@ class Lane:
             raise PolicyError("the server is ending")
         now_s = time.monotonic()
         request = _Request(work, caller, deadline_s, asyncio.get_running_loop().create_future())
-        admitted = self._queue.offer(now_s, request, caller, self._capacity(), deadline_s=deadline_s)
-        if isinstance(admitted, Refusal):
-            self._watch.refused(self._policy, admitted.why.value)
-            if admitted.why is Why.LATE:
-                raise Expired(admitted.message)
-            raise Busy(admitted.message, admitted.retry_after_s)
+        ticket = self._queue.offer(
+            now_s, request, caller, self._capacity(), size=len(work.payload), deadline_s=deadline_s
+        )
+        if isinstance(ticket, Refusal):
+            self._watch.refused(self._policy, ticket.why.value)
+            raise ticket.error()
         self._watch.queued(self._policy, len(self._queue))
         self._send()
         try:
             return await request.future
         except asyncio.CancelledError:
             self._watch.cancelled(self._policy)
-            self._queue.cancel(admitted.ticket)
+            self._queue.cancel(ticket)
             if request.running is not None:
                 request.running.cancel()
             raise
@@ -128,8 +130,7 @@ class Lane:
     def close(self) -> None:
         """Nothing is answered any more; whoever still waits is told so."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.off()
         waiting = [taken.item for taken in self._queue.take(time.monotonic(), len(self._queue))]
         for request in (*waiting, *self._running):
             if request.running is not None:
@@ -160,25 +161,24 @@ class Lane:
                 request.running = asyncio.ensure_future(self._run(request))
         for request in self._queue.expire(now_s):
             self._expired(request, "no replica was free in time: the deadline or the server's patience has passed")
-        if self._timer is not None:
-            self._timer.cancel()
         next_s = self._queue.next_deadline_s()
         if next_s is not None and not self._closed:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, next_s - now_s) + 0.001, self._send)
+            self._alarm.by(now_s, next_s)
 
     async def _run(self, request: _Request) -> None:
         began_s = time.monotonic()
         try:
             answer = await self._answer(request)
-            self._service.measured(answer.infer_s, answer.decode_s + answer.encode_s, answer.batch)
+            if not answer.error:
+                self._service.measured(answer.infer_s, answer.decode_s + answer.encode_s, answer.batch)
             self._watch.answered(self._policy, answer, time.monotonic() - began_s)
             if not request.future.done():
                 request.future.set_result(answer)
         except Expired as error:
             self._expired(request, str(error))
-        except UnichunkError as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, somebody waits for an answer
             if not request.future.done():
-                request.future.set_result(Answer(error=str(error)))
+                request.future.set_result(answer_to(error))
         finally:
             self._running.discard(request)
             self._send()

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.kept_memory import keep_freed_memory
 from unichunk.server.serving.faults import answer_to
+from unichunk.server.serving.pipeline import SWITCH_S
 from unichunk.server.serving.ray_calls import Loaded, Reply
 from unichunk.server.serving.ray_edition import Editions, edition_of, newest, pack, unpack
 from unichunk.server.serving.ray_extra import serve
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 HUNG_S: Final = 120.0
 """A replica that has had a request for so long is taken for dead, [s]: Ray ends it and starts another one."""
 
-_SWITCH_S: Final = 0.0005
 _WORK: Final = msgspec.msgpack.Decoder(Work)
 
 
@@ -43,7 +44,8 @@ class PolicyReplica:
 
     async def __init__(self, editions: bytes, most: int, names: Any) -> None:  # type: ignore[misc]
         # Ray awaits this.
-        sys.setswitchinterval(_SWITCH_S)
+        sys.setswitchinterval(SWITCH_S)
+        keep_freed_memory()
         self._replica = str(serve.get_replica_context().replica_id.unique_id)
         self._places: dict[str, Place] = {}
 

@@ -66,6 +66,7 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._on_drain: list[Callable[[], object]] = []
+        self._troubles: list[str] = []
 
     @property
     def draining(self) -> bool:
@@ -78,11 +79,21 @@ class Service:
         return self._in_flight
 
     def ready(self) -> str:
-        """Why no request could be answered now, one line; empty where all is well."""
+        """Why no request could be answered now, a few words that anybody may read; empty where all is well."""
         if self._draining:
             return "draining"
-        waiting = [name for name in self.backend.policies if not self.backend.load(name).workers]
-        return f"no worker for {', '.join(waiting)}" if waiting else ""
+        waits = any(not self.backend.load(name).workers for name in self.backend.policies)
+        return "a policy has no worker" if waits else ""
+
+    def look_at_keys(self) -> None:
+        """Say where a list of keys has changed and cannot be used, or can again; to be called now and then."""
+        troubles = self.access.troubles()
+        for why in troubles:
+            if why not in self._troubles:
+                self.log.event("error", "keys not renewed", why=why)
+        if self._troubles and not troubles:
+            self.log.event("info", "keys renewed")
+        self._troubles = troubles
 
     def identify(self, token: str | None, address: str) -> Identity:
         """Whose token this is.
@@ -184,6 +195,7 @@ class Service:
                 none came to an end.
         """
         began = time.monotonic()
+        loop = asyncio.get_running_loop()
         outcome: Outcome = "failed"
         sent = 0
         self._in_flight += 1
@@ -196,7 +208,8 @@ class Service:
             if limit.passed:
                 raise Expired(f"no answer within {self.limits.answer_s:g} s")
             outcome, sent = ("refused" if answer.error else "answered"), len(answer.payload)
-            self.metrics.stages(policy, answer)
+            # Counted once the answer is on its way.
+            loop.call_soon(self.metrics.stages, policy, answer)
             return answer
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -206,7 +219,8 @@ class Service:
             raise
         finally:
             took_s = time.monotonic() - began
-            self.metrics.request(policy, work.dialect, outcome, took_s, len(work.payload), sent)
+            size = len(work.payload)
+            loop.call_soon(self.metrics.request, policy, work.dialect, outcome, took_s, size, sent)
             self._log_request(client, policy, work, outcome, took_s)
             self._in_flight -= 1
             if not self._in_flight:

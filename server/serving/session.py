@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,8 +45,9 @@ class Session:
 class Sessions:
     """The sessions that are kept: a bounded number of bounded size, each for a while after it was heard of last.
 
-    The one that was silent for the longest time makes room. A client whose session is gone gets a new one, and is asked
-    for its whole observation: that costs one round trip, no more.
+    The tenant that has most makes room, with the session of it that was silent for the longest time. A client whose
+    session is gone gets a new one, and one whose connection is still there its own again; it is asked for its whole
+    observation: that costs one round trip, no more. What is not kept holds nothing.
 
     Args:
         limits: How many, how large, how long.
@@ -87,9 +88,7 @@ class Sessions:
         session = Session(
             secrets.token_hex(16), tenant, policy, robot, hello, SessionFields(self._limits.message_bytes), now
         )
-        self._sessions[session.id] = session
-        if len(self._sessions) > self._limits.sessions:
-            self.close(next(iter(self._sessions.values())))
+        self._keep(session)
         return session, False
 
     def take(self, session: Session, infer: Infer, message: bytes, now: float) -> bytes | None:
@@ -104,12 +103,12 @@ class Sessions:
         Raises:
             MessageError: Where the observation is larger than a session may hold.
         """
+        self._keep(session)
         before = session.fields.held_bytes
         payload = session.fields.take(infer, message)
         self.heard(session, now)
-        if session.id in self._sessions:
-            self._bytes += session.fields.held_bytes - before
-            self._make_room(session)
+        self._bytes += session.fields.held_bytes - before
+        self._make_room(session)
         return payload
 
     def heard(self, session: Session, now: float) -> None:
@@ -124,6 +123,16 @@ class Sessions:
             self._bytes -= session.fields.held_bytes
             session.fields.clear()
 
+    def _keep(self, session: Session) -> None:
+        """Keep it among the others, where it is new or was pushed out while its connection stayed."""
+        if session.id in self._sessions:
+            return
+        self._sessions[session.id] = session
+        if len(self._sessions) > self._limits.sessions:
+            have = Counter(one.tenant for one in self._sessions.values())
+            most = max(have.values())
+            self.close(next(one for one in self._sessions.values() if have[one.tenant] == most))
+
     def _forget_old(self, now: float) -> None:
         for session in list(self._sessions.values()):
             if now - session.heard_s <= self._limits.keep_alive_s:
@@ -131,10 +140,15 @@ class Sessions:
             self.close(session)
 
     def _make_room(self, but: Session) -> None:
-        """Drop the observations of those who were silent for the longest time; their sessions stay."""
-        for session in list(self._sessions.values()):
-            if self._bytes <= self._limits.session_bytes:
+        """Drop observations; their sessions stay."""
+        while self._bytes > self._limits.session_bytes:
+            have: Counter[str] = Counter()
+            for one in self._sessions.values():
+                have[one.tenant] += one.fields.held_bytes
+            others = [one for one in self._sessions.values() if one is not but and one.fields.held_bytes]
+            if not others:
                 return
-            if session is not but and session.fields.held_bytes:
-                self._bytes -= session.fields.held_bytes
-                session.fields.clear()
+            most = max(have[one.tenant] for one in others)
+            session = next(one for one in others if have[one.tenant] == most)
+            self._bytes -= session.fields.held_bytes
+            session.fields.clear()

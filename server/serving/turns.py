@@ -44,18 +44,6 @@ class Turns:
         self._tenants[caller.tenant][caller.client].remove(ticket)
         self._left(caller.tenant, caller.client)
 
-    def replace(self, caller: Caller, ticket: int) -> list[int]:
-        """Put a ticket in the place of all others of the same client, which keeps its turn.
-
-        Returns:
-            The tickets that are out.
-        """
-        out = list(self._clients_of(caller.tenant).get(caller.client, ()))
-        self.add(caller, ticket)
-        for old in out:
-            self.remove(caller, old)
-        return out
-
     def of_tenant(self, tenant: str) -> int:
         """How many a tenant has."""
         return self._sizes.get(tenant, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -19,11 +19,20 @@ MOST_UNREAD: Final = 32 * 2**20
 as little as the server."""
 
 
+CLOSE_S: Final = 5.0
+"""How long a peer may take to say goodbye too, or to read what it was sent before, [s]."""
+
+
 class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
     """Ends connections that send messages in endless pieces, or ask and ask and do not read.
 
-    Strangers are counted too: uvicorn's `limit_concurrency` alone is for plain HTTP.
+    Strangers are counted too: uvicorn's `limit_concurrency` alone is for plain HTTP. And a connection that is closed
+    does end: uvicorn would wait for as long as its peer leaves unread what it was sent.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = CLOSE_S
 
     def handle_connect(self, event: Request) -> None:
         """Somebody wants a WebSocket."""
@@ -35,6 +44,17 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.send_response(self.conn.reject(HTTPStatus.SERVICE_UNAVAILABLE, "the server is full: connect later\n"))
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        """ASGI's `send`."""
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        """A ping was not answered."""
+        super().keepalive_timeout()
+        self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Something came."""

@@ -19,7 +19,7 @@ CLOSE_REFUSED = 1008
 
 
 async def serve_lean(
-    service: Service, socket: Socket, *, address: str, identity: Identity | None, policy: str, robot: str
+    service: Service, socket: Socket, *, address: str, identity: Identity, policy: str, robot: str
 ) -> None:
     """Serve until the client has gone.
 
@@ -27,7 +27,7 @@ async def serve_lean(
         service: The server.
         socket: The connection, accepted.
         address: Where the client is, without the port.
-        identity: Who it is, if its headers said so.
+        identity: Who it is, as its headers said.
         policy: From the path; empty: the default.
         robot: From the path; empty: the policy's first.
     """
@@ -50,7 +50,8 @@ async def serve_lean(
         while message is not None:
             for reply in conversation.received(message):
                 await socket.send(reply)
-            if conversation.over:
+            # Whoever begins with anything but a hello would keep its place for nothing.
+            if conversation.over or not conversation.greeted:
                 await socket.close(CLOSE_DONE if conversation.greeted else CLOSE_REFUSED, "")
                 return
             message = await socket.receive()

@@ -51,12 +51,11 @@ class WebSocketRoute:
         }
         socket = Socket(receive, send)
         try:
-            identity = self._identify(dict(scope["headers"]), address, lean=lean)
+            identity = self._identify(dict(scope["headers"]), address)
             if lean:
                 await send(accept)
                 await serve_lean(service, socket, address=address, identity=identity, policy=policy, robot=robot)
                 return
-            assert identity is not None
             policy, description = service.policy(policy)
             robot = service.robot(robot, description)
             client = service.enter("ws", identity, address)
@@ -69,20 +68,17 @@ class WebSocketRoute:
         finally:
             service.leave(client)
 
-    def _identify(self, headers: Mapping[bytes, bytes], address: str, *, lean: bool) -> Identity | None:
-        """Who it is by the key in the headers; None where none came, and the lean dialect has another place for it.
+    def _identify(self, headers: Mapping[bytes, bytes], address: str) -> Identity:
+        """Who it is by the key in the headers: strangers get no WebSocket, and send no long messages.
 
         Raises:
-            KeyRefused: Where it is no key.
+            KeyRefused: Where none came, or it is no key.
             NotAllowed: Where a web page asks a server that knows nobody.
         """
         if not self._service.access.asks_for_keys and b"origin" in headers:
             raise NotAllowed(_PAGES)
         header = headers.get(b"authorization")
-        if lean and header is None and self._service.access.asks_for_keys:
-            return None
-        token = key_from_header(None if header is None else header.decode("latin-1"))
-        return self._service.identify(token, address)
+        return self._service.identify(key_from_header(None if header is None else header.decode("latin-1")), address)
 
 
 async def _deny(scope: Mapping[str, Any], send: Send, error: UnichunkError) -> None:

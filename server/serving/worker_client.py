@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from unichunk.runtime.errors import PolicyError
 from unichunk.server.serving.frames import Done, Failed, Forget, Load, Loaded, begin, widen
+from unichunk.server.serving.shared_arena import SharedArena
 from unichunk.server.serving.worker_socket import WorkerSocket
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ class WorkerClient:
 
     description: Description
 
-    def __init__(self, source: PolicySource, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+    def __init__(
+        self, source: PolicySource, process: subprocess.Popen[bytes], connection: socket.socket, arena: SharedArena
+    ) -> None:
         self.source = source
+        self._arena = arena
         self.pid = process.pid
         self._process = process
         self._events: WorkerEvents | None = None
@@ -83,7 +87,12 @@ class WorkerClient:
 
     def send(self, ticket: int, work: Work) -> None:
         """Give it a request; its answer or its death will be told."""
-        self._socket.send(begin(ticket, work), work.payload)
+        size = len(work.payload)
+        start = self._arena.put(ticket, work.payload)
+        if start is None:
+            self._socket.send(begin(ticket, work), work.payload)
+        else:
+            self._socket.send(begin(ticket, work, (start, size)))
 
     def forget(self, ticket: int) -> None:
         """Tell it that nobody waits for a request; it may be answered all the same."""
@@ -99,6 +108,7 @@ class WorkerClient:
         """End it, by force if need be; nothing is told any more."""
         self._events = None
         self._socket.close()
+        self._arena.close()
         await self._ended_with(end_s)
 
     async def _ended_with(self, end_s: float) -> int:
@@ -116,6 +126,7 @@ class WorkerClient:
 
     def _received(self, message: Loaded | Failed | Done, payload: bytes) -> None:
         if isinstance(message, Done):
+            self._arena.free(message.ticket)
             if self._events is not None:
                 self._events.answered(self, message.ticket, message.answer(payload))
         elif isinstance(message, Loaded):
@@ -126,6 +137,7 @@ class WorkerClient:
 
     def _closed(self) -> None:
         self._ended = True
+        self._arena.close()
         # The loop itself keeps tasks by weak references only.
         self._telling = asyncio.ensure_future(self._tell_how_it_ended())
 
@@ -150,16 +162,18 @@ async def start_worker(source: PolicySource, events: WorkerEvents, *, start_s: f
     Raises:
         PolicyError: Where it cannot be loaded, or not in time; one line. No process is left.
     """
+    arena = SharedArena()
     ours, theirs = socket.socketpair()
     try:
         widen(ours, theirs)
-        process = await _started(theirs)
+        process = await _started(theirs, arena)
     except BaseException:
         ours.close()
+        arena.close()
         raise
     finally:
         theirs.close()
-    worker = WorkerClient(source, process, ours)
+    worker = WorkerClient(source, process, ours, arena)
     try:
         await worker.ready(events, start_s)
     except BaseException:
@@ -169,9 +183,9 @@ async def start_worker(source: PolicySource, events: WorkerEvents, *, start_s: f
     return worker
 
 
-async def _started(connection: socket.socket) -> subprocess.Popen[bytes]:
+async def _started(connection: socket.socket, arena: SharedArena) -> subprocess.Popen[bytes]:
     """Starting a process takes milliseconds, which the event loop shall not feel."""
-    starting = asyncio.ensure_future(asyncio.to_thread(_start, connection))
+    starting = asyncio.ensure_future(asyncio.to_thread(_start, connection, arena))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
@@ -182,9 +196,10 @@ async def _started(connection: socket.socket) -> subprocess.Popen[bytes]:
         raise
 
 
-def _start(connection: socket.socket) -> subprocess.Popen[bytes]:
+def _start(connection: socket.socket, arena: SharedArena) -> subprocess.Popen[bytes]:
     # Its standard error is the server's, where the log goes. A session of its own: Ctrl-C goes to the front alone.
-    command = [sys.executable, "-m", _MODULE, str(connection.fileno())]
+    inherited = [connection.fileno(), arena.fd]
+    command = [sys.executable, "-m", _MODULE, *map(str, inherited)]
     return subprocess.Popen(  # noqa: S603  our own module
-        command, pass_fds=[connection.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+        command, pass_fds=inherited, stdin=subprocess.DEVNULL, start_new_session=True
     )

@@ -1,6 +1,6 @@
 """A worker: one process, one policy, requests over an inherited socket until that closes.
 
-Runs as `python -m unichunk.server.serving.worker_process FD`; the front starts it.
+Runs as `python -m unichunk.server.serving.worker_process SOCKET MEMORY`, two inherited descriptors, from the front.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.kept_memory import keep_freed_memory
@@ -30,16 +30,14 @@ from unichunk.server.serving.frames import (
     widen,
 )
 from unichunk.server.serving.load_policy import load_policy
-from unichunk.server.serving.pipeline import Pipeline
+from unichunk.server.serving.pipeline import SWITCH_S, Pipeline
+from unichunk.server.serving.shared_arena import SharedPayloads
 
 if TYPE_CHECKING:
     import msgspec
 
     from unichunk.server.serving.source import PolicySource
     from unichunk.server.serving.work import Answer
-
-_SWITCH_S: Final = 0.0005
-"""How long the thread that decodes may keep the interpreter from the one that infers, and the other way round, [s]."""
 
 
 class _Channel:
@@ -87,7 +85,7 @@ class _Channel:
         return data
 
 
-def serve(connection: socket.socket) -> int:
+def serve(connection: socket.socket, shared: SharedPayloads) -> int:
     """Load what the first message says, then answer until the other end closes; the exit status."""
     widen(connection)
     channel = _Channel(connection)
@@ -106,6 +104,8 @@ def serve(connection: socket.socket) -> int:
         while True:
             message, payload = channel.receive()
             if isinstance(message, Begin):
+                if message.shared is not None:
+                    payload = shared.take(*message.shared)
                 pipeline.submit(message.ticket, message.work(payload))
             elif isinstance(message, Forget):
                 pipeline.cancel(message.ticket)
@@ -131,9 +131,9 @@ def main() -> None:
     # The front says when it is time, also to a worker that a terminal or a service manager signals with all others.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(SWITCH_S)
     keep_freed_memory()
-    status = serve(socket.socket(fileno=int(sys.argv[1])))
+    status = serve(socket.socket(fileno=int(sys.argv[1])), SharedPayloads(int(sys.argv[2])))
     sys.stderr.flush()
     # At once: an inference may be running, and nobody waits for it.
     os._exit(status)

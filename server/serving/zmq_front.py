@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import zmq
 
 from unichunk.embodiments.link.codec import encode
+from unichunk.server.serving.access import NO_KEY
 from unichunk.server.serving.addresses import is_here
 from unichunk.server.serving.groot_conversation import GrootConversation
 from unichunk.server.serving.lean_conversation import LeanConversation
@@ -111,6 +112,9 @@ class ZmqFront:
     def _received(self, number: int, frames: Sequence[zmq.Frame]) -> None:
         name, parts = frames[0].bytes, frames[1:]
         peer = self._peer(name, frames[-1])
+        if peer is None:
+            self._refuse(name, parts)
+            return
         self._names[number] = name
         peer.number = number
         if len(parts) == 1:
@@ -138,19 +142,31 @@ class ZmqFront:
         reply = groot.pack_error(_PARTS) if around else encode(Refused(id=0, kind="message", reason=_PARTS))
         self._send(name, [*around, reply])
 
-    def _peer(self, name: bytes, frame: zmq.Frame) -> _Peer:
+    def _refuse(self, name: bytes, parts: Sequence[zmq.Frame]) -> None:
+        """Send somebody away whom CURVE does not know any more: its connection stays, and that makes it nobody."""
+        before = next((i for i, part in enumerate(parts[:_MOST_PARTS]) if not len(part)), None)
+        if before is None:
+            self._send(name, [encode(Refused(id=0, kind="key", reason=NO_KEY))])
+        else:
+            self._send(name, [*(part.bytes for part in parts[: before + 1]), groot.pack_error(groot.UNAUTHORIZED)])
+
+    def _peer(self, name: bytes, frame: zmq.Frame) -> _Peer | None:
+        """Whose message it is; None where CURVE knew it once, and does not now."""
         peer = self._peers.get(name)
         if peer is None:
+            identity = None
+            if self._known is not None:
+                identity = self._known(_property(frame, "User-Id"))
+                if identity is None:
+                    return None
             if len(self._peers) >= self._service.limits.clients + MOST_STRANGERS:
-                self._forget(next(iter(self._peers)))
-            peer = _Peer("" if self._router.is_local else _property(frame, "Peer-Address"), self._identify(frame))
+                # Robots have a place of their own, and the others are never so many that there is none of them.
+                self._forget(next((other for other, one in self._peers.items() if not one.entered), name))
+            peer = _Peer("" if self._router.is_local else _property(frame, "Peer-Address"), identity)
             self._peers[name] = peer
         peer.heard_s = time.monotonic()
         self._peers.move_to_end(name)
         return peer
-
-    def _identify(self, frame: zmq.Frame) -> Identity | None:
-        return None if self._known is None else self._known(_property(frame, "User-Id"))
 
     def _lean(self, name: bytes, peer: _Peer, message: bytes) -> None:
         if peer.lean is None:

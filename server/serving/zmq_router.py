@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from unichunk.embodiments.link.sockets import Context, Socket
 
-MOST_PER_ROUND: Final = 32
-"""Messages taken in before others in the event loop have their turn."""
+MOST_PER_ROUND: Final = 256
+"""Parts of messages taken in before others in the event loop have their turn."""
+
+MOST_PARTS: Final = 16
+"""Parts that are kept of a message, more than any message has; ZeroMQ itself bounds the length of a part alone."""
 
 WAITING_MESSAGES: Final = 16
 """Messages of one client that the socket itself keeps, in each direction; who sends more is not read meanwhile."""
@@ -58,6 +61,7 @@ class Router:
         self._lost: Callable[[int], None] = _nobody
         self._again = False
         self._reading = False
+        self._parts: list[zmq.Frame] = []
         with ExitStack() as stack:
             self._socket: Socket = context.socket(zmq.ROUTER)
             stack.callback(self._socket.close)
@@ -95,7 +99,8 @@ class Router:
         """Begin to take messages in.
 
         Args:
-            received: Called with the number of a connection and the parts of its message, the sender's identity first.
+            received: Called with the number of a connection and the parts of its message, the sender's identity first;
+                of a message of very many parts, with the first `MOST_PARTS`.
             lost: Called with the number of a connection that is over. Then the number may be another one's.
         """
         self._received, self._lost = received, lost
@@ -145,13 +150,26 @@ class Router:
             if not self._reading:
                 return
             try:
-                parts = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                more = self._take_part()
             except zmq.Again:
                 return
+            if more:
+                continue
+            parts, self._parts = self._parts, []
             # Its number may have been another connection's, whose end has to be heard of before.
             self._look()
             self._received(int(parts[-1].get(zmq.SRCFD)), parts)
         self._check()
+
+    def _take_part(self) -> bool:
+        """Take in a part; whether its message has more."""
+        if len(self._parts) < MOST_PARTS:
+            frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+            self._parts.append(frame)
+            return frame.more
+        # Bytes cost less than a frame, and nobody will look at them.
+        self._socket.recv(zmq.NOBLOCK)
+        return bool(self._socket.getsockopt(zmq.RCVMORE))
 
     def _check(self) -> None:
         """Come back where there is more: the file descriptor tells of changes only, and any call takes them."""

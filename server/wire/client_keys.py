@@ -127,13 +127,21 @@ class ClientKeys:
 def _images(mapping: Mapping, cameras: tuple[str, ...]) -> dict[str, Image]:
     """Which image stands for which camera: those with patterns choose first, the others follow in their order."""
     found: dict[str, Image] = {}
+    claimed = {}
     for image in mapping.images:
-        fits = (name for name in cameras if name not in found and any(fnmatchcase(name, p) for p in image.cameras))
-        if (name := next(fits, None)) is not None:
+        fits = [name for name in cameras if any(fnmatchcase(name, pattern) for pattern in image.cameras)]
+        claimed.update(dict.fromkeys(fits, image))
+        if (name := next((name for name in fits if name not in found), None)) is not None:
             found[name] = image
     others = iter([image for image in mapping.images if not image.cameras])
     for name in cameras:
         if name not in found:
+            if name in claimed:
+                # Some other view would move the robot by what another camera sees.
+                raise MappingError(
+                    f"its camera {name} is one of {', '.join(claimed[name].cameras)}, and "
+                    f"{'/'.join(claimed[name].at)} stands for another camera already"
+                )
             if (left := next(others, None)) is None:
                 known = ", ".join("/".join(image.at) for image in mapping.images)
                 raise MappingError(f"no image is left for its camera {name}, the clients send {known}")

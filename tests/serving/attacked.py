@@ -137,9 +137,10 @@ class Attacked:
         key: str | None = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        host: str = "x",
     ) -> tuple[int, bytes]:
         """One HTTP request; status, and headers with body."""
-        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", f"Content-Length: {len(body)}"]
         lines += [] if key is None else [f"Authorization: Bearer {key}"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         reader, writer = await self.connect()

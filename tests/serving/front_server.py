@@ -30,6 +30,8 @@ SOON_S = 20.0
 class Keys:
     """API keys by token; whoever is taken out is not known any more."""
 
+    trouble = ""
+
     def __init__(self, **identities: Any) -> None:
         self.known = identities
 

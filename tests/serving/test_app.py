@@ -75,7 +75,7 @@ async def test_health_is_exactly_what_openpi_clients_look_for() -> None:
         assert (status, body) == (200, "OK\n")
         assert (await http(server.port, "GET /readyz"))[::2] == (200, "OK\n")
         server.backend.workers = 0
-        assert (await http(server.port, "GET /readyz"))[::2] == (503, "no worker for tiny\n")
+        assert (await http(server.port, "GET /readyz"))[::2] == (503, "a policy has no worker\n")
         assert (await http(server.port, "GET /healthz"))[0] == 200
         for page in ("GET /docs", "GET /openapi.json", "GET /nothing/of/the/sort"):
             assert (await http(server.port, page))[0] == 404

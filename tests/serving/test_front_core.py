@@ -118,6 +118,7 @@ class SessionsMachine(RuleBasedStateMachine):
         held = [session.fields.held_bytes for session in self.live.values() if self._kept(session)]
         assert self.sessions.held_bytes == sum(held)
         assert self.sessions.held_bytes <= max(LIMITS.session_bytes, *held, 0)
+        assert not any(session.fields.held_bytes for session in self.live.values() if not self._kept(session))
 
     def _kept(self, session: Session) -> bool:
         return self.sessions._sessions.get(session.id) is session
@@ -126,6 +127,29 @@ class SessionsMachine(RuleBasedStateMachine):
         self.live[session.id] = session
         self.sent[session.id] = {}
         self.last[session.id] = 0
+
+
+def test_who_has_most_makes_room() -> None:
+    sessions = Sessions(ClientLimits(sessions=5, session_bytes=5000))
+    value = {"image": msgspec.Raw(msgspec.msgpack.encode(bytes(900)))}
+
+    def infer(session: Session, number: int) -> None:
+        request = Infer(id=number, number=number, fields=value, within_s=1.0)
+        sessions.take(session, request, encode(request), 0.0)
+
+    def opened(tenant: str) -> Session:
+        session, _ = sessions.open(tenant, "tiny", "so101", Hello(protocol=1), 0.0)
+        infer(session, 1)
+        return session
+
+    quiet = [opened("quiet"), opened("quiet")]
+    noisy = [opened("noisy") for _ in range(20)]
+    assert all(session.fields.held_bytes for session in [*quiet, *noisy[-3:]])
+    assert not any(session.fields.held_bytes for session in noisy[:-3])
+    for number in range(2, 10):
+        infer(noisy[0], number)
+    assert len(sessions) == 5
+    assert all(session.fields.held_bytes for session in quiet)
 
 
 SessionsMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
@@ -188,6 +212,7 @@ def test_who_came_by_curve_is_checked_though_no_keys_are_asked_for() -> None:
 
     class Door:
         there = True
+        trouble = ""
 
         def is_current(self, identity: Identity) -> bool:
             return self.there and identity == somebody

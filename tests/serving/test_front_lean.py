@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import zmq
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.serving.front_server import SOON_S, Keys, Running, running, soon, zmq_socket
 from unichunk.embodiments.link.codec import encode
@@ -71,12 +72,18 @@ class Lean:
 
 
 @asynccontextmanager
-async def lean(server: Running, transport: str, path: str = "") -> AsyncIterator[Lean]:
+async def lean(server: Running, transport: str, path: str = "", key: str = "") -> AsyncIterator[Lean]:
     if transport == "zmq":
         async with zmq_socket(zmq.DEALER, server.endpoint) as socket:
             yield Lean(socket.send, socket.recv)
     else:
-        async with connect(server.url + path, subprotocols=[SUBPROTOCOL], compression=None) as socket:  # type: ignore[list-item]
+        headers = {"Authorization": f"Api-Key {key}"} if key else {}
+        async with connect(
+            server.url + path,
+            subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+            compression=None,
+            additional_headers=headers,
+        ) as socket:
             assert socket.subprotocol == SUBPROTOCOL
             yield Lean(socket.send, socket.recv)
 
@@ -136,21 +143,21 @@ async def test_a_session_is_resumed_by_its_own_tenant_alone(transport: str) -> N
     known = Keys(a=Identity("k-a", "a", Role.ROBOT), b=Identity("k-b", "b", Role.ROBOT))
     async with running(access=Access(known)) as server:
         server.backend.answer_with = chunk
-        async with lean(server, transport) as client:
+        async with lean(server, transport, key="a") as client:
             welcome = await client.hello(key="a")
             await client.ask(infer(1, state=STATE))
         await soon(lambda: not len(server.service.clients))
-        async with lean(server, transport) as thief:
+        async with lean(server, transport, key="b") as thief:
             assert not (await thief.hello(key="b", session=welcome.session)).resumed
-        async with lean(server, transport) as other_robot:
+        async with lean(server, transport, key="a") as other_robot:
             assert not (await other_robot.hello(key="a", embodiment="d1", session=welcome.session)).resumed
-        async with lean(server, transport) as client:
+        async with lean(server, transport, key="a") as client:
             again = await client.hello(key="a", session=welcome.session)
             assert (again.resumed, again.session) == (True, welcome.session)
             assert isinstance(await client.ask(infer(2, base=1)), Inferred)
             await client.say(Bye())
             await soon(lambda: len(server.service.sessions) == 2)
-        async with lean(server, transport) as client:
+        async with lean(server, transport, key="a") as client:
             assert not (await client.hello(key="a", session=welcome.session)).resumed
 
 
@@ -158,21 +165,31 @@ async def test_a_session_is_resumed_by_its_own_tenant_alone(transport: str) -> N
 async def test_who_is_refused_and_why(transport: str) -> None:
     known = Keys(a=Identity("k-a", "a", Role.ROBOT), v=Identity("k-v", "v", Role.VIEWER))
     async with running(access=Access(known)) as server:
+        for key in ("", "wrong"):
+            if transport == "ws":
+                # On a WebSocket nobody is a stranger: the key is in the headers.
+                with pytest.raises(InvalidStatus) as caught:
+                    async with lean(server, transport, key=key):
+                        pass
+                assert caught.value.response.status_code == 401
+                continue
+            async with lean(server, transport) as client:
+                answer = await client.ask(Hello(protocol=1, key=key))
+                assert isinstance(answer, Refused)
+                assert (answer.id, answer.kind) == (0, "key")
         for fields, kind in (
-            ({}, "key"),
-            ({"key": "wrong"}, "key"),
             ({"key": "v"}, "key"),
             ({"key": "a", "protocol": 2}, "message"),
             ({"key": "a", "policy": "none"}, "bundle"),
             ({"key": "a", "embodiment": "none"}, "bundle"),
             ({"key": "a", "refinement_rounds": 3}, "bundle"),
         ):
-            async with lean(server, transport) as client:
+            async with lean(server, transport, key=str(fields["key"])) as client:
                 answer = await client.ask(Hello(**{"protocol": 1, **fields}))
                 assert isinstance(answer, Refused)
                 assert (answer.id, answer.kind) == (0, kind)
                 assert "\n" not in answer.reason
-        async with lean(server, transport) as client:
+        async with lean(server, transport, key="a") as client:
             answer = await client.ask(infer(3))
             assert isinstance(answer, Refused)
             assert (answer.id, answer.kind) == (3, "session")

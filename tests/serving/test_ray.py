@@ -212,7 +212,9 @@ async def test_a_request_that_kills_replicas_is_given_up_and_others_go_on(cluste
 
 
 async def test_a_swap_is_heard_of_everywhere_and_nobody_is_dropped(cluster: Cluster) -> None:
-    with refused(SwapRefused, "goes on as it was", "weights are not there"):
+    with refused(SwapRefused, "goes on as it was", "no bundle.json there"):
+        await cluster.backend.swap("told", "no/such/folder")
+    with refused(SwapRefused, "decided when the server is started"):
         await cluster.backend.swap("told", HERE + "broken")
     going = True
 

@@ -309,8 +309,22 @@ async def test_a_swap_that_cannot_be_leaves_all_as_it_was() -> None:
     assert backend.describe("one").name == "one-1"
     assert replicas.retired == ["broken", "other"]
     assert (await backend.swap("one", "other", force=True)).kind == "bundle"
+    with refused(SwapRefused, "python:os:getcwd", "decided when the server is started"):
+        await backend.swap("one", "python:os:getcwd", force=True)
     with refused(UnknownPolicy, "three", "one, two"):
         await backend.swap("three", "x")
+    await backend.close()
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_foresaw_is_an_answer_too(capsys: pytest.CaptureFixture[str]) -> None:
+    replicas = FakeReplicas()
+    backend = await started(replicas)
+    task = asyncio.ensure_future(backend.answer("one", work(), CALLER))
+    await settled()
+    replicas.calls[0].future.set_exception(ValueError("no such\nbytes"))
+    assert "ValueError: no such bytes" in (await asyncio.wait_for(task, 5)).error
+    assert backend.load("one").running == 0
     await backend.close()
 
 

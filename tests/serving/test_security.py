@@ -17,21 +17,22 @@ import zmq.asyncio
 from tests.serving.attacked import BINARY, CONTINUED, PING, WAIT_S, Attacked, frame, push, until_closed
 from unichunk.embodiments.link.codec import encode
 from unichunk.server.serve_command import Serve
-from unichunk.server.serving import http_protocol
+from unichunk.server.serving import http_protocol, websocket_bounds
 from unichunk.server.serving.curve import CurveDoor
 from unichunk.server.serving.curve_files import add_client, make_server_pair
 from unichunk.server.serving.exposure import is_local_endpoint, is_loopback
 from unichunk.server.serving.identity import Role
 from unichunk.server.serving.key_file import read_keys, write_keys
 from unichunk.server.serving.limits import ClientLimits
-from unichunk.server.serving.session import Sessions
+from unichunk.server.serving.session import Session, Sessions
 from unichunk.server.serving.zmq_router import Router
+from unichunk.server.serving.work import Answer
 from unichunk.server.usage_error import UsageError
 from unichunk.server.wire.curve import load_client_pair
 from unichunk.server.wire.lean import RESPONSES, Hello, Infer, NeedAll, Ping, Refused, Welcome
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
 UNAUTHORIZED = "Unauthorized: Invalid API token"
 JUNK = b"\x81\xa1x\xdd" + struct.pack(">I", 2**21) + b"\0" * 2**21
@@ -58,6 +59,12 @@ async def lean(socket: zmq.asyncio.Socket, message: Any) -> Any:
     while not (answer := await asyncio.wait_for(socket.recv(), WAIT_S)):
         pass
     return RESPONSES.decode(answer)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so; the test's own limit ends it."""
+    while not condition():
+        await asyncio.sleep(0.005)
 
 
 def resident_bytes() -> int:
@@ -171,6 +178,59 @@ def test_web_pages_get_nothing_where_no_keys_are_asked_for(tmp_path: Path) -> No
     play(main())
 
 
+def test_a_page_whose_name_has_this_machines_address_reads_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Attacked(tmp_path, asks_for_keys=False) as server:
+            for path, expected in (("/metrics", 403), ("/v1/policies", 403), ("/healthz", 200), ("/readyz", 200)):
+                assert (await server.ask("GET", path, host="evil.example"))[0] == expected
+            for host in ("127.0.0.1:8000", "127.0.0.1", "localhost:80", "[::1]:8000", "gpu", "[fe80::1]"):
+                assert (await server.ask("GET", "/v1/policies", host=host))[0] == 200
+            for host in ("evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example.", "1.2.3"):
+                assert (await server.ask("GET", "/v1/policies", host=host))[0] == 403
+
+    play(main())
+
+
+def test_strangers_learn_no_names(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Attacked(tmp_path) as server:
+            server.backend.workers = 0
+            for path in ("/readyz", "/healthz", "/v1/policies", "/metrics", "/tiny"):
+                assert b"tiny" not in (await server.ask("GET", path))[1]
+
+    play(main())
+
+
+def test_a_list_of_keys_that_cannot_be_used_is_said_once_and_once_more_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unichunk.server.serving.api_keys.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("unichunk.server.serving.curve.LOOK_EVERY_S", 0.0)
+    folder = tmp_path / "curve"
+    pair, _ = make_server_pair(folder)
+    add_client(folder, "arm", Role.ROBOT, pair)
+
+    async def main() -> None:
+        async with Attacked(tmp_path, curve=folder) as server:
+            service = server.service
+            service.look_at_keys()
+            content = server.key_file.read_text(encoding="ascii")
+            server.key_file.write_text("{", encoding="ascii")
+            (folder / "clients" / "bad.json").write_text("{", encoding="ascii")
+            service.look_at_keys()
+            service.look_at_keys()
+            server.key_file.write_text(content, encoding="ascii")
+            (folder / "clients" / "bad.json").unlink()
+            service.look_at_keys()
+            service.look_at_keys()
+        text = server.logged.getvalue()
+        assert text.count("keys not renewed") == 2
+        assert text.count("keys.json") == text.count("bad.json") == 1
+        assert text.count("keys renewed") == 1
+
+    play(main())
+
+
 # Whose connection, whose session
 
 
@@ -258,18 +318,28 @@ def test_one_client_does_not_push_out_the_sessions_of_others(tmp_path: Path) -> 
     play(main())
 
 
-def test_what_sessions_hold_is_counted_whoever_was_pushed_out(tmp_path: Path) -> None:
+def test_what_sessions_hold_is_counted_whoever_was_pushed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Session] = []
+
     async def main() -> None:
         async with Attacked(tmp_path, limits=ClientLimits(sessions=2)) as server:
             clients = [server.dealer() for _ in range(6)]
+            sessions = server.service.sessions
+            open_one = sessions.open
+            monkeypatch.setattr(sessions, "open", lambda *args: (opened.append((found := open_one(*args))[0]), found)[1])
             for client in clients:
                 assert isinstance(await lean(client, Hello(protocol=1, key=server.keys["robot"])), Welcome)
             picture = {"image": msgspec.Raw(msgspec.msgpack.encode(bytes(100_000)))}
-            kept = 0
-            for client in clients:
-                answer = await lean(client, Infer(id=1, number=0, fields=picture, within_s=10))
-                kept += not isinstance(answer, NeedAll)
-            assert server.service.sessions.held_bytes >= kept * 100_000
+            for number in (1, 2):
+                for client in clients:
+                    # Also who was pushed out is answered: it has sent everything.
+                    answer = await lean(client, Infer(id=number, number=0, fields=picture, within_s=10))
+                    assert not isinstance(answer, NeedAll)
+                    assert 100_000 <= sessions.held_bytes == sum(one.fields.held_bytes for one in opened) < 300_000
+            assert len(opened) == 6
+            assert server.inferred == 12
 
     play(main())
 
@@ -280,6 +350,7 @@ def test_what_sessions_hold_is_counted_whoever_was_pushed_out(tmp_path: Path) ->
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> ClientLimits:
     monkeypatch.setattr(http_protocol, "REQUEST_S", 0.3)
+    monkeypatch.setattr(websocket_bounds, "CLOSE_S", 0.1)
     return ClientLimits(handshake_s=0.3)
 
 
@@ -299,8 +370,9 @@ async def drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
         (b"GET /healthz HTTP/1.1\r\n", b"a: b\r\n"),
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n", b"a: b\r\n"),
         (b"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", b"x"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
     ],
-    ids=["silence", "headers", "headers of the second request", "body"],
+    ids=["silence", "headers", "headers of the second request", "body", "empty lines"],
 )
 def test_who_dawdles_over_a_request_is_sent_away(
     tmp_path: Path, hurried: ClientLimits, first: bytes, piece: bytes
@@ -336,11 +408,14 @@ def test_no_request_has_a_head_without_end(tmp_path: Path, before: bytes) -> Non
 def test_a_lean_client_has_to_say_who_it_is_in_time(tmp_path: Path, hurried: ClientLimits) -> None:
     async def main() -> None:
         async with Attacked(tmp_path, limits=hurried) as server:
+            assert (await server.websocket(lean=True))[0] == 401
+            opened = []
             for message in (b"", frame(BINARY, encode(Ping(id=1))), frame(BINARY, b"x" * 70_000)[:-1]):
-                status, reader, writer = await server.websocket(lean=True)
-                if status != 101:
-                    continue
+                status, reader, writer = await server.websocket(lean=True, key=server.keys["robot"])
+                assert status == 101
                 writer.write(message)
+                opened.append(reader)
+            for reader in opened:
                 assert await until_closed(reader, 10.0)
 
     play(main())
@@ -349,19 +424,44 @@ def test_a_lean_client_has_to_say_who_it_is_in_time(tmp_path: Path, hurried: Cli
 def test_strangers_connections_are_counted(tmp_path: Path) -> None:
     async def main() -> None:
         async with Attacked(tmp_path, limits=ClientLimits(clients=8, clients_per_tenant=8)) as server:
-            statuses = [(await server.websocket(lean=True))[0] for _ in range(120)]
-            assert statuses.count(101) < 110
+            # None of them says hello, so none is a client yet.
+            statuses = [(await server.websocket(lean=True, key=server.keys["robot"]))[0] for _ in range(80)]
+            assert statuses == [101] * 72 + [503] * 8
 
     play(main())
 
 
-def test_pings_that_nobody_reads_the_answers_of_do_not_fill_the_server(tmp_path: Path) -> None:
+def test_pings_that_nobody_reads_the_answers_of_do_not_fill_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket_bounds, "MOST_UNREAD", 2 << 20)
+
     async def main() -> None:
         async with Attacked(tmp_path) as server:
             status, _, writer = await server.websocket(key=server.keys["robot"])
             assert status == 101
             writer.transport.pause_reading()  # type: ignore[attr-defined]
-            assert await push(writer, frame(PING, b"x" * 125) * 2000, 64 << 20) < 48 << 20
+            # What the kernel holds, and no more.
+            assert await push(writer, frame(PING, b"x" * 125) * 2000, 48 << 20) < 32 << 20
+
+    play(main())
+
+
+@pytest.mark.parametrize("what", ["answer", "error"])
+def test_who_does_not_read_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setattr(websocket_bounds, "CLOSE_S", 0.1)
+
+    async def main() -> None:
+        limits = ClientLimits(ping_interval_s=0.05, ping_timeout_s=0.2 if what == "answer" else 60.0)
+        async with Attacked(tmp_path, limits=limits) as server:
+            status, reader, writer = await server.websocket(key=server.keys["robot"])
+            assert status == 101
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            if what == "error":
+                long = Answer(error="x" * (16 << 20))
+                server.backend.answer_with = lambda _: long
+            writer.write(frame(BINARY, b"x" * (16 << 20)))
+            await until(lambda: server.inferred and not len(server.service.clients))
 
     play(main())
 

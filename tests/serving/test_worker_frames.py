@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 import threading
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from unichunk.server.serving.frames import Begin, begin, done, widen
+from unichunk.server.serving.shared_arena import LEAST_BYTES, SLOT_BYTES, SLOTS, SharedArena, SharedPayloads
 from unichunk.server.serving.work import Answer, Work
 from unichunk.server.serving.worker_process import _Channel
 from unichunk.server.serving.worker_socket import WorkerSocket
@@ -120,3 +122,35 @@ def test_nonsense_ends_it_like_a_death() -> None:
             assert front.answers == {}
 
     asyncio.run(run())
+
+
+def test_payloads_in_shared_memory_come_back_whole_and_their_place_is_used_again() -> None:
+    arena = SharedArena()
+    with closing(arena):
+        worker = SharedPayloads(os.dup(arena.fd))
+        payloads = {ticket: random.Random(ticket).randbytes(LEAST_BYTES + 1000 * ticket) for ticket in range(SLOTS)}
+        places = {ticket: arena.put(ticket, payload) for ticket, payload in payloads.items()}
+        assert len(set(places.values())) == SLOTS
+        taken = {
+            ticket: worker.take(start, len(payloads[ticket])) for ticket, start in places.items() if start is not None
+        }
+        assert taken == payloads
+        # No room: through the socket.
+        assert arena.put(99, payloads[0]) is None
+        arena.free(7)
+        arena.free(7)
+        again = random.Random(99).randbytes(SLOT_BYTES)
+        assert arena.put(99, again) == places[7]
+        # What somebody keeps of an old request stays what it was.
+        assert taken[7] == payloads[7]
+        assert arena.put(100, again) is None
+
+
+@pytest.mark.parametrize("size", [0, LEAST_BYTES - 1, SLOT_BYTES + 1])
+def test_what_does_not_fit_goes_through_the_socket(size: int) -> None:
+    arena = SharedArena()
+    with closing(arena):
+        assert arena.put(1, bytes(size)) is None
+        arena.free(1)
+    arena.close()
+    assert arena.put(2, bytes(LEAST_BYTES)) is None
