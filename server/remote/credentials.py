@@ -52,7 +52,12 @@ class Credentials:
 
 
 def read_credentials(
-    address: Address, *, key_file: Path | None = None, ca: Path | None = None, curve: Path | None = None
+    address: Address,
+    *,
+    key_file: Path | None = None,
+    ca: Path | None = None,
+    curve: Path | None = None,
+    plain_key: bool = False,
 ) -> Credentials:
     """Read what a user gave for an address.
 
@@ -61,15 +66,23 @@ def read_credentials(
         key_file: File with the API key; None: the variable UNICHUNK_API_KEY, if it is set.
         ca: File of certificates, for `wss://`.
         curve: `NAME.client.json`, for `zmq://`.
+        plain_key: Whether a key may leave this machine over a connection that is not encrypted.
 
     Raises:
-        UnichunkError: Where a file cannot be used, or is for another kind of address; one line.
+        UnichunkError: Where a file cannot be used, or is for another kind of address, or where the key could be read on
+            its way; one line.
     """
     if ca is not None and not address.secure:
         raise UnichunkError(f"--policy-ca: only wss:// has certificates, the policy is {address.text}")
     if curve is not None and (address.transport != "zmq" or address.path):
         raise UnichunkError(f"--policy-curve: only zmq:// over TCP has CURVE keys, the policy is {address.text}")
     credentials = Credentials(_key(key_file), ca, None if curve is None else load_client_pair(curve))
+    if credentials.key and not (address.is_here or address.secure or curve is not None or plain_key):
+        encrypted = "wss://" if address.transport == "ws" else "--policy-curve"
+        raise UnichunkError(
+            f"policy {address.text}: the API key would be sent in plain text; use {encrypted}, or --policy-plain-key where "
+            "a tunnel encrypts everything"
+        )
     if address.secure:
         credentials.tls()
     return credentials

@@ -30,6 +30,8 @@ class RemoteOptions:
     """With wss://: file of certificates (PEM) that the server's is signed with. Without it, the system's."""
     policy_curve: Path | None = None
     """With zmq://: file of CURVE keys, NAME.client.json of `unichunk keys curve`."""
+    policy_plain_key: bool = False
+    """With ws:// and zmq://: send the API key although the connection is not encrypted, as through a tunnel that is."""
     policy_outage: float | None = None
     """With a policy server: how many seconds it may be out of reach before the run ends; 15 where not given. Meanwhile
     the robot runs its fallback, and goes on by itself when there are chunks again."""
@@ -43,7 +45,7 @@ class RemoteOptions:
         Raises:
             UsageError: One line.
         """
-        given = [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value is not None]
+        given = [f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value not in {None, False}]
         if given and (policy is None or not is_remote(policy)):
             raise UsageError(f"{given[0]}: only a policy server has it (--policy ws://..., zmq://... or ipc://...)")
         if self.policy_outage is not None and not 0 < self.policy_outage <= 3600:
@@ -59,7 +61,11 @@ class RemoteOptions:
         """
         address = parse_address(policy)
         credentials = read_credentials(
-            address, key_file=self.policy_key_file, ca=self.policy_ca, curve=self.policy_curve
+            address,
+            key_file=self.policy_key_file,
+            ca=self.policy_ca,
+            curve=self.policy_curve,
+            plain_key=self.policy_plain_key,
         )
         return RemotePolicy(
             policy,

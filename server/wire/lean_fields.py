@@ -14,7 +14,7 @@ from unichunk.server.wire.lean import MOST_FIELDS, FieldName
 if TYPE_CHECKING:
     from unichunk.server.wire.lean import Infer
 
-_LARGE: Final = 8
+_LARGE: Final = 2
 """A field of at least this part of its message is kept as a view of it; smaller ones would keep it for little."""
 
 

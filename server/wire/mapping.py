@@ -56,7 +56,7 @@ class Part(_Struct, frozen=True, kw_only=True):
     Attributes:
         key: The policy's key without `state.` or `action.`; or else
         slots: Slots of the unified space, where the policy's keys of any name are found.
-        columns: In the client's vector; None: all of it. Of no use in actions, whose columns follow each other.
+        columns: In the client's vector; None: all of it. Not in actions, whose columns follow each other.
         name: What a GR00T client calls this part of the actions, without `action.`.
         rotation: For slots of a rotation in an observation, the form in which the client gives it.
     """
@@ -193,7 +193,13 @@ def _check(mapping: Mapping) -> None:
             raise MappingError(f"{what}: expected either key or slots, got {_words(part)}")
         if part.slots is not None and part.slots[0] >= part.slots[1]:
             raise MappingError(f"{what}: expected slots that begin before they end, got {_words(part)}")
+        if not part.scale:
+            raise MappingError(f"{what}: expected a scale that is not 0, got {_words(part)}")
         if width is None:
+            if part.columns is not None or part.rotation != "axis_angle":
+                raise MappingError(
+                    f"{what}: expected neither columns (they follow each other) nor a rotation, got {_words(part)}"
+                )
             continue
         first, end = part.columns or (0, width)
         if not first < end <= width:

@@ -283,7 +283,7 @@ def test_no_addresses(text: str) -> None:
 
 
 def test_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ws, wss, zmq_ = (parse_address(text) for text in ("ws://a", "wss://a", "zmq://a"))
+    ws, wss, zmq_ = (parse_address(text) for text in ("ws://localhost", "wss://a", "zmq://127.0.0.1"))
     monkeypatch.delenv("UNICHUNK_API_KEY", raising=False)
     assert read_credentials(ws).key == ""
     monkeypatch.setenv("UNICHUNK_API_KEY", "uck_env")
@@ -310,6 +310,19 @@ def test_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_credentials(wss, ca=file)
     with refused(PrivateFileError, "CURVE key"):
         read_credentials(zmq_, curve=file)
+
+
+@pytest.mark.parametrize(("text", "remedy"), [("ws://robot-server", "wss://"), ("zmq://192.0.2.1", "--policy-curve")])
+def test_a_key_does_not_leave_the_machine_for_everybody_to_read(
+    monkeypatch: pytest.MonkeyPatch, text: str, remedy: str
+) -> None:
+    address = parse_address(text)
+    monkeypatch.setenv("UNICHUNK_API_KEY", "uck_env")
+    with refused(UnichunkError, "plain text", remedy, "--policy-plain-key"):
+        read_credentials(address)
+    assert read_credentials(address, plain_key=True).key == "uck_env"
+    monkeypatch.delenv("UNICHUNK_API_KEY")
+    assert read_credentials(address).key == ""
 
 
 def test_without_the_websockets_package(monkeypatch: pytest.MonkeyPatch) -> None:

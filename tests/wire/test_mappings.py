@@ -266,6 +266,9 @@ def test_cameras_go_to_the_patterns_first() -> None:
     assert images("side", "wrist_left") == ["first", "wrist"]
     with refused(MappingError, "camera c", "first, second, wrist"):
         images("a", "b", "c")
+    # What is left is no picture of a wrist.
+    with refused(MappingError, "camera wrist_right", "*wrist*", "wrist stands for another camera"):
+        images("wrist_left", "wrist_right", "side")
 
 
 def test_actions_that_a_client_would_never_see() -> None:
@@ -325,6 +328,12 @@ def test_a_mapping_from_a_file(tmp_path: Path) -> None:
             ("state s", "as many columns"),
         ),
         ('{"name": "a", "images": [{"at": []}], "state": [], "actions": [{"key": "b"}]}', ("images", "at")),
+        ('{"name": "a", "images": [], "state": [], "actions": [{"key": "b", "scale": 0}]}', ("scale", "not 0")),
+        ('{"name": "a", "images": [], "state": [], "actions": [{"key": "b", "columns": [0, 1]}]}', ("columns",)),
+        (
+            '{"name": "a", "images": [], "state": [], "actions": [{"key": "b", "rotation": "rotation_6d"}]}',
+            ("rotation", "key b"),
+        ),
     ],
 )
 def test_files_that_are_no_mapping(tmp_path: Path, content: str, words: tuple[str, ...]) -> None:
