@@ -59,8 +59,8 @@ class Serve:
     robot: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """NAME=ROBOT: whom a policy drives for clients that do not say; without it, the bundle's first."""
     mapping: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
-    """NAME=MAPPING: how a policy's openpi and GR00T clients call what they send: droid, libero, aloha, groot, or a JSON
-    file. Without it, as the bundle calls it."""
+    """NAME=MAPPING: how a policy's openpi and GR00T clients call what they send: droid, libero, aloha, roboarena,
+    groot_so101, groot_two_arms, groot_droid, or a JSON file. Without it, as the bundle calls it."""
     replicas: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """NAME=N: so many workers for a policy, each with the policy loaded."""
     refinement_rounds: int = 0

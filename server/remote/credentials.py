@@ -80,8 +80,8 @@ def read_credentials(
     if credentials.key and not (address.is_here or address.secure or curve is not None or plain_key):
         encrypted = "wss://" if address.transport == "ws" else "--policy-curve"
         raise UnichunkError(
-            f"policy {address.text}: the API key would be sent in plain text; use {encrypted}, or --policy-plain-key where "
-            "a tunnel encrypts everything"
+            f"policy {address.text}: the API key would be sent in plain text; use {encrypted}, or --policy-plain-key "
+            "where a tunnel encrypts everything"
         )
     if address.secure:
         credentials.tls()

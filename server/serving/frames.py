@@ -51,6 +51,9 @@ class Begin(_Message, frozen=True, array_like=True, tag="begin"):
     seed: tuple[int, ...]
     previous_total_ms: float | None
     shared: tuple[int, int] | None = None
+    deadline_s: float | None = None
+    """When it must not be begun with any more: front and worker are on one machine, and so have one
+    `time.monotonic()`."""
 
     def work(self, payload: bytes) -> Work:
         """With its payload."""
@@ -98,9 +101,11 @@ FROM_WORKER: Final = msgspec.msgpack.Decoder(Loaded | Failed | Done)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-def begin(ticket: int, work: Work, shared: tuple[int, int] | None = None) -> Begin:
+def begin(
+    ticket: int, work: Work, shared: tuple[int, int] | None = None, *, deadline_s: float | None = None
+) -> Begin:
     """A request, less its payload."""
-    return Begin(ticket, work.dialect, work.robot, work.seed, work.previous_total_ms, shared)
+    return Begin(ticket, work.dialect, work.robot, work.seed, work.previous_total_ms, shared, deadline_s)
 
 
 def done(ticket: int, answer: Answer) -> Done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ R = TypeVar("R")
 CANCELLED: Final = Answer(error="cancelled: nobody waited for this request any more")
 """The answer to what was cancelled before its inference began."""
 
+LATE: Final = Answer(error="too late: the deadline had passed before the inference could begin", fault="late")
+"""The answer to what would have been no use any more."""
+
 SWITCH_S: Final = 0.0005
 """How long the thread that decodes may keep the interpreter from the one that infers, and the other way round, [s]: for
 `sys.setswitchinterval` of a process that has a pipeline."""
@@ -41,6 +45,7 @@ class _Ready(Generic[C]):
     ticket: int
     call: C
     decode_s: float
+    deadline_s: float
 
 
 class Pipeline(Generic[C, R]):
@@ -67,8 +72,14 @@ class Pipeline(Generic[C, R]):
         self._thread = threading.Thread(target=self._run, name="unichunk-infer", daemon=True)
         self._thread.start()
 
-    def submit(self, ticket: int, work: Work) -> None:
-        """Decode a request and hand it over; waits while enough are waiting for the inference."""
+    def submit(self, ticket: int, work: Work, deadline_s: float | None = None) -> None:
+        """Decode a request and hand it over; waits while enough are waiting for the inference.
+
+        Args:
+            ticket: Its name.
+            work: The request.
+            deadline_s: From then on its inference is not begun, `time.monotonic()`, [s]; None: no matter when.
+        """
         began_s = time.perf_counter()
         self._open.add(ticket)
         try:
@@ -77,7 +88,8 @@ class Pipeline(Generic[C, R]):
             self._open.discard(ticket)
             self._done(ticket, _timed(answer_to(error), decode_s=time.perf_counter() - began_s))
             return
-        ready = _Ready(ticket, call, time.perf_counter() - began_s)
+        until_s = math.inf if deadline_s is None else deadline_s
+        ready = _Ready(ticket, call, time.perf_counter() - began_s, until_s)
         self._room.acquire()
         self._ready.put(ready)
 
@@ -112,6 +124,9 @@ class Pipeline(Generic[C, R]):
                 self._done(ready.ticket, CANCELLED)
                 continue
             self._open.discard(ready.ticket)
+            if time.monotonic() >= ready.deadline_s:
+                self._done(ready.ticket, LATE)
+                continue
             batch.append(ready)
         return True
 

@@ -19,8 +19,8 @@ class Worker(Protocol):
         """What it has loaded."""
         ...
 
-    def send(self, ticket: int, work: Work) -> None:
-        """Give it a request."""
+    def send(self, ticket: int, work: Work, deadline_s: float | None) -> None:
+        """Give it a request, which it must not begin with after its deadline, `time.monotonic()`, [s]."""
         ...
 
     def forget(self, ticket: int) -> None:
@@ -93,7 +93,7 @@ class Seat:
         request.ticket, request.seat, request.began_s = ticket, self, now_s
         self.running[ticket] = request
         self.idle.clear()
-        self.worker.send(ticket, request.work)
+        self.worker.send(ticket, request.work, request.deadline_s)
 
     def take(self, now_s: float, ticket: int) -> Request | None:
         """It has answered a request."""

@@ -10,9 +10,9 @@ from msgspec import Meta
 Dialect: TypeAlias = Literal["openpi", "roboarena", "groot", "lean"]
 """In which protocol a request came, and its answer goes; the three GR00T dialects tell themselves apart."""
 
-Fault: TypeAlias = Literal["message", "bundle", "observation", "policy"]
+Fault: TypeAlias = Literal["message", "bundle", "observation", "policy", "late"]
 """Whose fault it is that there is no chunk: of the bytes, of what was asked of the bundle, of the observation, of the
-policy."""
+policy; or that its deadline had passed before the inference began."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):

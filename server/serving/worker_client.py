@@ -85,14 +85,14 @@ class WorkerClient:
             raise PolicyError(f"a worker of policy {self.source.name!r} ended as soon as it was loaded")
         self._events = events
 
-    def send(self, ticket: int, work: Work) -> None:
-        """Give it a request; its answer or its death will be told."""
+    def send(self, ticket: int, work: Work, deadline_s: float | None) -> None:
+        """Give it a request, which it must not begin with after its deadline; its answer or its death will be told."""
         size = len(work.payload)
         start = self._arena.put(ticket, work.payload)
         if start is None:
-            self._socket.send(begin(ticket, work), work.payload)
+            self._socket.send(begin(ticket, work, deadline_s=deadline_s), work.payload)
         else:
-            self._socket.send(begin(ticket, work, (start, size)))
+            self._socket.send(begin(ticket, work, (start, size), deadline_s=deadline_s))
 
     def forget(self, ticket: int) -> None:
         """Tell it that nobody waits for a request; it may be answered all the same."""

@@ -106,7 +106,7 @@ def serve(connection: socket.socket, shared: SharedPayloads) -> int:
             if isinstance(message, Begin):
                 if message.shared is not None:
                     payload = shared.take(*message.shared)
-                pipeline.submit(message.ticket, message.work(payload))
+                pipeline.submit(message.ticket, message.work(payload), message.deadline_s)
             elif isinstance(message, Forget):
                 pipeline.cancel(message.ticket)
     except EOFError:

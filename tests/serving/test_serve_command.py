@@ -7,29 +7,45 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pytest
 import zmq
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.one_line import refused
+from tests.serving.certificates import Authority
 from unichunk.benchmarks.harness.environments import EnvironmentUnavailable, clean_variables, environment
 from unichunk.benchmarks.serve import PEERS
+from unichunk.embodiments.link.codec import encode
+from unichunk.server.remote.address import parse_address
+from unichunk.server.remote.credentials import read_credentials
+from unichunk.server.remote.websocket_connection import WebSocketDialer
 from unichunk.server.serve_command import Serve
 from unichunk.server.serve_sources import policy_sources
+from unichunk.server.serving.curve_files import add_client, make_server_pair
+from unichunk.server.serving.identity import Role
+from unichunk.server.serving.key_file import write_keys
+from unichunk.server.serving.key_record import new_key
 from unichunk.server.usage_error import UsageError
+from unichunk.server.wire.curve import load_client_pair
+from unichunk.server.wire.lean import PROTOCOL, RESPONSES, Hello, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from websockets.sync.client import ClientConnection
 
 TOLD = "python:tests.serving.python_policies:Told"
 ROOT = Path(__file__).parents[2]
@@ -220,47 +236,124 @@ def shipped() -> str:
 
 
 @pytest.mark.processes
-def test_ending_in_good_order(tmp_path: Path) -> None:
-    path = tmp_path / "s.ipc"
+def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
+    path, curve, key_file, password = (tmp_path / name for name in ("s.ipc", "curve", "keys.json", "key"))
+    authority = Authority()
+    ca = authority.write(tmp_path / "ca.pem")
+    certificate, certificate_key = authority.issue(tmp_path, "server")
+    pair, _ = make_server_pair(curve)
+    arm = load_client_pair(add_client(curve, "arm", Role.ROBOT, pair))
+    key, record = new_key("arm", Role.ROBOT, datetime.now(timezone.utc))
+    write_keys(key_file, [record])
+    password.touch(0o600)
+    password.write_text(key, encoding="ascii")
     arguments = ("--port", "0", "--zmq-port", "0", "--ipc", str(path), "--policy", TOLD, "--log-format", "json")
-    with serving(*arguments, folder=tmp_path) as (process, where):
+    locks = ("--keys", key_file, "--curve", curve, "--tls-cert", certificate, "--tls-key", certificate_key)
+    with serving(*arguments, *map(str, locks), folder=tmp_path) as (process, where), ExitStack() as stack:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            with (
-                ExitStack() as stack,
-                connect(where["ws"], compression=None) as busy,
-                connect(where["ws"], compression=None) as idle,
-            ):
-                busy.recv()
-                idle.recv()
-                for endpoint in (where["tcp"], where["ipc"]):
-                    with context.socket(zmq.REQ) as asking:
-                        asking.setsockopt(zmq.RCVTIMEO, int(SOON_S * 1000))
-                        asking.connect(endpoint)
-                        asking.send(msgpack.packb({"data": {"observation": {"echo": 3}, "options": None}}))
-                        actions, info = msgpack.unpackb(asking.recv())
-                    assert actions
-                    assert info
-                waiting = stack.enter_context(context.socket(zmq.REQ))
-                waiting.setsockopt(zmq.RCVTIMEO, int(SOON_S * 1000))
-                waiting.connect(where["tcp"])
-                busy.send(msgpack.packb({"sleep_s": 1.0, "echo": 5}))
-                waiting.send(msgpack.packb({"data": {"observation": {"sleep_s": 0.5}, "options": None}}))
-                time.sleep(0.3)
-                process.send_signal(signal.SIGTERM)
-                with pytest.raises(ConnectionClosed) as caught:
-                    idle.recv(timeout=SOON_S)
-                assert caught.value.rcvd is not None
-                assert caught.value.rcvd.code == 1012
-                assert msgpack.unpackb(busy.recv(timeout=SOON_S))["echo"] == 5
-                assert msgpack.unpackb(waiting.recv())[0]
-                process.communicate(timeout=SOON_S)
-        finally:
-            context.destroy(0)
+        stack.callback(context.destroy, 0)
+        tls = ssl.create_default_context(cafile=ca)
+        ready = f"{where['https']}/readyz"
+
+        def robot(**more: Any) -> ClientConnection:
+            headers = {"Authorization": f"Api-Key {key}"}
+            socket = connect(where["wss"], compression=None, ssl=tls, additional_headers=headers, **more)
+            return stack.enter_context(socket)
+
+        def asking(endpoint: str, wait_s: float = SOON_S) -> zmq.Socket[bytes]:
+            socket = stack.enter_context(context.socket(zmq.REQ))
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.RCVTIMEO, int(wait_s * 1000))
+            if endpoint == where["tcp"]:
+                arm.use(socket)
+            socket.connect(endpoint)
+            return socket
+
+        # Whoever has no key, or does not trust the certificate, gets nothing.
+        with pytest.raises(InvalidStatus) as unknown:
+            connect(where["wss"], ssl=tls)
+        assert unknown.value.response.status_code == 401
+        with pytest.raises(ssl.SSLCertVerificationError):
+            connect(where["wss"])
+        plain = stack.enter_context(context.socket(zmq.REQ))
+        plain.setsockopt(zmq.LINGER, 0)
+        plain.connect(where["tcp"])
+        plain.send(msgpack.packb({"endpoint": "ping"}))
+        # Whoever has, does, by each way; what it asks for is its policy's business.
+        assert status(ready, tls) == 200
+        assert status(f"{where['https']}/v1/policies", tls) == 401
+        address = parse_address(where["wss"])
+        runtime = WebSocketDialer(address, read_credentials(address, key_file=password, ca=ca)).dial()
+        stack.callback(runtime.close)
+        deadline = time.monotonic() + SOON_S
+        runtime.send(encode(Hello(protocol=PROTOCOL)), deadline)
+        answer = runtime.receive(deadline)
+        assert answer is not None
+        said = RESPONSES.decode(answer)
+        assert isinstance(said, Refused)
+        assert said.kind == "bundle"
+        observation = {"observation": {"echo": 3}, "options": None}
+        for endpoint, token in ((where["tcp"], {}), (where["ipc"], {"api_token": key})):
+            client = asking(endpoint)
+            client.send(msgpack.packb({"data": observation, **token}))
+            actions, info = msgpack.unpackb(client.recv())
+            assert actions
+            assert info
+        assert not plain.poll(0)
+        # It ends in the middle of requests.
+        busy, idle, waiting = robot(), robot(), asking(where["tcp"])
+        busy.recv()
+        idle.recv()
+        busy.send(msgpack.packb({"sleep_s": 1.5, "echo": 5}))
+        wait_for(lambda: running_of(f"{where['https']}/v1/policies", tls, key) == 1)
+        waiting.send(msgpack.packb({"data": {"observation": {"echo": 6}, "options": None}}))
+        wait_for(lambda: running_of(f"{where['https']}/v1/policies", tls, key) == 2)
+        late = asking(where["tcp"])
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as caught:
+            idle.recv(timeout=SOON_S)
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1012
+        assert status(ready, tls) == 503
+        with pytest.raises(InvalidStatus) as refused_one:
+            robot()
+        assert refused_one.value.response.status_code == 503
+        late.send(msgpack.packb({"data": observation}))
+        assert "ending" in msgpack.unpackb(late.recv())["error"]
+        assert msgpack.unpackb(busy.recv(timeout=SOON_S))["echo"] == 5
+        assert msgpack.unpackb(waiting.recv())[0]
+        process.communicate(timeout=SOON_S)
         assert process.returncode == 0
     assert not path.exists()
-    events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
+    log = (tmp_path / "log").read_text()
+    events = [json.loads(line)["event"] for line in log.splitlines()]
     assert events.count("draining") == events.count("drained") == 1
+    assert key not in log
+
+
+def status(url: str, tls: ssl.SSLContext) -> int:
+    """The status of a page for whoever has no key."""
+    try:
+        with urllib.request.urlopen(url, context=tls) as page:
+            return int(page.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def running_of(url: str, tls: ssl.SSLContext | None, key: str) -> int:
+    """Requests that the server has and has not answered."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request, context=tls) as page:
+        (policy,) = json.load(page)["policies"]
+    return int(policy["waiting"] + policy["running"])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.processes
@@ -268,7 +361,7 @@ def test_a_second_signal_ends_it_at_once_and_a_policy_that_hangs_does_not_hold_i
     patient, hasty = tmp_path / "patient", tmp_path / "hasty"
     options = ("--port", "0", "--no-zmq", "--policy", TOLD, "--drain-timeout")
     with ExitStack() as stack:
-        started = []
+        started, listening = [], []
         for folder, seconds in ((hasty, "0.2"), (patient, "60")):
             folder.mkdir()
             process, where = stack.enter_context(serving(*options, seconds, folder=folder))
@@ -276,7 +369,9 @@ def test_a_second_signal_ends_it_at_once_and_a_policy_that_hangs_does_not_hold_i
             client.recv()
             client.send(msgpack.packb({"sleep_s": 30.0}))
             started.append(process)
-        time.sleep(0.3)
+            listening.append(where)
+        for where in listening:
+            wait_for(lambda where=where: running_of(f"{where['http']}/v1/policies", None, "") == 1)
         for process in started:
             process.send_signal(signal.SIGINT)
         started[0].communicate(timeout=20)

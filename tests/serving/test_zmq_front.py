@@ -197,3 +197,17 @@ async def test_who_is_silent_for_long_is_forgotten(monkeypatch: pytest.MonkeyPat
         assert await ask(socket, {"endpoint": "ping"}) == PONG
         await soon(lambda: not len(server.service.clients))
         assert await ask(socket, {"endpoint": "ping"}) == PONG
+
+
+async def test_strangers_are_forgotten_before_robots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unichunk.server.serving.zmq_front.MOST_STRANGERS", 2)
+    known = Keys(robot=Identity("k-r", "r", Role.ROBOT))
+    async with running(access=Access(known), limits=ClientLimits(clients=1)) as server, AsyncExitStack() as stack:
+        robot = await stack.enter_async_context(zmq_socket(zmq.REQ, server.endpoint))
+        assert await ask(robot, {"endpoint": "ping", "api_token": "robot"}) == PONG
+        for _ in range(8):
+            stranger = await stack.enter_async_context(zmq_socket(zmq.REQ, server.endpoint))
+            assert await ask(stranger, {"endpoint": "ping"}) == UNAUTHORIZED
+        assert len(server.service.clients) == 1
+        assert await ask(robot, {"endpoint": "ping", "api_token": "robot"}) == PONG
+    assert [event["client"] for event in server.events("connected")] == ["zmq-1"]
