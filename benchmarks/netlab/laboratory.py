@@ -127,7 +127,8 @@ class Laboratory:
 
     def close(self) -> None:
         """End the path; what still runs at its ends runs on, cut off."""
-        with contextlib.suppress(OSError):
+        # A second time there is nothing left to talk to.
+        with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
             self._process.communicate(timeout=PATIENCE_S)
         self._process.kill()
         self._process.wait()

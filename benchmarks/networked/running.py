@@ -162,7 +162,8 @@ def _policy(cell: Cell, laboratory: Laboratory) -> Sequence[str]:
 
 def _cut(cell: Cell, laboratory: Laboratory, is_early: Callable[[], bool]) -> Outage:
     """Plan the outage for the middle of a run, once that is under way."""
-    while is_early():
+    until_s = time.monotonic() + BEFORE_AND_AFTER_S
+    while is_early() and time.monotonic() < until_s:
         time.sleep(LOOK_S)
     return laboratory.cut((cell.duration_s - cell.network.outage_s) / 2, cell.network.outage_s)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import websockets.exceptions
 import websockets.sync.client
 
+from unichunk.benchmarks.serving.load import LoadFailed
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -25,6 +27,9 @@ class Felt:
     Args:
         port: Of the server on this machine.
 
+    Raises:
+        LoadFailed: Where it does not take the connection in.
+
     Attributes:
         healthz_ms: Round trips of `GET /healthz`, a connection of its own each, [ms].
         ping_ms: Round trips of pings on an idle connection, [ms].
@@ -36,10 +41,13 @@ class Felt:
         self.healthz_ms: list[float] = []
         self.ping_ms: list[float] = []
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._healthz, self._pings)]
-        self._idle = websockets.sync.client.connect(
-            f"ws://127.0.0.1:{port}", compression=None, max_size=None, ping_interval=None, open_timeout=PATIENCE_S
-        )
-        self._idle.recv(PATIENCE_S)
+        try:
+            self._idle = websockets.sync.client.connect(
+                f"ws://127.0.0.1:{port}", compression=None, max_size=None, ping_interval=None, open_timeout=PATIENCE_S
+            )
+            self._idle.recv(PATIENCE_S)
+        except (OSError, TimeoutError, websockets.exceptions.WebSocketException) as error:
+            raise LoadFailed(f"the connection for pings: {type(error).__name__}: {error}") from None
 
     def __enter__(self) -> Felt:
         """Begin."""

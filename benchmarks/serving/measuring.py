@@ -98,7 +98,12 @@ def measure(
             bench.cell(cell, possible)
         say(f"one client of a no-op policy beside {BESIDE} of one that sleeps")
         for _ in range(plan.beside_rounds):
-            bench.beside(plan.beside_s)
+            try:
+                bench.beside(plan.beside_s)
+            except LoadFailed as failure:
+                # What was measured until then is worth telling.
+                say(f"not measured to its end: {failure}")
+                break
         bench.measured.footprints = servers.footprints()
         for (case, clients), why in bench.measured.failures.items():
             say(f"not measured: {case.name}, {clients} clients: {why}")
@@ -160,12 +165,12 @@ class Bench:
         for name, addresses in (("unichunk", ours), ("openpi", openpi)):
             if not addresses or self._foreign is self._own:
                 continue
-            many = self._foreign.connect(Group("openpi", addresses[1], BESIDE, warm=False))
-            one = self._foreign.connect(Group("openpi", addresses[0], 1, warm=True), beside=many)
-            try:
+            with ExitStack() as connected:
+                many = self._foreign.connect(Group("openpi", addresses[1], BESIDE, warm=False))
+                connected.callback(hang_up, many)
+                one = self._foreign.connect(Group("openpi", addresses[0], 1, warm=True), beside=many)
+                connected.callback(hang_up, one)
                 (trips, _), first_ns, end_ns = run([one, many], BESIDE_LEAD_S, seconds)
-            finally:
-                hang_up([*one, *many])
             self.measured.beside.setdefault(name, []).append(
                 round_of(trips.by_client, trips.failures, first_ns, end_ns)
             )
@@ -192,9 +197,9 @@ class Bench:
         generator = self._foreign if case.kind in {"openpi", "groot"} else self._own
         used: list[LoadProcess] = generator.connect(Group(case.kind, self.address(case), cell.clients, cell.warm))
         felt: Felt | None = None
-        if cell.felt and case.kind == "openpi":
-            felt = Felt(self._servers.openpi[case.policy] if case.server == "openpi" else self._servers.own.http)
         try:
+            if cell.felt and case.kind == "openpi":
+                felt = Felt(self._servers.openpi[case.policy] if case.server == "openpi" else self._servers.own.http)
             with nullcontext() if felt is None else felt:
                 (trips,), first_ns, end_ns = run([used], cell.lead_s, cell.seconds)
         finally:

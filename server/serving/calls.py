@@ -13,8 +13,6 @@ import numpy as np
 
 from unichunk.runtime.errors import PolicyError
 from unichunk.runtime.policy.result import PolicyResult
-from unichunk.server.serving.handshake import handshake, modality
-from unichunk.server.serving.robot_keys import RobotKeys, robot_keys
 from unichunk.server.wire import openpi
 from unichunk.server.wire.errors import WireError
 from unichunk.server.wire.groot_action import ActionForm, pack_actions, read_action_request
@@ -23,11 +21,10 @@ from unichunk.server.wire.lean_work import decode_observation, encode_result
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from unichunk.server.serving.robot_keys import RobotKeys
     from unichunk.server.serving.served_policy import Timing
     from unichunk.server.serving.work import Work
     from unichunk.server.wire.client_keys import ClientKeys
-
-__all__ = ["Call", "RobotKeys", "decode", "encode", "handshake", "modality", "robot_keys"]
 
 PREVIOUS_CHUNK: Final = "prev_chunk"
 DELAY: Final = "inference_delay"

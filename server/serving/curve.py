@@ -87,6 +87,7 @@ class CurveClients:
         self._files: dict[str, tuple[tuple[int, ...], ClientKey]] = {}
         self._by_key: dict[bytes, Identity] = {}
         self._by_id: dict[str, Identity] = {}
+        self._by_user: dict[str, Identity] = {}
         self._read()
         self._looked = clock()
 
@@ -110,13 +111,14 @@ class CurveClients:
         return self._by_key.get(public)
 
     def identity(self, user_id: object) -> Identity | None:
-        """Who a frame is from: the one whom `USER_ID` names, as long as its file is there."""
+        """Who a frame is from: the one whom `USER_ID` names, as long as its file is there and has the same key."""
         self._look()
-        return self._by_id.get(user_id) if isinstance(user_id, str) else None
+        return self._by_user.get(user_id) if isinstance(user_id, str) else None
 
     def is_current(self, identity: Identity) -> bool:
         """Whether a client who connected earlier may still be served."""
-        return self.identity(identity.id) == identity
+        self._look()
+        return self._by_id.get(identity.id) == identity
 
     def _look(self) -> None:
         now = self._clock()
@@ -133,9 +135,10 @@ class CurveClients:
         identities = {name: key.identity for name, (_, key) in files.items()}
         by_key = {_binary(key.public): identities[name] for name, (_, key) in files.items()}
         by_id = {identity.id: identity for identity in identities.values()}
+        by_user = {_user_id(identity, key): identity for key, identity in by_key.items()}
         if not len(by_key) == len(by_id) == len(files):
             raise PrivateFileError(f"CURVE clients {self._folder}: expected each key and each name once")
-        self._files, self._by_key, self._by_id, self._trouble = files, by_key, by_id, ""
+        self._files, self._by_key, self._by_id, self._by_user, self._trouble = files, by_key, by_id, by_user, ""
 
     def _found(self) -> list[tuple[str, tuple[tuple[int, ...], ClientKey]]]:
         try:
@@ -221,7 +224,7 @@ class CurveDoor:
         identity = self.clients.identify(credentials)
         if identity is None:
             return _reply(request, b"400", b"unknown key")
-        return _reply(request, b"200", b"OK", identity.id.encode())
+        return _reply(request, b"200", b"OK", _user_id(identity, credentials).encode())
 
     def close(self) -> None:
         """End answering: from now on nobody new is let in."""
@@ -245,6 +248,11 @@ def read_client_key(path: Path) -> ClientKey:
 
 def _reply(request: bytes, status: bytes, reason: bytes, user: bytes = b"") -> list[bytes]:
     return [b"1.0", request, status, reason, user, b""]
+
+
+def _user_id(identity: Identity, public: bytes) -> str:
+    # With the key: a connection of the key that a name had before must not go on as the name's new one.
+    return f"{identity.id} {z85.encode(public).decode()}"
 
 
 def _binary(key: str) -> bytes:

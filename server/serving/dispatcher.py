@@ -120,8 +120,7 @@ class Dispatcher:
             if not answer.error:
                 self._service.measured(answer.infer_s, answer.decode_s + answer.encode_s, answer.batch)
             if not request.future.done():
-                request.future.set_result(answer)
-                self._watch.answered(self._policy, answer, now_s - request.began_s)
+                self._settle(now_s, request, answer)
         self._dispatch(now_s)
 
     def lost(self, worker: Worker, reason: str) -> None:
@@ -219,6 +218,14 @@ class Dispatcher:
             return
         request.ticket = ticket
         self._watch.retried(self._policy)
+
+    def _settle(self, now_s: float, request: Request, answer: Answer) -> None:
+        if answer.fault == "late":
+            request.future.set_exception(Expired(answer.error))
+            self._watch.expired(self._policy)
+        else:
+            request.future.set_result(answer)
+            self._watch.answered(self._policy, answer, now_s - request.began_s)
 
     def _abandon(self, request: Request) -> None:
         """Nobody waits for it."""

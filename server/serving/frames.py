@@ -101,9 +101,7 @@ FROM_WORKER: Final = msgspec.msgpack.Decoder(Loaded | Failed | Done)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-def begin(
-    ticket: int, work: Work, shared: tuple[int, int] | None = None, *, deadline_s: float | None = None
-) -> Begin:
+def begin(ticket: int, work: Work, shared: tuple[int, int] | None = None, *, deadline_s: float | None = None) -> Begin:
     """A request, less its payload."""
     return Begin(ticket, work.dialect, work.robot, work.seed, work.previous_total_ms, shared, deadline_s)
 

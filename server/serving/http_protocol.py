@@ -37,7 +37,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Something came."""
         if self._waiting is None and self.cycle is not None and self.cycle.response_complete:
-            # Between requests uvicorn's own patience ends with the first byte, which may be an empty line.
+            # A next request begins; uvicorn's own patience ends with its first byte, which may be an empty line.
             self._wait()
         if self._waiting is not None:
             self._request_bytes += len(data)
@@ -46,11 +46,6 @@ class TimedHttpProtocol(HttpToolsProtocol):
                 self.send_400_response("Invalid HTTP request received.")
                 return
         super().data_received(data)
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._wait()
 
     def on_message_complete(self) -> None:
         """A request is whole."""

@@ -118,8 +118,10 @@ class PrometheusMetrics:
         return generate_latest(self.registry).decode(), CONTENT_TYPE_LATEST
 
     def _stages(self, policy: str) -> tuple[Any, Any, Any, Any, Any]:
-        stages = [self._stage_seconds.labels(policy, stage) for stage in ("decode", "infer", "encode", "queue")]
-        return (*stages, self._batch.labels(policy))
+        decode, infer, encode, queue = (
+            self._stage_seconds.labels(policy, stage) for stage in ("decode", "infer", "encode", "queue")
+        )
+        return decode, infer, encode, queue, self._batch.labels(policy)
 
     def _children(self, policy: str, dialect: str, outcome: str) -> tuple[Any, Any, Any, Any]:
         return (

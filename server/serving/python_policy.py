@@ -18,7 +18,7 @@ from unichunk.server.wire.errors import WireError
 from unichunk.server.wire.openpi import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from unichunk.server.serving.served_policy import Timing
     from unichunk.server.serving.source import PolicySource
@@ -71,12 +71,14 @@ class PythonPolicy:
         Raises:
             PolicyError: Where there is no such factory, or it fails; one line. Tracebacks go to the standard error.
         """
-        module, _, name = source.source.removeprefix(PYTHON).partition(":")
-        if not module or not name:
-            raise PolicyError(f"{source.source}: expected {PYTHON}package.module:factory")
+        for what, given in (("mapping", source.mapping), ("robot", source.robot)):
+            if given:
+                raise PolicyError(
+                    f"{source.source}: got the {what} {given}, expected none: a Python policy gets the client's own "
+                    "keys, and drives what it was written for"
+                )
         try:
-            policy = getattr(importlib.import_module(module), name)()
-            return cls(policy, source)
+            return cls(_factory(source.source)(), source)
         except UnichunkError:
             raise
         except Exception as error:  # noqa: BLE001  other people's code: whatever it is, it is said in one line
@@ -152,10 +154,30 @@ class PythonPolicy:
         return service_s
 
 
+def _factory(source: str) -> Callable[[], Any]:
+    """What a source names."""
+    path, _, name = source.removeprefix(PYTHON).partition(":")
+    if not path or not name:
+        raise PolicyError(f"{source}: expected {PYTHON}package.module:factory")
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{path}.".startswith(f"{error.name}."):
+            raise
+        raise PolicyError(f"{source} cannot be loaded: no module {error.name!r}; is it on PYTHONPATH?") from None
+    factory: Callable[[], Any] | None = getattr(module, name, None)
+    if not callable(factory):
+        there = ", ".join(known for known, value in vars(module).items() if callable(value) and known[0] != "_")
+        raise PolicyError(f"{source} cannot be loaded: {path} has no function {name!r}, it has {there or 'none'}"[:500])
+    return factory
+
+
 def _value(policy: Any, name: str, default: Any) -> dict[str, Any]:
     """A map that the policy may have, as an attribute or as a method without arguments."""
     value = getattr(policy, name, default)
     value = value() if callable(value) else value
+    if value is None:
+        value = default
     if not isinstance(value, Mapping):
         raise PolicyError(f"{type(policy).__name__}.{name}: expected a map, got {type(value).__name__}")
     return dict(value)

@@ -16,6 +16,7 @@ import zmq
 from unichunk.embodiments.link.codec import encode
 from unichunk.server.serving.access import NO_KEY
 from unichunk.server.serving.addresses import is_here
+from unichunk.server.serving.curve import USER_ID
 from unichunk.server.serving.groot_conversation import GrootConversation
 from unichunk.server.serving.lean_conversation import LeanConversation
 from unichunk.server.wire import groot
@@ -153,12 +154,13 @@ class ZmqFront:
     def _peer(self, name: bytes, frame: zmq.Frame) -> _Peer | None:
         """Whose message it is; None where CURVE knew it once, and does not now."""
         peer = self._peers.get(name)
+        identity = None
+        if self._known is not None:
+            identity = self._known(_property(frame, USER_ID))
+            if identity is None:
+                self._forget(name)
+                return None
         if peer is None:
-            identity = None
-            if self._known is not None:
-                identity = self._known(_property(frame, "User-Id"))
-                if identity is None:
-                    return None
             if len(self._peers) >= self._service.limits.clients + MOST_STRANGERS:
                 # Robots have a place of their own, and the others are never so many that there is none of them.
                 self._forget(next((other for other, one in self._peers.items() if not one.entered), name))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from unichunk.benchmarks.harness.document import is_measured
 from unichunk.benchmarks.serving import measuring
 from unichunk.benchmarks.serving.empty_bundle import CAMERAS, ROWS, write_empty_bundle
+from unichunk.benchmarks.serving.felt import Felt
 from unichunk.benchmarks.serving.load import Group, LoadFailed, LoadGenerator, hang_up, run, spread
 from unichunk.benchmarks.serving.measuring import Bench, Measured, Others
 from unichunk.benchmarks.serving.observations import SIDE, droid_observation, filled
@@ -244,6 +245,11 @@ def test_bare_bytes_are_measured_and_a_client_that_fails_costs_its_case_alone(ec
     assert set(bench.measured.rounds) == {(FLOOR, 2), (ECHO, 2)}
     assert all(len(rounds) == 2 for rounds in bench.measured.rounds.values())
     assert "ModuleNotFoundError" in bench.measured.failures[OPENPI, 2]
+
+
+def test_a_server_that_takes_nobody_in_costs_its_case_alone() -> None:
+    with pytest.raises(LoadFailed, match="the connection for pings"):
+        Felt(free_port())
 
 
 def test_what_cannot_be_asked_has_a_reason() -> None:

@@ -13,6 +13,7 @@ from unichunk.runtime.errors import PolicyError
 from unichunk.server.serving.admission import Limits
 from unichunk.server.serving.backend import Busy, Caller, Expired
 from unichunk.server.serving.dispatcher import Dispatcher
+from unichunk.server.serving.pipeline import LATE
 from unichunk.server.serving.watch import NoWatch
 from unichunk.server.serving.work import Answer, Description, Work
 
@@ -48,7 +49,7 @@ class FakeWorker:
             service_s=0.0,
         )
 
-    def send(self, ticket: int, work: Work) -> None:
+    def send(self, ticket: int, work: Work, deadline_s: float | None) -> None:
         self.has[ticket] = work.payload
         self.got.append(work.payload)
         assert len(self.has) <= self.most
@@ -230,6 +231,18 @@ def test_too_late_is_said_when_it_is_too_late() -> None:
         worker = FakeWorker()
         desk.dispatcher.add(worker)
         assert worker.got == []
+
+    in_loop(run())
+
+
+def test_what_came_too_late_in_a_worker_has_expired_like_what_came_too_late_in_the_queue() -> None:
+    async def run() -> None:
+        worker = FakeWorker()
+        desk = Desk(worker)
+        task = await desk.ask()
+        desk.dispatcher.answered(worker, worker.has.popitem()[0], LATE)
+        with pytest.raises(Expired, match="deadline had passed"):
+            await task
 
     in_loop(run())
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unichunk.server.private_file import MAX_BYTES, PrivateFileError, change_private, write_private
@@ -66,12 +66,14 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> Ring:
     return Ring(file_with(tmp_path_factory.mktemp("keys") / "keys.json", (KEY, RECORD)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(KEY) - 1), st.characters())
 def test_no_key_with_another_character_passes(ring: Ring, place: int, character: str) -> None:
     changed = KEY[:place] + character + KEY[place + 1 :]
     assert (ring.identify(changed) is not None) == (changed == KEY)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.text(), st.text(alphabet="uck_a2\n\0").map(lambda rest: KEY + rest)))
 def test_anything_may_come_as_a_key(ring: Ring, text: str | None) -> None:
     assert (ring.identify(text) is not None) == (text == KEY)
@@ -302,12 +304,14 @@ def test_the_key_is_found_in_the_header(header: str | None, key: str | None) -> 
     assert key_from_header(header) == key
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_header_may_come(header: str) -> None:
     key = key_from_header(header)
     assert key is None or (key in header and " " not in key)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_name_is_one_printable_line_or_refused_in_one(name: str) -> None:
     if 0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip():

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import uvicorn
 import zmq
 import zmq.asyncio
+from uvicorn.server import ServerState
 
 from tests.serving.attacked import BINARY, CONTINUED, PING, WAIT_S, Attacked, frame, push, until_closed
 from unichunk.embodiments.link.codec import encode
@@ -99,16 +101,16 @@ def test_each_role_gets_what_it_is_for_and_nothing_else(tmp_path: Path, method: 
     play(main())
 
 
-@pytest.mark.parametrize("path", ["/", "/other", "/tiny/d1"])
-def test_only_robots_and_administrators_infer(tmp_path: Path, path: str) -> None:
+def test_only_robots_and_administrators_infer(tmp_path: Path) -> None:
     async def main() -> None:
         async with Attacked(tmp_path) as server:
-            for role, expected in (("robot", 101), ("admin", 101), ("viewer", 403), ("", 401)):
-                status, _, writer = await server.websocket(path, key=server.keys.get(role))
-                assert status == expected
-                writer.close()
-            status, _, _ = await server.websocket(path, key=server.keys["robot"][:-1])
-            assert status == 401
+            for path in ("/", "/other", "/tiny/d1"):
+                for role, expected in (("robot", 101), ("admin", 101), ("viewer", 403), ("", 401)):
+                    status, _, writer = await server.websocket(path, key=server.keys.get(role))
+                    assert status == expected
+                    writer.close()
+                status, _, _ = await server.websocket(path, key=server.keys["robot"][:-1])
+                assert status == 401
 
     play(main())
 
@@ -233,18 +235,21 @@ def test_a_list_of_keys_that_cannot_be_used_is_said_once_and_once_more_when_it_c
 # Whose connection, whose session
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.01, 0.1])
-def test_who_takes_over_a_gone_clients_name_is_not_taken_for_it(tmp_path: Path, pause_s: float) -> None:
+def test_who_takes_over_a_gone_clients_name_is_not_taken_for_it(tmp_path: Path) -> None:
     async def main() -> None:
         async with Attacked(tmp_path) as server:
-            owner = server.dealer(b"arm-1")
-            assert isinstance(await lean(owner, Hello(protocol=1, key=server.keys["robot"])), Welcome)
-            owner.close(0)
-            await asyncio.sleep(pause_s)
-            thief = server.dealer(b"arm-1")
-            for number in range(1, 20):
-                await thief.send(encode(Infer(id=number, number=0, fields={}, within_s=10)))
-                await asyncio.sleep(0.01)
+
+            async def steals(name: bytes, pause_s: float) -> None:
+                owner = server.dealer(name)
+                assert isinstance(await lean(owner, Hello(protocol=1, key=server.keys["robot"])), Welcome)
+                owner.close(0)
+                await asyncio.sleep(pause_s)
+                thief = server.dealer(name)
+                for number in range(1, 20):
+                    await thief.send(encode(Infer(id=number, number=0, fields={}, within_s=10)))
+                    await asyncio.sleep(0.01)
+
+            await asyncio.gather(steals(b"arm-1", 0.0), steals(b"arm-2", 0.01), steals(b"arm-3", 0.1))
             assert server.inferred == 0
 
     play(main())
@@ -288,7 +293,14 @@ def test_a_curve_client_that_was_locked_out_is_nobody(tmp_path: Path, monkeypatc
             (folder / "clients" / "arm.json").unlink()
             assert "error" in await request(known, groot("get_action", data={}))
             assert "error" in await request(silent, groot("get_action", data={}))
+            # Its name comes back, with another key.
+            (folder / "arm.client.json").unlink()
+            add_client(folder, "arm", Role.ROBOT, pair)
+            assert "error" in await request(known, groot("get_action", data={}))
+            assert "error" in await request(silent, groot("get_action", data={}))
             assert server.inferred == 0
+            new = server.dealer(kind=zmq.REQ, prepare=load_client_pair(folder / "arm.client.json").use)
+            assert (await request(new, groot("ping")))["status"] == "ok"
 
     play(main())
 
@@ -311,15 +323,14 @@ def test_one_client_does_not_push_out_the_sessions_of_others(tmp_path: Path) -> 
             first = await lean(victim, Hello(protocol=1, key=server.keys["robot"]))
             for _ in range(40):
                 await lean(noisy, Hello(protocol=1, key=server.keys["admin"]))
+            assert len(server.service.sessions) == 2
             again = await lean(victim, Hello(protocol=1, key=server.keys["robot"], session=first.session))
             assert again.resumed
 
     play(main())
 
 
-def test_what_sessions_hold_is_counted_whoever_was_pushed_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_sessions_hold_is_counted_whoever_was_pushed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Session] = []
 
     async def main() -> None:
@@ -327,7 +338,13 @@ def test_what_sessions_hold_is_counted_whoever_was_pushed_out(
             clients = [server.dealer() for _ in range(6)]
             sessions = server.service.sessions
             open_one = sessions.open
-            monkeypatch.setattr(sessions, "open", lambda *args: (opened.append((found := open_one(*args))[0]), found)[1])
+
+            def noted(*arguments: Any) -> tuple[Session, bool]:
+                session, resumed = open_one(*arguments)
+                opened.append(session)
+                return session, resumed
+
+            monkeypatch.setattr(sessions, "open", noted)
             for client in clients:
                 assert isinstance(await lean(client, Hello(protocol=1, key=server.keys["robot"])), Welcome)
             picture = {"image": msgspec.Raw(msgspec.msgpack.encode(bytes(100_000)))}
@@ -362,28 +379,29 @@ async def drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
         return
 
 
-@pytest.mark.parametrize(
-    ("first", "piece"),
-    [
-        (b"", b""),
-        (b"GET /healthz HTTP/1.1\r\n", b"a: b\r\n"),
-        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n", b"a: b\r\n"),
-        (b"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", b"x"),
-        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
-    ],
-    ids=["silence", "headers", "headers of the second request", "body", "empty lines"],
-)
-def test_who_dawdles_over_a_request_is_sent_away(
-    tmp_path: Path, hurried: ClientLimits, first: bytes, piece: bytes
-) -> None:
+DAWDLING = {
+    "silence": (b"", b""),
+    "headers": (b"GET /healthz HTTP/1.1\r\n", b"a: b\r\n"),
+    "second headers": (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\n", b"a: b\r\n"),
+    "body": (b"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n", b"x"),
+    "empty lines": (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"),
+}
+
+
+def test_who_dawdles_over_a_request_is_sent_away(tmp_path: Path, hurried: ClientLimits) -> None:
     async def main() -> None:
         async with Attacked(tmp_path, limits=hurried) as server:
-            reader, writer = await server.connect()
-            writer.write(first)
-            dripping = asyncio.ensure_future(drip(writer, piece)) if piece else None
-            assert await until_closed(reader, 10.0)
-            if dripping is not None:
+
+            async def dawdles(first: bytes, piece: bytes) -> bool:
+                reader, writer = await server.connect()
+                writer.write(first)
+                dripping = asyncio.ensure_future(drip(writer, piece) if piece else asyncio.sleep(0))
+                closed = await until_closed(reader, 10.0)
                 dripping.cancel()
+                return closed
+
+            sent_away = await asyncio.gather(*(dawdles(*how) for how in DAWDLING.values()))
+            assert dict(zip(DAWDLING, sent_away, strict=True)) == dict.fromkeys(DAWDLING, True)
 
     play(main())
 
@@ -457,6 +475,53 @@ def test_who_does_not_read_loses_its_place(tmp_path: Path, monkeypatch: pytest.M
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             writer.write(frame(BINARY, b"x" * (16 << 20)))
             await until(lambda: server.inferred and not len(server.service.clients))
+
+    play(main())
+
+
+class Stuck(asyncio.Transport):
+    """A connection whose peer has taken nothing: closing it waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = asyncio.Event()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """It stays here."""
+
+    def close(self) -> None:
+        """Once it has left."""
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def is_closing(self) -> bool:
+        return self.aborted.is_set()
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+
+def test_a_closed_connection_does_not_wait_for_its_peer_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_bounds, "CLOSE_S", 0.01)
+
+    async def app(_: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 1008})
+
+    async def main() -> None:
+        config = uvicorn.Config(app, log_config=None, lifespan="off")
+        config.load()
+        protocol = websocket_bounds.BoundedWebSocketProtocol(config, ServerState(), {})
+        stuck = Stuck()
+        protocol.connection_made(stuck)
+        protocol.data_received(
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await stuck.aborted.wait()
+        protocol.connection_lost(None)
 
     play(main())
 
@@ -548,36 +613,35 @@ def test_millions_of_values_are_not_skipped_over_in_the_event_loop(tmp_path: Pat
 NASTY = ["../../etc/passwd", "%2e%2e%2fetc", "a%00b", "a%0d%0aSet-Cookie:%20x=1", "%f0%9f%90%89", "a" * 4000, "..", "%"]
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_names_that_are_paths_or_lines_are_nobodys_policy(tmp_path: Path, name: str) -> None:
+def test_names_that_are_paths_or_lines_are_nobodys_policy(tmp_path: Path) -> None:
     async def main() -> None:
         async with Attacked(tmp_path) as server:
-            for path in (f"/{name}", f"/tiny/{name}"):
-                status, _, writer = await server.websocket(path, key=server.keys["robot"])
-                assert status in {400, 403, 404}
-                writer.close()
-            status, answer = await server.ask(
-                "POST", f"/v1/policies/{name}/swap", key=server.keys["admin"], body=b'{"bundle": "good"}'
-            )
-            assert status in {400, 404, 405}
-            assert b"Set-Cookie" not in answer.partition(b"\r\n\r\n")[0]
-            assert b"Traceback" not in answer
+            for name in NASTY:
+                for path in (f"/{name}", f"/tiny/{name}"):
+                    status, _, writer = await server.websocket(path, key=server.keys["robot"])
+                    assert status in {400, 403, 404}
+                    writer.close()
+                status, answer = await server.ask(
+                    "POST", f"/v1/policies/{name}/swap", key=server.keys["admin"], body=b'{"bundle": "good"}'
+                )
+                assert status in {400, 404, 405}
+                assert b"Set-Cookie" not in answer.partition(b"\r\n\r\n")[0]
+                assert b"Traceback" not in answer
 
     play(main())
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"[]", b'{"bundle": ""}', b'{"bundle": 1}', b'{"bundle": "good", "x": 1}', b"[" * 60_000, b"x" * 70_000],
-)
-def test_a_swap_of_anything_else_is_refused_in_one_line(tmp_path: Path, body: bytes) -> None:
+def test_a_swap_of_anything_else_is_refused_in_one_line(tmp_path: Path) -> None:
+    bodies = [b"", b"[]", b'{"bundle": ""}', b'{"bundle": 1}', b'{"bundle": "good", "x": 1}', b"[" * 60_000]
+
     async def main() -> None:
         async with Attacked(tmp_path) as server:
-            status, answer = await server.ask("POST", "/v1/policies/tiny/swap", key=server.keys["admin"], body=body)
-            assert status == 400
-            said = answer.partition(b"\r\n\r\n")[2]
-            assert len(said.splitlines()) == 1
-            assert len(said) < 1000
+            for body in (*bodies, b"x" * 70_000):
+                status, answer = await server.ask("POST", "/v1/policies/tiny/swap", key=server.keys["admin"], body=body)
+                assert status == 400
+                said = answer.partition(b"\r\n\r\n")[2]
+                assert len(said.splitlines()) == 1
+                assert len(said) < 1000
 
     play(main())
 

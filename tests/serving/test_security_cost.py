@@ -9,7 +9,7 @@ import msgpack
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unichunk.server.serving.message_cost import MOST_VALUES, SHORT, is_dear
@@ -38,11 +38,13 @@ def count(value: Any) -> int:
     return 1
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(1, 80))
 def test_values_are_counted_as_they_are(value: Any, most: int) -> None:
     assert is_dear(msgpack.packb(value), short=-1, most=most) == (count(value) > most)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_anything_may_come(message: bytes) -> None:
     is_dear(message, short=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unichunk.runtime.errors import UnichunkError
@@ -23,6 +23,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 2000)), max_size=60)
 EPS = 1e-6
 
 
+@settings(deadline=None)
 @given(RATES, STEPS)
 def test_no_stretch_of_time_lets_more_through_than_the_rate(rate: Rate, steps: list[tuple[float, float]]) -> None:
     bucket, now, taken = TokenBucket(rate, 0.0), 0.0, []
@@ -39,6 +40,7 @@ def test_no_stretch_of_time_lets_more_through_than_the_rate(rate: Rate, steps: l
             assert total <= allowed * (1 + EPS) + EPS
 
 
+@settings(deadline=None)
 @given(RATES, STEPS)
 def test_after_the_wait_it_passes_and_not_much_before(rate: Rate, steps: list[tuple[float, float]]) -> None:
     bucket, now = TokenBucket(rate, 0.0), 0.0
@@ -51,6 +53,7 @@ def test_after_the_wait_it_passes_and_not_much_before(rate: Rate, steps: list[tu
             assert bucket.take(amount, now) == 0
 
 
+@settings(deadline=None)
 @given(RATES, st.floats(0, 100))
 def test_a_refused_amount_takes_nothing_and_time_that_goes_back_adds_nothing(rate: Rate, back: float) -> None:
     bucket = TokenBucket(rate, 100.0)
@@ -67,6 +70,7 @@ def test_a_rate_that_cannot_be_meant_is_refused(per_s: float, burst: float) -> N
         Rate(per_s, burst)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 50), st.floats(0, 1)), max_size=100))
 def test_tenants_have_buckets_of_their_own_and_take_both_or_neither(steps: list[tuple[str, int, float]]) -> None:
     requests, sent = Rate(2, 3), Rate(20, 40)
@@ -90,6 +94,7 @@ def test_without_rates_all_passes_and_nothing_is_kept() -> None:
     assert len(limits) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=3), max_size=200))
 def test_tenants_that_are_remembered_are_bounded(tenants: list[str]) -> None:
     limits = TenantLimits(Rate(1, 1), None, capacity=8)
@@ -99,6 +104,7 @@ def test_tenants_that_are_remembered_are_bounded(tenants: list[str]) -> None:
         assert limits.take(tenant, 0, 0.0) > 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=200))
 def test_connections_are_counted_like_a_multiset(steps: list[tuple[bool, str]]) -> None:
     connections, model = Connections(5, 3), Counter[str]()
@@ -136,6 +142,7 @@ def test_a_right_key_ends_the_wait() -> None:
     assert attempts.failed("192.0.2.1", 0.0) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.floats(0, 100)), max_size=300))
 def test_addresses_that_are_remembered_are_bounded_and_waits_too(steps: list[tuple[int, float]]) -> None:
     attempts, now = FailedAttempts(free=1, first_s=1, longest_s=30, capacity=16), 0.0

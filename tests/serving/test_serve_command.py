@@ -269,6 +269,8 @@ def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
             socket.connect(endpoint)
             return socket
 
+        # Half of an edit: those who are known stay so, and it is said.
+        (curve / "clients" / "bad.json").write_text("{", encoding="ascii")
         # Whoever has no key, or does not trust the certificate, gets nothing.
         with pytest.raises(InvalidStatus) as unknown:
             connect(where["wss"], ssl=tls)
@@ -300,6 +302,7 @@ def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
             assert actions
             assert info
         assert not plain.poll(0)
+        wait_for(lambda: "keys not renewed" in (tmp_path / "log").read_text())
         # It ends in the middle of requests.
         busy, idle, waiting = robot(), robot(), asking(where["tcp"])
         busy.recv()
@@ -309,6 +312,8 @@ def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
         waiting.send(msgpack.packb({"data": {"observation": {"echo": 6}, "options": None}}))
         wait_for(lambda: running_of(f"{where['https']}/v1/policies", tls, key) == 2)
         late = asking(where["tcp"])
+        late.send(msgpack.packb({"endpoint": "ping"}))
+        assert msgpack.unpackb(late.recv())["status"] == "ok"
         process.send_signal(signal.SIGTERM)
         with pytest.raises(ConnectionClosed) as caught:
             idle.recv(timeout=SOON_S)

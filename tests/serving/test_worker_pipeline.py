@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from unichunk.embodiments.errors import MessageError
 from unichunk.runtime.errors import ObservationError
-from unichunk.server.serving.pipeline import CANCELLED, Pipeline
+from unichunk.server.serving.pipeline import CANCELLED, LATE, Pipeline
 from unichunk.server.serving.work import Answer, Description, Work
 
 if TYPE_CHECKING:
@@ -183,6 +184,20 @@ def test_what_is_cancelled_in_time_is_not_inferred() -> None:
         assert answered[2] == CANCELLED
         assert (answered[1].payload, answered[3].payload) == (b"1", b"3")
         assert policy.batches == [[b"1"], [b"3"]]
+
+
+def test_what_would_come_too_late_is_not_inferred() -> None:
+    policy = Gated()
+    with running(policy) as (pipeline, answers):
+        now_s = time.monotonic()
+        pipeline.submit(1, work(b"a"), now_s + LIMIT_S)
+        policy.began.get(timeout=LIMIT_S)
+        pipeline.submit(2, work(b"b"), now_s)
+        pipeline.submit(3, work(b"c"), now_s + LIMIT_S)
+        policy.gate.release(2)
+        answered = answers.wait_for(3)
+        assert answered[2] == LATE
+        assert policy.batches == [[b"a"], [b"c"]]
 
 
 @settings(max_examples=30, deadline=None)

@@ -174,6 +174,16 @@ class OddMetadata(Sums):
         self.metadata = {"kind": object()}
 
 
+class NothingToSay(Sums):
+    """As openpi's policies that were given none."""
+
+    metadata = modality_config = None
+
+    def __init__(self) -> None:
+        self.seen = []
+        self.resets = 0
+
+
 class OddModality(Sums):
     modality_config: ClassVar = {"video": {"delta_indices": np.arange(2), "modality_keys": ["front"]}}
 
@@ -202,6 +212,19 @@ def test_a_python_policy_is_warmed_up_reset_and_served() -> None:
         served.infer([served.decode(work({"short": True, "x": np.ones(1)}, 0))] * 2)
 
 
+def test_a_python_policy_takes_neither_mapping_nor_robot() -> None:
+    with refused(PolicyError, "mapping droid", "expected none"):
+        PythonPolicy.load(msgspec.structs.replace(SOURCE, mapping="droid"))
+    with refused(PolicyError, "robot so101", "expected none"):
+        PythonPolicy.load(msgspec.structs.replace(SOURCE, robot="so101"))
+
+
+def test_what_a_python_policy_says_nothing_of_is_left_out() -> None:
+    description = load_policy(PolicySource(name="quiet", source=f"python:{__name__}:NothingToSay")).describe()
+    assert list(unpack(description.handshake[""])) == ["example_observation"]
+    assert description.modality == {"": {}}
+
+
 def test_a_python_policy_without_infer_batch_takes_one_at_a_time() -> None:
     served = PythonPolicy.load(PolicySource(name="noop", source="python:tests.serving.python_policies:Noop"))
     assert served.max_batch == 1
@@ -212,8 +235,10 @@ def test_a_python_policy_without_infer_batch_takes_one_at_a_time() -> None:
     ("source", "words"),
     [
         ("python:json", "package.module:factory"),
-        ("python:no.such:thing", "No module"),
-        (f"python:{__name__}:nothing", "nothing"),
+        ("python:no.such:thing", "no module 'no'"),
+        (f"python:{__name__}.deeper:thing", "no module 'tests.serving.test_worker_policies.deeper'"),
+        (f"python:{__name__}:nothing", "no function 'nothing', it has "),
+        (f"python:{__name__}:ROBOTS", "no function 'ROBOTS'"),
         ("python:tests.serving.python_policies:broken", "the weights are not there"),
         ("python:builtins:dict", "infer"),
         (f"python:{__name__}:OddMetadata", "metadata"),
@@ -224,3 +249,5 @@ def test_a_python_policy_without_infer_batch_takes_one_at_a_time() -> None:
 def test_what_is_no_python_policy_is_refused(source: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with refused(PolicyError, words):
         load_policy(PolicySource(name="p", source=source))
+    # What went wrong in somebody's own code is shown, a name that is not there needs no more than a line.
+    assert ("Traceback" in capsys.readouterr().err) == ("broken" in source)

@@ -16,6 +16,7 @@ from unichunk.server.serving.backend import Busy
 from unichunk.server.serving.identity import Identity, Role
 from unichunk.server.serving.limits import ClientLimits
 from unichunk.server.serving.work import Answer
+from unichunk.server.serving.zmq_router import MOST_PER_ROUND, WAITING_MESSAGES
 from unichunk.server.wire.lean import RESPONSES, Refused
 
 pytestmark = pytest.mark.asyncio
@@ -168,14 +169,16 @@ async def test_a_newer_request_takes_the_place_of_an_older_one() -> None:
 async def test_more_messages_at_once_than_are_taken_in_one_round() -> None:
     ping = msgpack.packb({"endpoint": "ping"})
     async with running() as server, AsyncExitStack() as stack:
-        sockets = [await stack.enter_async_context(zmq_socket(zmq.DEALER, server.endpoint)) for _ in range(8)]
+        sockets = [await stack.enter_async_context(zmq_socket(zmq.DEALER, server.endpoint)) for _ in range(12)]
+        # Of each no more than the socket keeps for who does not read: the rest would be dropped.
         for socket in sockets:
-            for _ in range(40):
+            for _ in range(WAITING_MESSAGES):
                 await socket.send_multipart([b"", ping])
         for socket in sockets:
-            for _ in range(40):
+            for _ in range(WAITING_MESSAGES):
                 _, answer = await asyncio.wait_for(socket.recv_multipart(), SOON_S)
                 assert msgpack.unpackb(answer) == PONG
+    assert len(sockets) * WAITING_MESSAGES * 3 > 2 * MOST_PER_ROUND
 
 
 async def test_a_message_that_is_too_long_ends_its_connection_alone() -> None:

@@ -15,7 +15,9 @@ from tests.wire.manifests import MANIFESTS, droid, generalist, libero
 from tests.wire.peers import groot_pack, groot_unpack, openpi_pack, openpi_unpack
 from unichunk.runtime.errors import ObservationError, PolicyError
 from unichunk.runtime.policy.result import PolicyResult
-from unichunk.server.serving.calls import RobotKeys, decode, encode, handshake, modality, robot_keys
+from unichunk.server.serving.calls import decode, encode
+from unichunk.server.serving.handshake import handshake, modality
+from unichunk.server.serving.robot_keys import RobotKeys, robot_keys
 from unichunk.server.serving.work import Dialect, Work
 from unichunk.server.wire.errors import MappingError, WireError
 from unichunk.server.wire.mapping import load_mapping
