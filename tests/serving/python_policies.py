@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ class Told:
         if "raise" in observation:
             raise ValueError(observation["raise"])
         time.sleep(observation.get("sleep_s", 0.0))
+        patience = time.monotonic() + 60.0
+        while "until" in observation and time.monotonic() < patience and not Path(observation["until"]).exists():
+            time.sleep(0.01)
         return {"actions": np.zeros((2, 7), np.float32), "echo": observation.get("echo"), "pid": os.getpid()}
 
 

@@ -294,6 +294,7 @@ def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
         said = RESPONSES.decode(answer)
         assert isinstance(said, Refused)
         assert said.kind == "bundle"
+        runtime.close()
         observation = {"observation": {"echo": 3}, "options": None}
         for endpoint, token in ((where["tcp"], {}), (where["ipc"], {"api_token": key})):
             client = asking(endpoint)
@@ -307,7 +308,7 @@ def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
         busy, idle, waiting = robot(), robot(), asking(where["tcp"])
         busy.recv()
         idle.recv()
-        busy.send(msgpack.packb({"sleep_s": 1.5, "echo": 5}))
+        busy.send(msgpack.packb({"until": str(tmp_path / "enough"), "echo": 5}))
         wait_for(lambda: running_of(f"{where['https']}/v1/policies", tls, key) == 1)
         waiting.send(msgpack.packb({"data": {"observation": {"echo": 6}, "options": None}}))
         wait_for(lambda: running_of(f"{where['https']}/v1/policies", tls, key) == 2)
@@ -325,6 +326,7 @@ def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
         assert refused_one.value.response.status_code == 503
         late.send(msgpack.packb({"data": observation}))
         assert "ending" in msgpack.unpackb(late.recv())["error"]
+        (tmp_path / "enough").touch()
         assert msgpack.unpackb(busy.recv(timeout=SOON_S))["echo"] == 5
         assert msgpack.unpackb(waiting.recv())[0]
         process.communicate(timeout=SOON_S)
