@@ -9,6 +9,7 @@ from unichunk.benchmarks.async_control.report import success_table
 from unichunk.benchmarks.harness.document import is_measured
 from unichunk.benchmarks.harness.markdown import markdown_table
 from unichunk.benchmarks.harness.ratio import Ratio
+from unichunk.benchmarks.summary.served_tables import network_runs, serve_felt, serve_ratios, serve_round_trips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,5 +129,7 @@ BLOCKS: Final[dict[str, Sequence[Callable[[Document], str]]]] = {
     "ablation": (ablation_main,),
     "async": (async_main, async_all, async_policies),
     "jitter": (jitter_main, jitter_ratios),
+    "network": (network_runs,),
+    "serve": (serve_round_trips, serve_felt, serve_ratios),
 }
 """Benchmark -> what is made of its document; a block's name is that of its function."""
