@@ -87,7 +87,7 @@ def decode(work: Work, keys: RobotKeys | None) -> Call:
 def _decode_lean(work: Work, keys: RobotKeys | None) -> Call:
     if keys is None:
         raise WireError("a lean request needs a bundle, and this policy is none: use openpi's or GR00T's protocol")
-    request = decode_observation(work.payload, keys.manifest, keys.robot)
+    request = decode_observation(work.payload, keys.rows, keys.manifest.image.size)
     return Call(work, request.observation, request.previous_chunk, request.delay, keys, lean_id=request.id)
 
 
@@ -122,7 +122,7 @@ def encode(call: Call, result: PolicyResult | Mapping[str, Any] | NDArray[Any], 
         raise PolicyError(f"result: expected a chunk, got {type(result).__name__}")
     keys, work = call.keys, call.work
     if work.dialect == "lean":
-        return encode_result(call.lean_id, keys.digest, result, keys.manifest, keys.robot, infer_s=timing.infer_s)
+        return encode_result(call.lean_id, keys.digest, result, keys.rows, infer_s=timing.infer_s)
     extra = {UNIFIED: result.unified} if call.conditioned else {}
     if call.form is not None:
         info = _times(call, timing)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from unichunk.server.wire.client_keys import ClientKeys
 from unichunk.server.wire.errors import MappingError
+from unichunk.server.wire.lean_rows import RowCodec
 
 if TYPE_CHECKING:
     from unichunk.runtime.policy.manifest import Manifest
@@ -28,6 +29,7 @@ class RobotKeys:
         manifest, embodiment, digest, refinement_rounds: As given.
         robot: The robot's entry in the manifest.
         openpi, groot: The keys of both protocols' clients.
+        rows: How rows travel to and from lean clients.
 
     Raises:
         MappingError: Where the mapping does not fit the robot; one line.
@@ -50,6 +52,7 @@ class RobotKeys:
         protocol = None if mapping is None else mapping.protocol
         self.openpi = ClientKeys(manifest, embodiment, mapping if protocol == "openpi" else None, "openpi")
         self.groot = ClientKeys(manifest, embodiment, mapping if protocol == "groot" else None, "groot")
+        self.rows = RowCodec(manifest, self.robot)
 
 
 def robot_keys(

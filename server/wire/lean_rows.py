@@ -23,6 +23,7 @@ class RowCodec:
 
     Attributes:
         slots: Slots of the robot's actions, ascending.
+        length: T, rows of a chunk.
     """
 
     def __init__(self, manifest: Manifest, robot: RobotEntry) -> None:
@@ -30,7 +31,7 @@ class RowCodec:
         self._width = manifest.unified_width
         self._others = np.setdiff1d(np.arange(self._width), self.slots)
         self._own = manifest.noise == "own"
-        self._length = manifest.chunk_length
+        self.length = manifest.chunk_length
 
     def pack_locked(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows to lock (d, 200): their own slots (d, w), or all where others hold something too."""
@@ -58,7 +59,7 @@ class RowCodec:
         Raises:
             MessageError: Where it has another type or shape, or is not finite.
         """
-        chunk = self._place("chunk", rows, self._length)
+        chunk = self._place("chunk", rows, self.length)
         if not np.isfinite(chunk).all():
             raise MessageError("chunk: expected finite numbers")
         if locked is not None and rows.shape[1] != self._width:

@@ -13,16 +13,15 @@ from unichunk.embodiments.errors import MessageError
 from unichunk.embodiments.link.codec import Decoder, encode
 from unichunk.server.wire.lean import MOST_FIELDS, FieldName, Inferred, Rows, Timing
 from unichunk.server.wire.lean_fields import WholeRequest
-from unichunk.server.wire.lean_rows import RowCodec
 from unichunk.server.wire.pictures import read_picture
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.manifest import Manifest, RobotEntry
     from unichunk.runtime.policy.result import PolicyResult
     from unichunk.server.wire.lean import Hello, Infer
+    from unichunk.server.wire.lean_rows import RowCodec
 
 _TIMING: Final = struct.Struct(">BBdBdBd")
 """Three float64 in an array: the last bytes of every `Inferred`."""
@@ -68,15 +67,15 @@ def work_seed(hello: Hello, infer: Infer) -> tuple[int, ...]:
     return (hello.seed, infer.number)
 
 
-def decode_observation(payload: bytes, manifest: Manifest, robot: RobotEntry) -> LeanRequest:
+def decode_observation(payload: bytes, rows: RowCodec, picture_size: int) -> LeanRequest:
     """Decode the payload of a lean `Work`.
 
     What the policy itself checks is not checked here: keys, widths, finite values, d against T.
 
     Args:
         payload: What `SessionFields.take` made.
-        manifest: The bundle's description.
-        robot: The robot's entry in it.
+        rows: Of the robot, by the bundle's manifest.
+        picture_size: Side of the policy's square, [px]: no picture is larger.
 
     Raises:
         MessageError: Where it is malformed, a picture cannot be read, or rows have another shape; one line.
@@ -86,35 +85,31 @@ def decode_observation(payload: bytes, manifest: Manifest, robot: RobotEntry) ->
     observation = {name: _FIELD.decode(value) for name, value in whole.inherited.items()} | infer.fields
     for name, value in observation.items():
         if isinstance(value, dict):
-            observation[name] = read_picture(name, value, manifest.image.size)
+            observation[name] = read_picture(name, value, picture_size)
     if infer.delay == 0:
         return LeanRequest(infer.id, observation, None, 0)
-    if infer.delay > manifest.chunk_length or infer.locked is None:
+    if infer.delay > rows.length or infer.locked is None:
         raise MessageError(
-            f"locked rows: expected 0 to {manifest.chunk_length} of them, and their values, got delay {infer.delay}"
+            f"locked rows: expected 0 to {rows.length} of them, and their values, got delay {infer.delay}"
         )
-    rows = RowCodec(manifest, robot).place_locked(infer.locked, infer.delay)
-    return LeanRequest(infer.id, observation, rows, infer.delay)
+    return LeanRequest(infer.id, observation, rows.place_locked(infer.locked, infer.delay), infer.delay)
 
 
-def encode_result(
-    request_id: int, digest: str, result: PolicyResult, manifest: Manifest, robot: RobotEntry, *, infer_s: float = 0.0
-) -> bytes:
+def encode_result(request_id: int, digest: str, result: PolicyResult, rows: RowCodec, *, infer_s: float = 0.0) -> bytes:
     """The `Inferred` message of a chunk; queue and total times follow in the front, see `with_timing`.
 
     Args:
         request_id: `LeanRequest.id`.
         digest: Of the bundle that made the chunk.
         result: The chunk.
-        manifest: The bundle's description.
-        robot: The robot's entry in it.
+        rows: Of the robot, by the bundle's manifest.
         infer_s: How long the inference took, [s].
     """
     return encode(
         Inferred(
             id=request_id,
             digest=digest,
-            unified=RowCodec(manifest, robot).pack_chunk(result.unified),
+            unified=rows.pack_chunk(result.unified),
             gates=result.gates,
             discrepancies=result.discrepancies,
             timing=Timing(infer_ms=infer_s * 1e3),

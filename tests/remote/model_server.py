@@ -143,9 +143,9 @@ class ModelServer:
             return encode(NeedAll(id=infer.id))
         if self.refuse:
             return encode(msgspec.structs.replace(self.refuse.pop(0), id=infer.id))
-        robot = self.manifest.robots[self.robot]
-        request = decode_observation(payload, self.manifest, robot)
+        rows = RowCodec(self.manifest, self.manifest.robots[self.robot])
+        request = decode_observation(payload, rows, self.manifest.image.size)
         value = said(request.observation, work_seed(hello, infer), self.manifest)
         unified = chunk_for(self.manifest, self.robot, request.previous_chunk, value)
-        answer = encode_result(request.id, self.digest, PolicyResult(unified, {}), self.manifest, robot, infer_s=0.001)
+        answer = encode_result(request.id, self.digest, PolicyResult(unified, {}), rows, infer_s=0.001)
         return with_timing(answer, queue_s=0.0, infer_s=0.001, total_s=0.002)

@@ -28,6 +28,11 @@ VALUES = st.one_of(
 )
 
 
+def fitted(policy: Any) -> tuple[RowCodec, int]:
+    """What a worker fits to a robot once."""
+    return RowCodec(policy.manifest, policy.robot), policy.manifest.image.size
+
+
 def raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(encode(value))
 
@@ -71,7 +76,7 @@ def test_a_session_completes_what_changes(steps: list[Any], data: st.DataObject)
             continue
         assert full or last == number - 1
         last = number
-        decoded = decode_observation(payload, policy.manifest, policy.robot)
+        decoded = decode_observation(payload, *fitted(policy))
         assert decoded.id == number
         assert decoded.previous_chunk is None
         assert same(decoded.observation, observation)
@@ -92,7 +97,7 @@ def test_an_observation_has_an_end() -> None:
     payload = session.take(follows, encode(follows))
     assert payload is not None
     policy = tiny_policy()
-    assert decode_observation(payload, policy.manifest, policy.robot).observation == {"x": "a", "y": "b"}
+    assert decode_observation(payload, *fitted(policy)).observation == {"x": "a", "y": "b"}
     session.clear()
     assert session.held_bytes == 0
     after = msgspec.structs.replace(follows, id=4, base=3)
@@ -131,7 +136,7 @@ def test_rows_come_through_bit_by_bit(delay: int, noise: str, elsewhere: bool, s
     assert isinstance(received, Infer)
     payload = SessionFields(1000).take(received, message)
     assert payload is not None
-    decoded = decode_observation(payload, policy.manifest, policy.robot)
+    decoded = decode_observation(payload, *fitted(policy))
     assert decoded.delay == delay
     if delay:
         assert decoded.previous_chunk is not None
@@ -139,7 +144,7 @@ def test_rows_come_through_bit_by_bit(delay: int, noise: str, elsewhere: bool, s
     if noise == "all":
         chunk[:, 150] = 1.0
     gates = random.standard_normal((1, 2)).astype(np.float32)
-    answer = encode_result(7, "ab", PolicyResult(chunk, {}, gates, gates), policy.manifest, policy.robot, infer_s=0.5)
+    answer = encode_result(7, "ab", PolicyResult(chunk, {}, gates, gates), fitted(policy)[0], infer_s=0.5)
     timed = with_timing(answer, queue_s=0.001, infer_s=0.5, total_s=0.6)
     for message in (answer, timed):
         inferred = RESPONSES.decode(message)
@@ -188,7 +193,7 @@ def test_what_a_worker_cannot_read(changes: dict[str, Any], words: list[str]) ->
     payload = SessionFields(1000).take(infer, encode(infer))
     assert payload is not None
     with refused(MessageError, *words):
-        decode_observation(payload, policy.manifest, policy.robot)
+        decode_observation(payload, *fitted(policy))
 
 
 @settings(max_examples=300, deadline=None)
@@ -212,9 +217,9 @@ def test_hostile_bytes_end_in_one_line(junk: bytes, data: st.DataObject) -> None
             if isinstance(request, Infer):
                 payload = SessionFields(1000).take(request, message)
                 if payload is not None:
-                    decode_observation(payload, policy.manifest, policy.robot)
+                    decode_observation(payload, *fitted(policy))
         with refused_at_most(MessageError):
-            decode_observation(message, policy.manifest, policy.robot)
+            decode_observation(message, *fitted(policy))
         with refused_at_most(MessageError):
             RESPONSES.decode(message)
 
