@@ -8,11 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from unichunk.benchmarks.harness.patient_line import patient_line
 from unichunk.benchmarks.netlab.conditions import Outage
 
 if TYPE_CHECKING:
@@ -143,13 +143,7 @@ class Laboratory:
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        timer = threading.Timer(PATIENCE_S, self._process.kill)
-        timer.start()
-        try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
+        line = patient_line(self._process, PATIENCE_S)
         if not line:
             raise LaboratoryUnavailable("the process that carries packets ended or did not answer")
         answer: dict[str, Any] = json.loads(line)

@@ -7,13 +7,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.benchmarks.harness.environments import Environment, clean_variables, only_benchmarks
+from unichunk.benchmarks.harness.patient_line import patient_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,13 +106,7 @@ class LoadProcess:
         Raises:
             LoadFailed: Where it does not, in time.
         """
-        assert self._process.stdout is not None
-        timer = threading.Timer(patience_s, self._process.kill)
-        timer.start()
-        try:
-            line = self._process.stdout.readline()
-        finally:
-            timer.cancel()
+        line = patient_line(self._process, patience_s)
         if not line:
             raise LoadFailed(self._why(f"ended, or did not answer for {patience_s:.0f} s"))
         answer: dict[str, Any] = json.loads(line)

@@ -18,7 +18,7 @@ MAX_IPC_PATH: Final = 107
 _EXPECTED: Final = (
     "expected ws://host:port[/policy], wss://host:port[/policy], zmq://host:port[/policy] or ipc:///absolute/path"
 )
-_SCHEMES: Final = ("ws://", "wss://", "zmq://", "zmq+ipc://", "ipc://", "tcp://", "http://", "https://")
+_SCHEMES: Final = ("ws:", "wss:", "zmq:", "zmq+ipc:", "ipc:", "tcp:", "http:", "https:")
 
 
 def is_remote(policy: str) -> bool:

@@ -15,7 +15,7 @@ HANDSHAKE_S: Final = 2.0
 
 
 class Unreachable(UnichunkError):
-    """No connection, for now: asking again may help.
+    """No connection could be made; another attempt may succeed.
 
     Attributes:
         retry_after_s: When the server said that it may, [s]; None: it said nothing.

@@ -18,9 +18,10 @@ from unichunk.runtime.policy.manifest import Manifest
 from unichunk.runtime.policy.normalization import SlotMap
 from unichunk.runtime.policy.result import PolicyResult
 from unichunk.server.remote.address import parse_address
+from unichunk.server.remote.clock import SystemClock
 from unichunk.server.remote.credentials import Credentials
 from unichunk.server.remote.outgoing import OutgoingObservation, encode_value
-from unichunk.server.remote.session import Session, SystemClock
+from unichunk.server.remote.session import Session
 from unichunk.server.remote.statistics import RemoteStatistics
 from unichunk.server.remote.websocket_connection import WebSocketDialer
 from unichunk.server.remote.zmq_connection import ZmqDialer
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.server.remote.address import Address
+    from unichunk.server.remote.clock import Clock
     from unichunk.server.remote.connection import Dialer
-    from unichunk.server.remote.session import Clock
     from unichunk.server.wire.lean import Inferred, Welcome
 
 JOIN_S: Final = 10.0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -32,6 +31,7 @@ from unichunk.server.wire.lean import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from unichunk.server.remote.clock import Clock
     from unichunk.server.remote.connection import Connection, Dialer
     from unichunk.server.remote.statistics import RemoteStatistics
     from unichunk.server.wire.lean import Infer, Response
@@ -49,30 +49,6 @@ over, and a new observation does better."""
 _ERRORS: Final[dict[str, type[PolicyError | ObservationError]]] = {"observation": ObservationError}
 _LATER: Final = frozenset({"busy", "rate", "late", "draining"})
 _FINAL: Final = frozenset({"key", "bundle"})
-
-
-class Clock(Protocol):
-    """Tells the time and lets it pass."""
-
-    def now(self) -> float:
-        """[s], monotonic."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass, [s]."""
-        ...
-
-
-class SystemClock:
-    """The machine's."""
-
-    def now(self) -> float:
-        """`time.monotonic()`."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """`time.sleep`."""
-        time.sleep(seconds)
 
 
 @dataclass(frozen=True)
@@ -155,7 +131,10 @@ class Session:
             self._hang_up()
             self._clock.sleep(max(0.0, min(pause, deadline - self._clock.now())))
             if self._clock.now() >= deadline:
-                raise PolicyLate(f"the policy server at {self._where} cannot be reached: {reason}")
+                raise PolicyLate(
+                    f"the policy server at {self._where} cannot be reached: {reason}; is `unichunk serve` running "
+                    "there?"
+                )
 
     def ask(
         self, fields: Mapping[str, bytes], *, number: int, delay: int, locked: bytes | None, deadline: float

@@ -105,7 +105,7 @@ class ZmqConnection:
             if event & _FAILED:
                 raise Unreachable("the ZeroMQ handshake failed: does one side use CURVE keys and the other not?")
             if event & (_GONE | zmq.EVENT_CONNECT_RETRIED):
-                raise Unreachable("connection refused, or closed in the handshake: is the server running?")
+                raise Unreachable("connection refused, or closed in the handshake")
         raise Unreachable("no answer in time")
 
     def send(self, message: bytes, deadline: float) -> None:  # noqa: ARG002  it never waits

@@ -28,7 +28,12 @@ def read_keys(path: Path) -> tuple[tuple[KeyRecord, ...], os.stat_result]:
     Raises:
         PrivateFileError: Where it cannot be read, others can read it, or it holds something else; one line.
     """
-    content, state = read_private(path, WHAT)
+    try:
+        content, state = read_private(path, WHAT)
+    except PrivateFileError as error:
+        if path.exists():
+            raise
+        raise PrivateFileError(f"{error}; `unichunk keys add` makes one") from None
     try:
         keys = msgspec.json.decode(content, type=_Document).keys
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadName) as error:

@@ -273,7 +273,7 @@ def test_websocket_addresses() -> None:
     "text",
     [
         *("tcp://a:1", "http://a", "ws://", "ws://a:99999", "ws://a/b/c", "ws://u:p@a", "ws://a?x=1", "zmq://*:1"),
-        *("ws://a b", "ipc://a", "ipc:///" + "a" * 120, "ws://a\n", "zmq://"),
+        *("ws://a b", "ipc://a", "ipc:///" + "a" * 120, "ws://a\n", "zmq://", "wss:/a", "ws:a"),
     ],
 )
 def test_no_addresses(text: str) -> None:

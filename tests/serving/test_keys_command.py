@@ -69,7 +69,7 @@ def test_keys_are_added_listed_and_revoked(unichunk: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("line", "status", "why"),
     [
-        ("keys list", 3, "cannot be read"),
+        ("keys list", 3, "`unichunk keys add` makes one"),
         ("keys add arm --role robot --file no/keys.json", 3, "cannot be written"),
         ("keys add 'a\nb' --role robot", 2, "printable"),
         ("keys add arm --role robot --expires-days 0", 2, "--expires-days"),
