@@ -24,7 +24,7 @@ from unichunk.server.usage_error import EXIT_USAGE, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-RoleName = Literal["robot", "viewer", "admin"]
+RoleName = Literal["robot", "viewer", "admin", "operator", "rater", "auditor"]
 
 _FOREVER_DAYS = 36500
 
@@ -42,7 +42,8 @@ class AddKey:
     """Whose it is, for lists and logs."""
     role: RoleName
     """What it may do: robot: ask for chunks; viewer: read metrics and what is served; admin: all that, and swap
-    policies, drain and end the server."""
+    policies, drain and end the server. For `unichunk eval serve`: robot: be driven; operator: run trials and judge
+    them; rater: judge them again; auditor: read the log; admin: progress, the log, emergency unblinding, but no judging."""
     file: Path = Path("keys.json")
     """The key file; made where there is none, with mode 0600."""
     expires_days: float | None = None

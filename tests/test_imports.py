@@ -138,6 +138,7 @@ for name in sys.argv[1:]:
 def base_modules() -> list[str]:
     """Every module that must work in a base installation."""
     optional = ("runtime/train/", "runtime/compile/", "embodiments/sim/", "embodiments/drivers/", "server/train_")
+    optional += ("server/evaluation/",)
     optional += tuple(f"server/serving/{name}" for name in ("app.py", "http_", "prometheus_", "ray_", "websocket_"))
     paths = [path.relative_to(ROOT).as_posix() for path in sources()]
     return [

@@ -16,6 +16,12 @@ class Right(enum.Enum):
     """Read metrics and what is served."""
     ADMINISTER = "administer"
     """Swap policies, drain the server, end it."""
+    OPERATE = "operate"
+    """Run trials of an evaluation, and judge them."""
+    RATE = "rate"
+    """Judge trials of an evaluation again, from their videos."""
+    AUDIT = "audit"
+    """Read the log of an evaluation."""
 
 
 class Role(enum.Enum):
@@ -24,12 +30,18 @@ class Role(enum.Enum):
     ROBOT = "robot"
     VIEWER = "viewer"
     ADMIN = "admin"
+    OPERATOR = "operator"
+    RATER = "rater"
+    AUDITOR = "auditor"
 
 
 RIGHTS: Final = {
     Role.ROBOT: frozenset({Right.INFER}),
     Role.VIEWER: frozenset({Right.READ}),
-    Role.ADMIN: frozenset(Right),
+    Role.ADMIN: frozenset({Right.INFER, Right.READ, Right.ADMINISTER, Right.AUDIT}),
+    Role.OPERATOR: frozenset({Right.OPERATE}),
+    Role.RATER: frozenset({Right.RATE}),
+    Role.AUDITOR: frozenset({Right.AUDIT}),
 }
 """What a key of each role may do."""
 

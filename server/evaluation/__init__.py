@@ -1,0 +1,1 @@
+"""Blinded evaluation: frozen plans, hidden policies, trials that survive crashes, honest statistics."""

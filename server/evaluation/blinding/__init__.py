@@ -1,0 +1,1 @@
+"""The proxy between one robot and policies that it cannot tell apart."""

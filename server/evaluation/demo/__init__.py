@@ -1,0 +1,1 @@
+"""A campaign on a simulated robot, with policies whose quality is known."""

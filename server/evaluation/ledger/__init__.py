@@ -1,0 +1,1 @@
+"""Trials as a pure state machine: commands in, a book of trials out."""

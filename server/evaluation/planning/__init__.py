@@ -1,0 +1,1 @@
+"""What is decided before the first trial: the campaign, its schedule, its seals."""

@@ -1,0 +1,1 @@
+"""Where trials are kept: a database, and a signed log in it."""

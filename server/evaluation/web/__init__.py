@@ -1,0 +1,1 @@
+"""The page of operators, raters and auditors."""
