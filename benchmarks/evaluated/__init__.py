@@ -1,0 +1,1 @@
+"""What the benchmark of blinded evaluation measures, a file for each part."""
