@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.spec import RampFallback as RampSpec
+from unichunk.runtime.chunk_policy import Adapter
 from unichunk.runtime.fallback import Fallback, HoldFallback, RampFallback
 from unichunk.runtime.robot import RobotSettings
 
@@ -13,12 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unichunk.embodiments.adapter import EmbodimentAdapter
     from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.runtime.chunk_policy import ChunkPolicy
 
 
-def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: EmbodimentAdapter) -> RobotSettings:
+class SlotAdapter(Adapter, Protocol):
+    """An adapter that says which of its actions are displacements."""
+
+    @property
+    def displacement_slots(self) -> NDArray[np.int64]:
+        """Their unified slots, shape (k,): zero there means stay."""
+        ...
+
+
+def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: SlotAdapter) -> RobotSettings:
     """The robot's constants, with a fallback whose rows are encoded as this policy's rows are.
 
     Raises:
@@ -41,7 +50,7 @@ def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: Embodimen
     )
 
 
-def _fallback(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: EmbodimentAdapter) -> Fallback:
+def _fallback(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: SlotAdapter) -> Fallback:
     def encode(joints: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float32]:
         return policy.encode_actions(adapter.actions(joints, before))
 

@@ -22,18 +22,17 @@ from unichunk.runtime.injected_latency import InjectedLatency
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.realtime import realtime_process
-from unichunk.runtime.report import build_report, check_report_path, rescue_report, write_report
+from unichunk.runtime.report import build_report, check_report_path
 from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
 from unichunk.server.ended import ended
+from unichunk.server.ended_run import EXIT_NOT_WRITTEN, EndedRun, driver_failure, write_ended
 from unichunk.server.live_view import LiveView
 from unichunk.server.remote.address import is_remote
 from unichunk.server.remote.remote_options import RemoteOptions
 from unichunk.server.remote.remote_policy import RemotePolicy
-from unichunk.server.say import say
 from unichunk.server.shipped_bundles import shipped_bundles
 from unichunk.server.simulated_driver import simulated_driver
-from unichunk.server.summary import summary
 from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from unichunk.runtime.robot import RobotSettings
     from unichunk.server.signals import EndingSignals
     from unichunk.server.simulated_driver import SimulatedDriver
-
-EXIT_NOT_WRITTEN: Final = 8
-"""Exit status of a run that ended as asked, but whose report or recordings could not be written where asked."""
 
 RECORDING_END_S: Final = 30.0
 """How long a simulated robot that writes a recording may take to end, [s]."""
@@ -102,13 +98,9 @@ class Run:
         outcome = ended("unichunk run", "the robot", self._run)
         if isinstance(outcome, int):
             return outcome
-        # Last, when there is nothing left that a terminal that takes nothing could delay.
-        for problem in outcome.problems:
-            say(f"unichunk run: {problem}\n", sys.stderr)
-        say(outcome.summary, sys.stdout)
-        return outcome.status
+        return outcome.say("unichunk run")
 
-    def _run(self, signals: EndingSignals) -> _Ended:
+    def _run(self, signals: EndingSignals) -> EndedRun:
         self._check()
         spec = load_spec(self.embodiment)
         bundle = self.policy if self.policy is not None else str(shipped_bundle(spec.name))
@@ -120,7 +112,7 @@ class Run:
 
     def _drive(
         self, spec: EmbodimentSpec, bundle: str, loaded: Policy | RemotePolicy, signals: EndingSignals
-    ) -> _Ended:
+    ) -> EndedRun:
         adapter = EmbodimentAdapter(spec, loaded.robot, bundle)
         report_path = self.report or Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{spec.name}.json"
         check_report_path(report_path)
@@ -150,7 +142,7 @@ class Run:
                 signals.pass_on(supervisor.stop)
                 with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor, sys.stderr):
                     supervisor.run()
-            failure = "" if driver is None else self._failure(driver, supervisor)
+            failure = driver_failure(driver, supervisor, None if self.record is None else RECORDING_END_S)
             recorded = self._finish_recordings(supervisor.loop.recording, robot, driver)
             report = build_report(
                 supervisor,
@@ -167,7 +159,7 @@ class Run:
                 status = status or EXIT_NOT_WRITTEN
             # Of a driver that died, and its recording with it, once.
             problems = dict.fromkeys([failure, *recorded.lost, *recorded.remarks])
-            return _write(report_path, report, status, [problem for problem in problems if problem])
+            return write_ended(report_path, report, status, [problem for problem in problems if problem])
 
     def _load(self, bundle: str, embodiment: str) -> Policy | RemotePolicy:
         rounds = self.refinement_rounds
@@ -208,14 +200,6 @@ class Run:
     def _driver_options(self) -> list[str]:
         record = [] if self.record is None else ["--record", str(self.record / "set_points.npz")]
         return [*record, *self.twin.arguments()]
-
-    def _failure(self, driver: SimulatedDriver, supervisor: Supervisor) -> str:
-        """How the simulated robot ended and what it said last; empty where it runs."""
-        failure = driver.failure()
-        if not failure and any(event["kind"] == "shutdown" for event in supervisor.events.list()):
-            # It did not answer at the end: it may be about to end by itself, which can take it a while.
-            failure = driver.end(None if self.record is None else RECORDING_END_S)
-        return failure
 
     def _finish_recordings(
         self, recording: CommandRecording | None, robot: RobotSettings, driver: SimulatedDriver | None
@@ -279,34 +263,3 @@ class _Recorded:
     lost: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     driver_said: str = ""
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """A run that is over.
-
-    Attributes:
-        status: Exit status.
-        summary: For people, on the standard output.
-        problems: What went wrong beside the run, a line each.
-    """
-
-    status: int
-    summary: str
-    problems: list[str]
-
-
-def _write(path: Path, report: dict[str, Any], status: int, problems: list[str]) -> _Ended:
-    """Write the report, somewhere else where it must be: what ran cannot be run again."""
-    where = path
-    try:
-        write_report(path, report)
-    except ReportError as error:
-        # A run that failed keeps the status that says so.
-        status = status or EXIT_NOT_WRITTEN
-        try:
-            where = rescue_report(report)
-        except ReportError as worse:
-            return _Ended(status, f"{summary(report)}\n", [*problems, f"{error}, {worse}: there is no report"])
-        problems = [*problems, f"{error}; it is in {where} instead"]
-    return _Ended(status, f"{summary(report)}\n  report {where}\n", problems)

@@ -28,6 +28,7 @@ class ScoredTrial:
         duration_s: [s].
         note: Free text.
         unblinded: Whether it was unblinded in an emergency before it was judged.
+        slot: Number of the planned slot that it counts for; -1: not known.
     """
 
     trial: str
@@ -44,6 +45,7 @@ class ScoredTrial:
     duration_s: float
     note: str
     unblinded: bool = False
+    slot: int = -1
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class VoidTrial:
         layout: Name.
         reason: What was said.
         cause: `operator`, or the code of the interruption before it.
+        slot: Number of the planned slot that it would have counted for; -1: not known.
     """
 
     trial: str
@@ -63,6 +66,7 @@ class VoidTrial:
     layout: str
     reason: str
     cause: str
+    slot: int = -1
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,26 @@ class Preference:
 
 
 @dataclass(frozen=True)
+class Deviation:
+    """Something that the log has and a reader of the results has to know, and that is neither a void nor a score.
+
+    Attributes:
+        at: When, UTC [ns].
+        kind: `clock jumped`, `unblinding proposed`, `unblinding confirmed`, `interrupted`, `counted as failure` or
+            `note`.
+        trial: Opaque id; empty where it is of the whole campaign.
+        by: Who.
+        detail: By how much, why, or what was written.
+    """
+
+    at: int
+    kind: str
+    trial: str
+    by: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that was recorded, unblinded.
 
@@ -107,6 +131,7 @@ class Results:
         guesses: Of operators.
         preferences: Of operators.
         log_head: Sequence number and hash of the last event, `123:abcdef...`.
+        deviations: In the order of the log.
     """
 
     plan: Plan
@@ -116,3 +141,4 @@ class Results:
     guesses: tuple[PolicyGuess, ...]
     preferences: tuple[Preference, ...]
     log_head: str
+    deviations: tuple[Deviation, ...] = ()

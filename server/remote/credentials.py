@@ -58,6 +58,7 @@ def read_credentials(
     ca: Path | None = None,
     curve: Path | None = None,
     plain_key: bool = False,
+    options: str = "--policy-",
 ) -> Credentials:
     """Read what a user gave for an address.
 
@@ -67,20 +68,21 @@ def read_credentials(
         ca: File of certificates, for `wss://`.
         curve: `NAME.client.json`, for `zmq://`.
         plain_key: Whether a key may leave this machine over a connection that is not encrypted.
+        options: How the options begin that they were given with, for messages.
 
     Raises:
         UnichunkError: Where a file cannot be used, or is for another kind of address, or where the key could be read on
             its way; one line.
     """
     if ca is not None and not address.secure:
-        raise UnichunkError(f"--policy-ca: only wss:// has certificates, the policy is {address.text}")
+        raise UnichunkError(f"{options}ca: only wss:// has certificates, the policy is {address.text}")
     if curve is not None and (address.transport != "zmq" or address.path):
-        raise UnichunkError(f"--policy-curve: only zmq:// over TCP has CURVE keys, the policy is {address.text}")
-    credentials = Credentials(_key(key_file), ca, None if curve is None else load_client_pair(curve))
+        raise UnichunkError(f"{options}curve: only zmq:// over TCP has CURVE keys, the policy is {address.text}")
+    credentials = Credentials(_key(key_file, options), ca, None if curve is None else load_client_pair(curve))
     if credentials.key and not (address.is_here or address.secure or curve is not None or plain_key):
-        encrypted = "wss://" if address.transport == "ws" else "--policy-curve"
+        encrypted = "wss://" if address.transport == "ws" else f"{options}curve"
         raise UnichunkError(
-            f"policy {address.text}: the API key would be sent in plain text; use {encrypted}, or --policy-plain-key "
+            f"policy {address.text}: the API key would be sent in plain text; use {encrypted}, or {options}plain-key "
             "where a tunnel encrypts everything"
         )
     if address.secure:
@@ -88,11 +90,11 @@ def read_credentials(
     return credentials
 
 
-def _key(file: Path | None) -> str:
+def _key(file: Path | None, options: str) -> str:
     if file is None:
         key, origin = os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE
     else:
-        origin = f"--policy-key-file {file}"
+        origin = f"{options}key-file {file}"
         key = read_private(file, "the API key")[0].decode("ascii", "replace").strip()
         if not key:
             raise UnichunkError(f"{origin}: is empty; expected an API key")

@@ -35,15 +35,17 @@ class WebSocketDialer:
     Args:
         address: Where.
         credentials: What to show, and what to demand.
+        subprotocol: What has to be spoken there; None: what needs no name, as openpi's protocol.
 
     Raises:
         UnichunkError: Without the `websockets` package, or where the host's name is unknown.
     """
 
-    def __init__(self, address: Address, credentials: Credentials) -> None:
+    def __init__(self, address: Address, credentials: Credentials, subprotocol: str | None = SUBPROTOCOL) -> None:
         _require_websockets()
         self._address = address
         self._credentials = credentials
+        self._subprotocol = subprotocol
         self._tls = credentials.tls() if address.secure else None
         try:
             self._places = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -65,7 +67,7 @@ class WebSocketDialer:
             if self._tls is not None:
                 raw.settimeout(max(0.001, deadline - time.monotonic()))
                 raw = self._tls.wrap_socket(raw, server_hostname=self._address.host)
-            connection = WebSocketConnection(raw, self._protocol())
+            connection = WebSocketConnection(raw, self._protocol(), self._subprotocol)
             connection.shake_hands(self._credentials.key, deadline)
         except ssl.SSLCertVerificationError as error:
             raw.close()
@@ -94,7 +96,8 @@ class WebSocketDialer:
 
         address = self._address
         uri = WebSocketURI(address.secure, address.host, address.port, f"/{address.policy}", "", None, None)
-        return ClientProtocol(uri, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=MOST_ANSWER_BYTES)
+        spoken = None if self._subprotocol is None else [Subprotocol(self._subprotocol)]
+        return ClientProtocol(uri, subprotocols=spoken, max_size=MOST_ANSWER_BYTES)
 
 
 class WebSocketConnection:
@@ -103,11 +106,13 @@ class WebSocketConnection:
     Args:
         raw: The socket, connected.
         protocol: The protocol's own state; it does no input or output.
+        subprotocol: What the server has to choose; None: nothing.
     """
 
-    def __init__(self, raw: socket.socket, protocol: ClientProtocol) -> None:
+    def __init__(self, raw: socket.socket, protocol: ClientProtocol, subprotocol: str | None = SUBPROTOCOL) -> None:
         self._socket = raw
         self._protocol = protocol
+        self._subprotocol = subprotocol
         self._messages: deque[bytes] = deque()
         self._parts: list[bytes] = []
 
@@ -131,8 +136,8 @@ class WebSocketConnection:
             if events:
                 self._take(events[1:])
                 break
-        if self._protocol.subprotocol != SUBPROTOCOL:
-            raise Forbidden(f"the server does not speak {SUBPROTOCOL}: is it a server of unichunk?")
+        if self._protocol.subprotocol != self._subprotocol:
+            raise Forbidden(f"the server does not speak {self._subprotocol}: is it a server of unichunk?")
 
     def send(self, message: bytes, deadline: float) -> None:
         """Send a message in one frame."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from unichunk.server.serving.identity import Role
+from unichunk.server.serving.identity import Role  # noqa: TC001  (read at run time)
 
 
 @dataclass(frozen=True)

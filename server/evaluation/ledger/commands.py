@@ -1,23 +1,23 @@
 """Everything that can happen in a campaign; each is one event of the log.
 
-| command              | from                                             | to                            | by               |
-|----------------------|--------------------------------------------------|-------------------------------|------------------|
-| `Lease`              | planned                                          | leased                        | operator         |
-| `Release`            | leased, armed                                    | planned                       | operator, server |
-| `Arm`                | leased                                           | armed                         | operator         |
-| `Start`              | armed                                            | running                       | operator         |
-| `End`                | running                                          | awaiting score                | operator, server |
-| `Interrupt`          | armed, running                                   | interrupted                   | server           |
-| `GiveScore`          | awaiting score                                   | scored                        | operator         |
-| `CountAsFailure`     | interrupted                                      | scored                        | server           |
-| `Void`               | leased, armed, running, awaiting score, interrupted | void; a new trial, planned | operator, server |
-| `Rate`               | scored                                           | scored (a second opinion)     | rater            |
-| `Guess`, `Prefer`    | scored                                           | scored                        | operator         |
-| `Note`               | any but planned                                  | the same                      | operator, rater  |
-| `ProposeUnblinding`  | any but planned                                  | the same                      | admin            |
-| `ConfirmUnblinding`  | any but planned, after a proposal by another one | the same                      | admin            |
-| `Opened`             | of the campaign: everything scored               | unblinded                     | admin            |
-| `ClockJumped`        | of the campaign                                  |                               | server           |
+| command             | from                                  | to                         | by               |
+|---------------------|---------------------------------------|----------------------------|------------------|
+| `Lease`             | planned                               | leased                     | operator         |
+| `Release`           | leased, armed                         | planned                    | operator, server |
+| `Arm`               | leased                                | armed                      | operator         |
+| `Start`             | armed                                 | running                    | operator         |
+| `End`               | running                               | awaiting score             | operator, server |
+| `Interrupt`         | armed, running                        | interrupted                | server           |
+| `GiveScore`         | awaiting score                        | scored                     | operator         |
+| `CountAsFailure`    | interrupted                           | scored                     | server           |
+| `Void`              | leased to awaiting score, interrupted | void; a new trial, planned | operator, server |
+| `Rate`              | scored                                | scored (a second opinion)  | rater            |
+| `Guess`, `Prefer`   | scored                                | scored                     | operator         |
+| `Note`              | any but planned                       | the same                   | operator, rater  |
+| `ProposeUnblinding` | any but planned                       | the same                   | admin            |
+| `ConfirmUnblinding` | any but planned, after a proposal     | the same                   | another admin    |
+| `Opened`            | of the campaign: everything scored    | unblinded                  | admin            |
+| `ClockJumped`       | of the campaign                       |                            | server           |
 """
 
 from __future__ import annotations
