@@ -14,6 +14,7 @@ from unichunk.embodiments.sim.block_paths import BLOCKS, BlockPaths
 from unichunk.embodiments.sim.follow_target import FollowTarget
 from unichunk.embodiments.sim.mujoco_import import mujoco
 from unichunk.embodiments.sim.scene import build_model, steps_per_command
+from unichunk.embodiments.sim.standing_blocks import StandingBlocks
 from unichunk.kinematics.names import instead_of
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Twin:
         """Physics steps in a command period."""
         self._seed = seed
         self._task = None if spec.twin is None else spec.twin.task
-        self._paths = None if self._task is None else BlockPaths(seed, self._task)
+        self._paths: BlockPaths | StandingBlocks | None = None if self._task is None else BlockPaths(seed, self._task)
         self._data = mujoco.MjData(self.model)
         joints = [self.model.joint(name) for name in spec.joint_names]
         self._q_index = np.array([joint.qposadr[0] for joint in joints])
@@ -141,6 +142,18 @@ class Twin:
         self.set_command(start)
         mujoco.mj_forward(self.model, self._data)
         self._frames_time, self._blocks_time = time, math.nan
+
+    def stand(self, places: Mapping[Block, tuple[float, float]]) -> None:
+        """Let the blocks stand still from now on, both at these places over the table in the base, [m].
+
+        Raises:
+            SpecError: Where the spec has no task, and so no blocks.
+        """
+        if self._task is None:
+            raise SpecError(
+                f"embodiment.twin.task of {self.spec.name}: expected an object, got null: there are no blocks"
+            )
+        self._paths, self._blocks_time = StandingBlocks(places), math.nan
 
     def set_command(self, q: NDArray[np.float64]) -> None:
         """Set the servos' targets, shape (n,), [rad]; a servo never aims beyond its joint's limits."""

@@ -1,23 +1,29 @@
-"""One pen for the log: commands go to the store one after the other, and what has happened already is never forgotten."""
+"""One pen for the log: commands are recorded one after the other; what has happened already is never forgotten."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from unichunk.server.evaluation.errors import EvaluationError, StoreUnavailable
+from unichunk.server.evaluation.errors import EvaluationError, StoreUnavailable, Tampered
 from unichunk.server.evaluation.ledger.commands import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from unichunk.server.evaluation.ledger.actor import Actor
-    from unichunk.server.evaluation.store.evaluation_store import Applied, EvaluationStore
+    from unichunk.server.evaluation.store.applied import Applied
+    from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
     from unichunk.server.serving.logs import Log
+
+T = TypeVar("T")
+
+LOST: Final = (StoreUnavailable, Tampered)
+"""The store takes nothing; or what it holds is not what this service wrote."""
 
 
 @dataclass
@@ -73,16 +79,20 @@ class Recorder:
         return owed
 
     async def settle(self) -> None:
-        """Record what is owed.
+        """Record what is owed, to its end even where the caller is cancelled.
 
         Raises:
             StoreUnavailable: Where that cannot be done now; it stays owed.
         """
-        async with self.lock:
-            await self._settle()
+        if self._owed:
+            await asyncio.shield(self.begin(self._settle_alone()))
 
     async def record(
-        self, actor: Actor, command: Command, key: str, effect: Callable[[Applied], None] = lambda _: None
+        self,
+        actor: Actor,
+        command: Callable[[], Command],
+        key: str,
+        effect: Callable[[Applied], None] = lambda _: None,
     ) -> Applied:
         """Write a command down, after all that is owed; then, and only then, it takes effect.
 
@@ -90,22 +100,21 @@ class Recorder:
 
         Args:
             actor: Who.
-            command: What.
+            command: Makes what is written; called when everything before it is.
             key: Idempotency key: what was recorded under it is recorded once.
             effect: Called once it is recorded, before anything else is.
 
         Raises:
             EvaluationError: Where it may not be, or (`StoreUnavailable`) cannot be now.
         """
-        command = checked(command)
-        return await self.whole(self._record(actor, command, key, effect))
+        return await asyncio.shield(self.begin(self._record(actor, command, key, effect)))
 
-    async def whole(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Do something to its end, even where the caller is cancelled."""
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do something to its end, whether somebody waits for it or not."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        return task
 
     async def rest(self) -> None:
         """Wait until everything that was begun is done."""
@@ -119,20 +128,24 @@ class Recorder:
             task.exception()
 
     async def _record(
-        self, actor: Actor, command: Command, key: str, effect: Callable[[Applied], None]
+        self, actor: Actor, command: Callable[[], Command], key: str, effect: Callable[[Applied], None]
     ) -> Applied:
         async with self.lock:
             await self._settle()
-            applied = await self._apply(actor, command, key)
+            applied = await self._apply(actor, checked(command()), key)
             effect(applied)
             return applied
+
+    async def _settle_alone(self) -> None:
+        async with self.lock:
+            await self._settle()
 
     async def _settle(self) -> None:
         while self._owed:
             owed = self._owed[0]
             try:
                 await self._apply(owed.actor, owed.command, owed.key)
-            except StoreUnavailable:
+            except LOST:
                 raise
             except EvaluationError as error:
                 owed.refused = error
@@ -142,7 +155,7 @@ class Recorder:
     async def _apply(self, actor: Actor, command: Command, key: str) -> Applied:
         try:
             applied = await asyncio.to_thread(self._store.apply, actor, command, key)
-        except StoreUnavailable as error:
+        except LOST as error:
             first, self.trouble = not self.trouble, str(error)
             if first:
                 self._log.event("error", "nothing is recorded", why=str(error))
@@ -161,6 +174,7 @@ def checked(command: Command) -> Command:
         EvaluationError: Which field is not, and why; one line.
     """
     try:
-        return msgspec.convert(msgspec.json.decode(msgspec.json.encode(command)), Command)
+        known: Command = msgspec.json.decode(msgspec.json.encode(command), type=Command)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise EvaluationError(f"{command.__struct_config__.tag}: {error}") from None
+    return known

@@ -1,4 +1,4 @@
-"""Makes what people see from the book: nothing that goes in here depends on a policy, so nothing that comes out does."""
+"""Makes what people see from the book: nothing that goes in depends on a policy, so nothing that comes out does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from unichunk.server.evaluation.driven_robots import DrivenRobot
     from unichunk.server.evaluation.drives import Drives
+    from unichunk.server.evaluation.leases import Leases
     from unichunk.server.evaluation.ledger.book import Book
     from unichunk.server.evaluation.ledger.trial import Trial
-    from unichunk.server.evaluation.leases import Leases
+    from unichunk.server.evaluation.recorded_video import RecordedVideo
 
 SAID: Final = {
     "policy lost": "stopped by the server",
@@ -131,7 +132,9 @@ class Shown:
     def proposals(self) -> tuple[Proposal, ...]:
         """Unblindings that nobody has confirmed."""
         return tuple(
-            Proposal(trial=one.trial, number=self.number(self.book.trials[one.trial]), by=one.proposed_by, reason=one.reason)
+            Proposal(
+                trial=one.trial, number=self.number(self.book.trials[one.trial]), by=one.proposed_by, reason=one.reason
+            )
             for one in self.book.unblindings.values()
             if not one.confirmed_by
         )
@@ -141,11 +144,9 @@ class Shown:
         if not self.book.plan.campaign.rules.second_rater or self.book.opened:
             return []
         judged = (self.book.trials[trial] for trial in self.book.judged)
-        return [
-            trial for trial in judged if trial.operator != rater and (trial.id, rater) not in self.book.ratings
-        ]
+        return [trial for trial in judged if trial.operator != rater and (trial.id, rater) not in self.book.ratings]
 
-    def video(self, trial: Trial, video: str, *, cameras: tuple[str, ...], frames: int, fps: float) -> RatingView:
+    def video(self, trial: Trial, video: str, recorded: RecordedVideo) -> RatingView:
         """A recorded trial, for a second rater."""
         shown = self.trial(trial)
         return RatingView(
@@ -157,9 +158,9 @@ class Shown:
             layout=shown.layout,
             description=shown.description,
             photo=shown.photo,
-            cameras=cameras,
-            frames=frames,
-            fps=fps,
+            cameras=recorded.cameras,
+            frames=recorded.frames,
+            fps=recorded.fps,
         )
 
     def _comparable(self, judged: list[Trial]) -> Trial | None:

@@ -26,7 +26,7 @@ quarter of an hour."""
 
 _RECEIVE_BYTES: Final = 256 * 1024
 _CLOSE_S: Final = 0.05
-_LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LATER: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
 class WebSocketDialer:

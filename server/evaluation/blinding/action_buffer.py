@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from unichunk.server.evaluation.blinding.mode import Mode
 from unichunk.server.evaluation.blinding.row_limits import RowLimits, as_row
 from unichunk.server.evaluation.blinding.rows_source import Holding, Homing
 from unichunk.server.evaluation.errors import EvaluationError
@@ -17,10 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.embodiments.spec import EmbodimentSpec
+    from unichunk.server.evaluation.blinding.mode import Mode
     from unichunk.server.evaluation.blinding.rows_source import RowsSource
 
 LAST_TICK: Final = 2**52
 """Ticks are counted to here: what a robot sends is multiplied by nanoseconds."""
+
+ROUNDING: Final = 1e-6
+"""What the rounding to float32 may change, [rad]."""
 
 LONG_GAP_S: Final = 1.0
 """A robot that skipped more than this, [s], is where it says it is, and no more where it was told to be."""
@@ -132,7 +135,7 @@ class ActionBuffer:
             for i in range(kept, self._rows):
                 target = self._source.next(self._end, before)
                 before = window[i] = self.limits.follow(before, target)
-                self.corrections += not np.array_equal(before, target)
+                self.corrections += bool(np.max(np.abs(before - target)) > ROUNDING)
                 self._end += 1
             self._window = window
         return self._window.astype(np.float32)
@@ -155,11 +158,7 @@ class ActionBuffer:
 
     def _skip_to(self, tick: int) -> None:
         """What was not handed out did not run: the robot stayed at its last row, or is wherever it says."""
-        if tick - self._end > LONG_GAP_S * self._spec.action_hz:
-            self._window[:] = as_row(self._joints)
-            if self.mode is not Mode.RUN:
-                self._source = Holding(self._spec)
-        else:
-            self._window[:] = self._window[-1]
+        long = tick - self._end > LONG_GAP_S * self._spec.action_hz
+        self._window[:] = as_row(self._joints) if long else self._window[-1]
         self._end = tick
         self._source.skip_to(tick, self.row)

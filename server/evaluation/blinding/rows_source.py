@@ -61,8 +61,9 @@ class Holding:
             self._row = before.copy()
         return self._row
 
-    def skip_to(self, tick: int, before: NDArray[np.float64]) -> None:
-        """Nothing depends on ticks."""
+    def skip_to(self, tick: int, before: NDArray[np.float64]) -> None:  # noqa: ARG002  part of the protocol
+        """Stay there."""
+        self._row, self._near_at = before.copy(), None
 
     def measured(self, tick: int, joints: NDArray[np.float64]) -> None:
         """Give in to whoever moved the robot: to pull it back once it is let go would be a surprise."""

@@ -278,9 +278,7 @@ def _estimator(spec: EmbodimentSpec, rows: int, delay: int | None, expected_s: f
     return estimator
 
 
-def _fits(
-    unified: NDArray[np.float32], joints: NDArray[np.float64], commitment: Commitment, n: int
-) -> bool:
+def _fits(unified: NDArray[np.float32], joints: NDArray[np.float64], commitment: Commitment, n: int) -> bool:
     """Whether a chunk is one at all; the producer says what is wrong with one that is not."""
     shape = commitment.previous_chunk.shape
     return (

@@ -30,6 +30,9 @@ class Book:
     `decide` says what an event would change, or why it may not happen; `accept` makes it so. Between the two a database
     can write the changes down: the book never knows more than the database does.
 
+    Other threads may read while one accepts, and see each trial as it was or as it is. Whoever goes through one of the
+    maps copies it first (`tuple(book.ratings.values())`).
+
     Attributes:
         plan: What was frozen.
         seq: Number of the last event; 0 before the first.
@@ -38,6 +41,7 @@ class Book:
         guesses: By trial.
         preferences: By the two trials' ids.
         unblindings: Of single trials, by trial.
+        recordings: SHA-256 of the recordings of trials (of their `episode.json`), by trial.
         causes: Why a trial is void: `operator`, `server`, or the code of the interruption before; by trial.
         judged: Ids of scored trials, in the order in which they were.
         voided: Ids of void trials, likewise.
@@ -54,6 +58,7 @@ class Book:
         self.guesses: dict[str, GuessMade] = {}
         self.preferences: dict[frozenset[str], Preferred] = {}
         self.unblindings: dict[str, Unblinding] = {}
+        self.recordings: dict[str, str] = {}
         self.causes: dict[str, str] = {}
         self.judged: list[str] = []
         self.voided: list[str] = []
@@ -86,11 +91,12 @@ class Book:
 
     def in_order(self) -> tuple[Trial, ...]:
         """All trials, in order of position."""
-        return tuple(self.trials[trial] for _, trial in self._order)
+        return tuple(self.trials[trial] for _, trial in tuple(self._order))
 
     def next_trial(self) -> Trial | None:
         """The first one that is planned; None where none is."""
-        return self.trials[self._planned[0][1]] if self._planned else None
+        first = self._planned[:1]
+        return self.trials[first[0][1]] if first else None
 
     def trial(self, trial: str) -> Trial:
         """One trial.
@@ -114,14 +120,11 @@ class Book:
 
     def held_by(self, operator: str) -> Trial | None:
         """The trial that an operator has in hand."""
-        return next((trial for trial in self._held.values() if trial.operator == operator), None)
+        return next((trial for trial in self.held if trial.operator == operator), None)
 
     def held_on(self, robot: str) -> Trial | None:
         """The trial that a robot is set up for; one that was interrupted does not keep it."""
-        return next(
-            (trial for trial in self._held.values() if trial.robot == robot and trial.state in ON_A_ROBOT),
-            None,
-        )
+        return next((trial for trial in self.held if trial.robot == robot and trial.state in ON_A_ROBOT), None)
 
     def receipt(self, actor: Actor, command: Command, key: str) -> Receipt | None:
         """What the command of this key did; None where there was none.
@@ -171,6 +174,9 @@ class Book:
             self.preferences[pair] = changes.preference
         if changes.unblinding is not None:
             self.unblindings[changes.unblinding.trial] = changes.unblinding
+        if changes.recording:
+            assert changes.after is not None
+            self.recordings[changes.after.id] = changes.recording
         receipt = Receipt(entry.seq, digest(entry.by, entry.command), changes.after, changes.added)
         self.receipts[entry.key] = receipt
         return receipt
@@ -185,16 +191,17 @@ class Book:
         """Put a trial's newest version everywhere it belongs."""
         place = (trial.position, trial.id)
         before = self.trials.get(trial.id)
+        self.trials[trial.id] = trial
         if before is None:
             bisect.insort(self._order, place)
         elif before.state is TrialState.PLANNED:
             self._planned.remove(place)
         if trial.state is TrialState.PLANNED:
             bisect.insort(self._planned, place)
-        self.trials[trial.id] = trial
-        self._held.pop(trial.id, None)
         if trial.state in HELD:
             self._held[trial.id] = trial
+        else:
+            self._held.pop(trial.id, None)
 
     def _finish(self, changes: Changes, entry: Entry) -> None:
         before, after = changes.before, changes.after

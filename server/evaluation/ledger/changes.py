@@ -24,6 +24,7 @@ class Changes:
         guess: Which policy it was taken for.
         preference: Of two trials.
         unblinding: Proposed or confirmed.
+        recording: SHA-256 of what was recorded of the trial; empty: nothing was.
         opened: Whether the campaign is opened.
     """
 
@@ -35,6 +36,7 @@ class Changes:
     guess: GuessMade | None = None
     preference: Preferred | None = None
     unblinding: Unblinding | None = None
+    recording: str = ""
     opened: bool = False
 
     @property

@@ -14,6 +14,7 @@
 | `Rate`              | scored                                | scored (a second opinion)  | rater            |
 | `Guess`, `Prefer`   | scored                                | scored                     | operator         |
 | `Note`              | any but planned                       | the same                   | operator, rater  |
+| `Recorded`          | any but planned                       | the same                   | server           |
 | `ProposeUnblinding` | any but planned                       | the same                   | admin            |
 | `ConfirmUnblinding` | any but planned, after a proposal     | the same                   | another admin    |
 | `Opened`            | of the campaign: everything scored    | unblinded                  | admin            |
@@ -118,6 +119,16 @@ class Note(_OfTrial, frozen=True, kw_only=True, tag="note"):
     text: Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
+class Recorded(_OfTrial, frozen=True, kw_only=True, tag="recorded"):
+    """What was recorded of it is complete: from here on it cannot be exchanged either.
+
+    Attributes:
+        sha256: Of its `episode.json`, which has the hashes of all its other files; hexadecimal.
+    """
+
+    sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
 class ProposeUnblinding(_OfTrial, frozen=True, kw_only=True, tag="propose unblinding"):
     """Emergency: the first of two people asks which policy it was."""
 
@@ -152,6 +163,7 @@ Command: TypeAlias = (
     | Guess
     | Prefer
     | Note
+    | Recorded
     | ProposeUnblinding
     | ConfirmUnblinding
     | Opened

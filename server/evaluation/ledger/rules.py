@@ -39,6 +39,7 @@ WHO: Final[dict[type[c.Command], frozenset[Role | None]]] = {
     c.Guess: frozenset({Role.OPERATOR}),
     c.Prefer: frozenset({Role.OPERATOR}),
     c.Note: frozenset({Role.OPERATOR, Role.RATER}),
+    c.Recorded: frozenset({SERVER}),
     c.ProposeUnblinding: frozenset({Role.ADMIN}),
     c.ConfirmUnblinding: frozenset({Role.ADMIN}),
     c.Opened: frozenset({Role.ADMIN}),
@@ -63,6 +64,7 @@ BEFORE: Final[dict[type[c.Command], frozenset[TrialState]]] = {
     c.Guess: frozenset({TrialState.SCORED}),
     c.Prefer: frozenset({TrialState.SCORED}),
     c.Note: frozenset(TrialState) - {TrialState.PLANNED},
+    c.Recorded: frozenset(TrialState) - {TrialState.PLANNED},
     c.ProposeUnblinding: frozenset(TrialState) - {TrialState.PLANNED},
     c.ConfirmUnblinding: frozenset(TrialState) - {TrialState.PLANNED},
 }
@@ -236,6 +238,14 @@ def _note(_book: Book, entry: Entry, trial: Trial) -> Changes:
     return Changes(entry, trial, trial)
 
 
+def _recorded(book: Book, entry: Entry, trial: Trial) -> Changes:
+    command = entry.command
+    assert isinstance(command, c.Recorded)
+    if trial.id in book.recordings:
+        raise NotNow(f"recorded: trial {trial.id}: its recording is complete already: expected one")
+    return Changes(entry, trial, trial, recording=command.sha256)
+
+
 def _propose(book: Book, entry: Entry, trial: Trial) -> Changes:
     command = entry.command
     assert isinstance(command, c.ProposeUnblinding)
@@ -275,6 +285,7 @@ RULES: Final[dict[type[c.Command], Callable[[Book, Entry, Trial], Changes]]] = {
     c.Guess: _guess,
     c.Prefer: _prefer,
     c.Note: _note,
+    c.Recorded: _recorded,
     c.ProposeUnblinding: _propose,
     c.ConfirmUnblinding: _confirm,
 }

@@ -142,6 +142,7 @@ class Campaign(_Part, frozen=True, kw_only=True):
     Attributes:
         name: Of the campaign.
         robot: The embodiment, or the path of its spec.
+        robot_sha256: Of the spec; empty in a declaration.
         policies: At least two.
         tasks: At least one.
         layouts: At least one; each names its task.
@@ -154,6 +155,7 @@ class Campaign(_Part, frozen=True, kw_only=True):
 
     name: Name
     robot: Annotated[str, Meta(min_length=1, max_length=500)]
+    robot_sha256: Annotated[str, Meta(pattern=r"\A([0-9a-f]{64})?\Z")] = ""
     policies: Annotated[tuple[PolicyEntry, ...], Meta(min_length=2, max_length=16)]
     tasks: Annotated[tuple[Task, ...], Meta(min_length=1, max_length=64)]
     layouts: Annotated[tuple[Layout, ...], Meta(min_length=1, max_length=64)]

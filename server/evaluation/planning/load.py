@@ -102,10 +102,7 @@ def load_campaign(folder: Path) -> Campaign:
         Tampered: Where a file is not as it was written.
     """
     path = folder / names.PLACES
-    try:
-        places = parse_document(read_document(path), Places, path)
-    except PermissionError as error:
-        raise Sealed(f"{path}: {error.strerror}") from None
+    places = parse_document(read_document(path), Places, path)
     return located(load_plan(folder).campaign, places)
 
 
@@ -114,12 +111,13 @@ def read_document(path: Path) -> bytes:
 
     Raises:
         NotFound: Where there is none.
+        Sealed: Where this user may not read it.
     """
     try:
         with path.open("rb") as file:
             return file.read(_MAX_PLAN_BYTES)
     except PermissionError:
-        raise
+        raise Sealed(f"{path}: may not be read by this user; only the one who planned the campaign may") from None
     except OSError as error:
         raise NotFound(
             f"{path}: {error.strerror}; expected a folder that `unichunk eval plan CAMPAIGN.toml --out DIR` made"

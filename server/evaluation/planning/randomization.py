@@ -51,8 +51,7 @@ def _replicate_blocks(layouts: int, policies: int, replicates: int, stream: Stre
 
 
 def _layout_grouped(layouts: int, policies: int, replicates: int, stream: Stream) -> list[Cell]:
-    """L resets of the scene in a replicate instead of up to L P; the last policy of a group can be guessed by
-    whoever knows all others."""
+    """L resets of the scene in a replicate instead of up to L P."""
     return [
         Cell(layout, policy)
         for _ in range(replicates)

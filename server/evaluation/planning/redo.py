@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
 from typing import TYPE_CHECKING
 
+from unichunk.server.evaluation.ledger.entry import Redo
 from unichunk.server.evaluation.ledger.trial import TrialState
 from unichunk.server.evaluation.planning.campaign import Randomization
 from unichunk.server.evaluation.planning.keys import trial_id
@@ -14,19 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from unichunk.server.evaluation.ledger.trial import Trial
-
-
-@dataclass(frozen=True)
-class Redo:
-    """The trial that takes the place of a voided one.
-
-    Attributes:
-        trial: Its opaque id.
-        position: Its place in the order.
-    """
-
-    trial: str
-    position: float
 
 
 def redo_of(voided: Trial, trials: Iterable[Trial], *, method: Randomization, id_key: bytes, redo_key: bytes) -> Redo:
@@ -60,12 +48,12 @@ def redo_of(voided: Trial, trials: Iterable[Trial], *, method: Randomization, id
     if later:
         after = Stream(redo_key, f"redo {voided.id}").choice(later)
         position = _between(after, taken)
-    return Redo(trial_id(id_key, voided.slot, voided.attempt + 1), position)
+    return Redo(trial=trial_id(id_key, voided.slot, voided.attempt + 1), position=position)
 
 
 def _between(after: float, taken: Sequence[float]) -> float:
     """The middle of the first gap after a place; gaps that floating point cannot halve any more are passed by."""
-    for low, high in zip(taken, taken[1:], strict=False):
+    for low, high in itertools.pairwise(taken):
         middle = (low + high) / 2
         if low >= after and low < middle < high:
             return middle

@@ -76,16 +76,22 @@ class ProxyPolicy:
         self,
         observation: Mapping[str, Any],
         previous_chunk: NDArray[np.float32] | None = None,  # noqa: ARG002  part of the protocol
-        delay: int = 0,  # noqa: ARG002
+        delay: int = 0,
     ) -> JointChunk:
         """Ask for the rows from the observation's tick on.
+
+        Args:
+            observation: As `JointAdapter.policy_input` makes it.
+            previous_chunk: Not needed.
+            delay: d: the robot is bound to so many rows from the tick on. Where the proxy was told to hold the robot,
+                it may brake it from there on, and does not have to wait for all of the rows that it handed out.
 
         Raises:
             PolicyLate: Where there was no answer in time.
             PolicyError: Where the proxy refused, or answered something that must not reach a robot.
         """
         within_s = min(MOST_ANSWER_S, self.chunk_length / self.greeting.action_hz)
-        answer = self._session.ask(observation, self._clock.now() + within_s)
+        answer = self._session.ask({**observation, "delay": delay}, self._clock.now() + within_s)
         expected = (self.chunk_length, self._joints)
         if answer.rows.shape != expected:
             raise PolicyError(f"the campaign's proxy answered rows of shape {answer.rows.shape}, expected {expected}")

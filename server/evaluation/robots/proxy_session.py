@@ -194,10 +194,9 @@ def _rows(message: bytes) -> NDArray[np.float32]:
         answer = None
     rows = answer.get("actions") if isinstance(answer, dict) else None
     if not isinstance(rows, np.ndarray):
-        code = message[:_LONGEST_CODE].decode("ascii", "replace")
-        raise PolicyError(
-            f"the campaign's proxy refused the observation: {code if code.isprintable() else 'no reason'}"
-        )
+        code = message[:_LONGEST_CODE].decode("ascii", "replace") if message.isascii() else ""
+        reason = code if code and code.isprintable() else "no reason"
+        raise PolicyError(f"the campaign's proxy refused the observation: {reason}")
     if rows.dtype != np.float32 or rows.ndim != 2 or not np.isfinite(rows).all():
         raise PolicyError(
             f"the campaign's proxy answered {rows.dtype} of shape {rows.shape}: expected finite float32 (H, n)"

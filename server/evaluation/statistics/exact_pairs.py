@@ -8,7 +8,7 @@ from typing import Final
 from unichunk.server.evaluation.statistics.document import Tested
 
 LARGEST_BARNARD: Final = 400
-"""Trials of one policy above which Barnard's test is not computed: it takes time and memory with the product of both."""
+"""Trials of one policy above which Barnard's test is not computed: it takes memory with the product of both."""
 
 
 def fisher(first: tuple[int, int], second: tuple[int, int]) -> Tested:

@@ -8,7 +8,7 @@ about their expectation; for two policies it is that of Mantel & Haenszel (1959)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-LARGEST_EXACT = 20_000
+LARGEST_EXACT: Final = 20_000
 """Trials of a pair above which the exact distribution is not computed; the two tests agree long before."""
 
 
@@ -71,7 +71,9 @@ def cmh(counts: Counts) -> Tested:
         return Tested(name=name, p=None, note=_nothing_to_tell(counts))
     p = float(cmh_p(counts.successes, counts.trials))
     silent = len(counts.layouts) - _informative(counts)
-    note = f"{silent} of {len(counts.layouts)} layouts say nothing: all trials came out the same there" if silent else ""
+    note = (
+        f"{silent} of {len(counts.layouts)} layouts say nothing: all trials came out the same there" if silent else ""
+    )
     return Tested(name=name, p=p, statistic=statistic, degrees=len(counts.policies) - 1, note=note)
 
 

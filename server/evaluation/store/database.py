@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from unichunk.server.evaluation.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
     from sqlalchemy.engine import URL
 
 FILE: Final = "evaluation.db"
@@ -40,6 +39,7 @@ class Database:
     def __init__(self, url: URL, name: str = "") -> None:
         self.url = url
         self._writes = bool(name)
+        self._file = None if url.database is None or url.get_backend_name() != "sqlite" else Path(url.database)
         self._lock_number = zlib.crc32(f"unichunk evaluation {name}".encode())
         self._connection: Connection | None = None
         self._engine = _engine(url, writes=self._writes)
@@ -48,6 +48,11 @@ class Database:
     def is_postgresql(self) -> bool:
         """Whether it is PostgreSQL, not SQLite."""
         return self._engine.dialect.name == _POSTGRESQL
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file, if it is SQLite: opening one that is not there makes it."""
+        return self._file is None or self._file.exists()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -119,6 +124,14 @@ def database_url(folder: Path, url: str | None) -> URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
+def is_damage(error: SQLAlchemyError) -> bool:
+    """Whether an error says that the database is not what it was, not that it cannot be reached."""
+    words = str(getattr(error, "orig", error))
+    if isinstance(error, ProgrammingError):
+        return "does not exist" in words
+    return any(word in words for word in ("malformed", "not a database", "no such table", "no such column"))
+
+
 def _engine(url: URL, *, writes: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, writes=writes)
@@ -130,7 +143,7 @@ def _engine(url: URL, *, writes: bool) -> Engine:
         raise StoreUnavailable("database: PostgreSQL needs `pip install 'unichunk[postgres]'`") from None
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401
+    def _configure(connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
             # Whatever the cluster's defaults are: an answer means that it is on the disk.
             cursor.execute("SET synchronous_commit = on")
@@ -147,7 +160,7 @@ def _sqlite(url: URL, *, writes: bool) -> Engine:
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401
+    def _configure(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
         try:
             if writes:

@@ -47,7 +47,9 @@ def read_head(folder: Path) -> SignedHead:
     try:
         return msgspec.json.decode(path.read_bytes(), type=SignedHead)
     except OSError as error:
-        raise Tampered(f"{path}: cannot be read: {error.strerror}: whether the log was cut off cannot be told") from None
+        raise Tampered(
+            f"{path}: cannot be read: {error.strerror}: whether the log was cut off cannot be told"
+        ) from None
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise Tampered(f"{path}: {error}: expected the signed head of the log") from None
 

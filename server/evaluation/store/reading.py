@@ -15,10 +15,10 @@ from unichunk.server.evaluation.store.chain import Event, Head, Verifier, beginn
 from unichunk.server.evaluation.store.rows import Row, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from unichunk.server.evaluation.ledger.entry import Redo
     from unichunk.server.evaluation.planning.plan import Plan
+    from unichunk.server.evaluation.store.redo_rule import RedoRule
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class Reading:
         return self.heads[-1]
 
 
-def read(connection: Connection, plan: Plan, redo_of: Callable[[Book, str], Redo] | None = None) -> Reading:
+def read(connection: Connection, plan: Plan, redo: RedoRule | None = None) -> Reading:
     """Read and check everything.
 
     Args:
         connection: In a transaction, so that all tables are of the same moment.
         plan: What the database has to be of.
-        redo_of: Where a trial (its id) is done again when it is voided, for those who have the keys.
+        redo: Where a trial (its id) is done again when it is voided, for those who have the keys.
 
     Raises:
         Tampered: With the first thing that does not fit.
     """
     events = [Event(*row) for row in connection.execute(select(tables.EVENTS).order_by(tables.EVENTS.c.seq))]
-    reading = fold(plan, events, redo_of)
-    scored_at = {}
+    reading = fold(plan, events, redo)
+    scored_at: dict[str, int] = {}
     for receipt in reading.book.receipts.values():
         trial = receipt.trial
         if trial is not None and trial.score is not None:
@@ -62,7 +62,7 @@ def read(connection: Connection, plan: Plan, redo_of: Callable[[Book, str], Redo
     return reading
 
 
-def fold(plan: Plan, events: Iterable[Event], redo_of: Callable[[Book, str], Redo] | None = None) -> Reading:
+def fold(plan: Plan, events: Iterable[Event], redo: RedoRule | None = None) -> Reading:
     """Check the chain of a log, and follow it.
 
     Raises:
@@ -76,7 +76,7 @@ def fold(plan: Plan, events: Iterable[Event], redo_of: Callable[[Book, str], Red
         entry = event.entry
         command = entry.command
         try:
-            expected = redo_of(book, command.trial) if redo_of and isinstance(command, Void) else entry.redo
+            expected = redo(book, command.trial) if redo and isinstance(command, Void) else entry.redo
             book.apply(entry)
         except Tampered:
             raise

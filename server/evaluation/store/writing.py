@@ -57,9 +57,7 @@ def write(connection: Connection, previous: Head, event: Event, changes: Changes
     if changes.rating is not None:
         connection.execute(insert(tables.SECOND_SCORES), rating_row(changes.rating))
     entry = changes.entry
-    connection.execute(
-        insert(tables.REQUESTS), request_row(entry.key, digest(entry.by, entry.command), event.seq)
-    )
+    connection.execute(insert(tables.REQUESTS), request_row(entry.key, digest(entry.by, entry.command), event.seq))
 
 
 def _write_trial(connection: Connection, changes: Changes) -> None:

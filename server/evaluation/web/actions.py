@@ -1,5 +1,4 @@
-"""What operators and administrators do, as their pages send it: each with an idempotency key, so that it may be sent
-again until an answer comes."""
+"""What operators and administrators do, as their pages send it: with a key, so that it may be sent until it is answered."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from unichunk.runtime.errors import UnichunkError
+from unichunk.server.evaluation.web.headers import protect
 from unichunk.server.evaluation.web.now import json
 from unichunk.server.evaluation.web.refusals import (
     NO_METHOD,
@@ -71,7 +72,7 @@ class ErrorAnswers:
     async def broken(self, request: Request, error: Exception) -> Response:
         """A mistake in the program."""
         self._log.event("error", "page failed", path=request.url.path, reason=f"{type(error).__name__}: {error}")
-        return self._answer(request, UNKNOWN)
+        return protect(self._answer(request, UNKNOWN))
 
     def _answer(self, request: Request, refusal: Refusal) -> Response:
         if _is_script(request):

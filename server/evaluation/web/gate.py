@@ -27,7 +27,7 @@ SHORTEST_KEY: Final = 16
 LONGEST_KEY: Final = 40
 """Characters of an idempotency key, as the page makes it."""
 
-TOKEN_HEADER: Final = "x-form-token"
+TOKEN_HEADER: Final = "x-form-token"  # noqa: S105  (a header's name)
 KEY_HEADER: Final = "idempotency-key"
 _KEY_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
 _OURS: Final = frozenset({"same-origin", "none"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY: Final = "; ".join(
@@ -28,6 +29,8 @@ HEADERS: Final = (
 )
 
 NOT_KEPT: Final = (b"cache-control", b"no-store")
+ASKED_AGAIN: Final = (b"cache-control", b"no-cache")
+"""Of scripts and styles: kept, and used once the server has said that they are the same."""
 
 
 class SecurityHeaders:
@@ -45,12 +48,17 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        kept = ASKED_AGAIN if scope["path"].startswith("/static/") else NOT_KEPT
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                known = {name for name, _ in message["headers"]}
-                kept = [] if b"cache-control" in known else [NOT_KEPT]
-                message["headers"] = [*message["headers"], *HEADERS, *kept]
+                message["headers"] = [*message["headers"], *HEADERS, kept]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def protect(answer: Response) -> Response:
+    """Put them on one answer: of a program that broke, which no longer passes here."""
+    answer.raw_headers.extend([*HEADERS, NOT_KEPT])
+    return answer

@@ -1,0 +1,164 @@
+"""Where one of the plan's policies runs: in a process of ours, or at an address; warm, and made anew when it dies."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Final
+
+from unichunk.runtime.errors import PolicyError
+from unichunk.server.evaluation.blinding.openpi_policy import OpenpiPolicy
+from unichunk.server.evaluation.blinding.runtime_policy import RuntimePolicy
+from unichunk.server.evaluation.planning.source_kind import SourceKind, source_kind
+from unichunk.server.ready_process import ReadyProcess
+from unichunk.server.remote.address import parse_address
+from unichunk.server.remote.credentials import Credentials, read_credentials
+from unichunk.server.remote.remote_policy import RemotePolicy
+from unichunk.server.remote.websocket_connection import WebSocketDialer
+from unichunk.server.serving.identity import Role
+from unichunk.server.serving.key_file import write_keys
+from unichunk.server.serving.key_record import new_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from unichunk.embodiments.spec import EmbodimentSpec
+    from unichunk.server.evaluation.blinding.hidden_policy import HiddenPolicy, Seen
+    from unichunk.server.evaluation.blinding.proxy_options import ProxyOptions
+    from unichunk.server.evaluation.planning.campaign import PolicyEntry
+
+END_S: Final = 5.0
+"""How long a process may take to end, [s]."""
+
+_MODULE: Final = "unichunk.server.evaluation.blinding.policy_process"
+_OPENPI: Final = "openpi+"
+
+
+class PolicyHost:
+    """One policy. Its methods block, and may be called from any thread.
+
+    Args:
+        number: The policy's, in the plan's order.
+        entry: Of the plan, with absolute paths.
+        spec: The embodiment.
+        folder: Private, for sockets, keys and what processes say.
+        options: How long it may take, how urgent it is.
+    """
+
+    def __init__(
+        self, number: int, entry: PolicyEntry, spec: EmbodimentSpec, folder: Path, options: ProxyOptions
+    ) -> None:
+        self.number: Final = number
+        self.name: Final = entry.name
+        self._entry, self._spec, self._folder, self._options = entry, spec, folder, options
+        self._kind = source_kind(entry.source)
+        self._process: ReadyProcess | None = None
+        self._address = entry.source.removeprefix(_OPENPI)
+        self._key = ""
+        self._ended = False
+        self._changing = threading.Lock()
+
+    def start(self) -> None:
+        """Start its process, unless it runs or is somebody else's, and wait until the policy is loaded.
+
+        Raises:
+            UnichunkError: Where it does not come up.
+        """
+        if self._kind not in {SourceKind.BUNDLE, SourceKind.PYTHON}:
+            return
+        with self._changing:
+            if self._ended or (self._process is not None and not self._process.failure()):
+                return
+            if self._process is not None:
+                self._process.end()
+            self._process = self._begin()
+
+    def connect(self, first: Seen, seed: int) -> HiddenPolicy:
+        """The policy for one robot, warm.
+
+        Args:
+            first: What to warm it up with.
+            seed: Of its noise.
+
+        Raises:
+            UnichunkError: Where it does not answer, or does not drive this robot.
+        """
+        self.start()
+        if self._kind in {SourceKind.PYTHON, SourceKind.OPENPI_SERVER}:
+            address = parse_address(self._address)
+            dialer = WebSocketDialer(address, self._credentials(), subprotocol=None)
+            return OpenpiPolicy(
+                dialer, len(self._spec.joints), answer_within_s=self._options.policy_lost_s, first=first
+            )
+        remote = RemotePolicy(
+            self._address,
+            self._spec.name,
+            refinement_rounds=self._entry.refinement_rounds,
+            seed=seed,
+            credentials=self._credentials(),
+        )
+        try:
+            return RuntimePolicy(remote, self._spec, first=first)
+        except BaseException:
+            remote.close()
+            raise
+
+    def end(self) -> None:
+        """End its process; again does nothing."""
+        self._ended = True
+        with self._changing:
+            if self._process is not None:
+                self._process.end()
+
+    def _credentials(self) -> Credentials:
+        return (
+            Credentials(key=self._key) if self._process is not None else read_credentials(parse_address(self._address))
+        )
+
+    def _begin(self) -> ReadyProcess:
+        name = "policy"
+        options = [str(self._options.nice), "serve", "--policy", f"{name}={self._entry.source}", "--log-level", "error"]
+        options += ["--no-zmq", "--refinement-rounds", str(self._entry.refinement_rounds)]
+        if self._kind is SourceKind.BUNDLE:
+            path = self._folder / f"{self.number}.ipc"
+            path.unlink(missing_ok=True)
+            self._address = f"ipc://{path}"
+            options += ["--ipc", str(path), "--no-http"]
+        else:
+            port = free_port()
+            self._address = f"ws://127.0.0.1:{port}"
+            options += ["--port", str(port), "--keys", str(self._make_key())]
+        process = ReadyProcess(
+            f"the process of policy {self.name!r}",
+            _MODULE,
+            options,
+            self._folder / f"{self.number}.said",
+            start_s=self._options.load_s,
+            end_s=END_S,
+        )
+        try:
+            process.wait_until_ready(self._check)
+        except BaseException:
+            process.end()
+            raise
+        return process
+
+    def _make_key(self) -> Path:
+        """A key for the policy's server: others on this machine shall not find out what runs by asking it."""
+        path = self._folder / f"{self.number}.keys"
+        self._key, record = new_key("proxy", Role.ROBOT, datetime.now(timezone.utc))
+        write_keys(path, [record])
+        return path
+
+    def _check(self) -> None:
+        if self._ended:
+            raise PolicyError("the proxy is ending")
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+    return number

@@ -1,0 +1,59 @@
+"""Differences of success between the declared pairs, with their intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from unichunk.server.evaluation.report.palette import INK, MUTED
+from unichunk.server.evaluation.report.scale import Scale, horizontal_axis
+from unichunk.server.evaluation.report.scene import Label, Line, Mark, Scene, shortened
+from unichunk.server.evaluation.report.words import points, points_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from unichunk.server.evaluation.report.scene import Shape
+    from unichunk.server.evaluation.statistics.document import PairComparison
+
+WIDTH: Final = 480.0
+ROW: Final = 36.0
+
+
+def pairs_plot(pairs: Sequence[PairComparison]) -> Scene:
+    """One row for each pair: success of the first less that of the second; filled where its primary test rejects.
+
+    Args:
+        pairs: The declared ones.
+    """
+    reach = 0.1 + max((abs(end) for pair in pairs for end in _ends(pair)), default=0.9)
+    reach = min(reach, 1.0)
+    scale = Scale(-reach, reach, 20, WIDTH - 20)
+    bottom = 8 + ROW * len(pairs)
+    ticks = [(value, f"{100 * value:+.0f}".replace("-", "−") if value else "0") for value in scale.ticks(6)]
+    title = "difference of success, percentage points"
+    shapes: list[Shape] = horizontal_axis(scale, ticks, top=8, bottom=bottom, title=title)
+    shapes.append(Line((scale.at(0), 4), (scale.at(0), bottom), MUTED, 1.2))
+    for index, pair in enumerate(pairs):
+        shapes += _row(pair, scale, 8 + ROW * index)
+    return Scene(WIDTH, bottom + 38, tuple(shapes), "Differences of success with their intervals")
+
+
+def _ends(pair: PairComparison) -> tuple[float, ...]:
+    interval = pair.difference.interval
+    return () if interval is None else (interval.low, interval.high)
+
+
+def _row(pair: PairComparison, scale: Scale, top: float) -> list[Shape]:
+    y, ends = top + 25, _ends(pair)
+    name = f"{shortened(pair.first, 140, 11)} less {shortened(pair.second, 140, 11)}"
+    shapes: list[Shape] = [
+        Label((scale.start, top + 13), name),
+        Label((scale.end, top + 13), points(pair.difference), 10.5, MUTED, "end"),
+    ]
+    if ends:
+        shapes.append(Line((scale.at(ends[0]), y), (scale.at(ends[1]), y), INK, 1.8))
+    if pair.difference.estimate is not None:
+        tip = f"{pair.first} less {pair.second}: {points_range(pair.difference.interval)} points"
+        place = (scale.at(pair.difference.estimate), y)
+        shapes.append(Mark(place, "circle", INK, 4.5, filled=pair.cmh.rejects, tip=tip))
+    return shapes

@@ -1,0 +1,112 @@
+"""The plan as it was frozen, how to check it, what was computed how, and what operators wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unichunk.server.evaluation.report.blocks import Bullets, Fact, Facts, Heading, Named, NewPage, Table, Text
+from unichunk.server.evaluation.report.words import number
+
+if TYPE_CHECKING:
+    from unichunk.server.evaluation.planning.campaign import Campaign
+    from unichunk.server.evaluation.report.blocks import Block, Cell
+    from unichunk.server.evaluation.results import Results
+    from unichunk.server.evaluation.statistics.document import AnalysisResult
+
+
+def plan(results: Results) -> list[Block]:
+    """Policies, tasks and layouts, as frozen.
+
+    Args:
+        results: What was recorded.
+    """
+    campaign = results.plan.campaign
+    blinding = campaign.blinding
+    policies: list[tuple[Cell, ...]] = [
+        (Named(policy.name), policy.source, policy.sha256 or "none", str(policy.refinement_rounds))
+        for policy in campaign.policies
+    ]
+    settings = Facts(
+        (
+            Fact("Robot", campaign.robot),
+            Fact("Rows in an answer", f"{blinding.rows} ticks"),
+            Fact("Answers leave after", f"{number(blinding.answer_ms, 6)} ms"),
+            Fact("Lease", f"{number(campaign.rules.lease_s, 6)} s"),
+            Fact("Sealed to", results.plan.admin_key, fixed=True),
+        )
+    )
+    return [
+        NewPage(),
+        Heading("The plan"),
+        settings,
+        Heading("Policies", 3),
+        Table(("policy", "source", "SHA-256", "refinement rounds"), tuple(policies), "lllr"),
+        *_tasks(campaign),
+    ]
+
+
+def checks(results: Results) -> list[Block]:
+    """How somebody else checks that this is what was planned and recorded.
+
+    Args:
+        results: What was recorded.
+    """
+    return [
+        Heading("How to check this"),
+        Bullets(
+            (
+                "The commitment above was published before the first trial: compare it with the published one. It is "
+                "the SHA-256 of salt, seed and plan, so neither could be changed afterwards.",
+                "`unichunk eval verify DIR` checks every signature of the log, its chain, that every table is what the "
+                "log says, and, after the opening, that the order of trials is the one that the seed gives.",
+                f"The log ended with event {results.log_head.partition(':')[0]}; whoever exported an earlier head can "
+                f"check with `--head` that it is part of this log.",
+                "trials.csv and trials.parquet have every trial, analysis.json every number of this report, lerobot/ "
+                "what was recorded of the robot.",
+            )
+        ),
+    ]
+
+
+def methods(analysis: AnalysisResult) -> list[Block]:
+    """What was computed how.
+
+    Args:
+        analysis: What was computed.
+    """
+    rows: list[tuple[Cell, ...]] = [(method.name, method.how, method.source) for method in analysis.methods]
+    return [Heading("Methods"), Table(("what", "how", "source"), tuple(rows), "lll")]
+
+
+def notes(results: Results) -> list[Block]:
+    """What operators wrote, word for word.
+
+    Args:
+        results: What was recorded.
+    """
+    rows: list[tuple[Cell, ...]] = [
+        (str(trial.order + 1), Named(trial.policy), trial.layout, "success" if trial.success else "failure", trial.note)
+        for trial in results.trials
+        if trial.note
+    ]
+    if not rows:
+        return []
+    said = "Word for word, written when nobody knew the policy."
+    headers = ("trial", "policy", "layout", "outcome", "note")
+    return [Heading("Operators' notes"), Text(said), Table(headers, tuple(rows), "rllll")]
+
+
+def _tasks(campaign: Campaign) -> list[Block]:
+    tasks: list[tuple[Cell, ...]] = [
+        (task.name, task.instruction, task.success, f"{number(task.timeout_s, 6)} s", "; ".join(task.rubric))
+        for task in campaign.tasks
+    ]
+    layouts: list[tuple[Cell, ...]] = [
+        (layout.name, layout.task, layout.description, layout.photo_sha256 or "none") for layout in campaign.layouts
+    ]
+    return [
+        Heading("Tasks", 3),
+        Table(("task", "instruction", "success is", "time-out", "sub-tasks"), tuple(tasks), "lllrl"),
+        Heading("Layouts", 3),
+        Table(("layout", "task", "description", "SHA-256 of the photo"), tuple(layouts), "llll"),
+    ]

@@ -1,0 +1,114 @@
+"""The primary result in words: no more than the declared tests say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unichunk.server.evaluation.report.words import (
+    count,
+    joined,
+    number,
+    p_equals,
+    percent,
+    percent_range,
+    plural,
+    points,
+    points_range,
+)
+
+if TYPE_CHECKING:
+    from unichunk.server.evaluation.statistics.document import AnalysisResult, CellRate, PairComparison
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A sentence, and what belongs to it."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+
+
+def verdict(analysis: AnalysisResult) -> Verdict:
+    """What the primary test says, and what it does not.
+
+    Args:
+        analysis: What was computed.
+    """
+    test = analysis.omnibus
+    if test.p is None:
+        said = "The primary test could not be computed, so nothing is concluded."
+        return Verdict(said, (test.note or "There is no reason on record.",))
+    named = f"{test.name}, layouts as strata: {_statistic(analysis)}{p_equals(test.p, analysis.alpha)}"
+    level = f"α = {number(analysis.alpha)}"
+    if test.rejects:
+        title = "The policies differ in how often they succeed."
+        first = f"Primary test, declared before the first trial: {named}, at most {level}."
+        return Verdict(title, (first, _extremes(analysis), _pairs(analysis)))
+    first = f"Primary test, declared before the first trial: {named}, above {level}."
+    return Verdict("No difference in success was shown.", (first, _extremes(analysis), _absence(analysis)))
+
+
+def _statistic(analysis: AnalysisResult) -> str:
+    test = analysis.omnibus
+    if test.statistic is None:
+        return ""
+    degrees = "" if test.degrees is None else f"({test.degrees})"
+    return f"χ²{degrees} = {number(test.statistic)}, "
+
+
+def _extremes(analysis: AnalysisResult) -> str:
+    cells = sorted((cell for cell in analysis.success if cell.success.rate is not None), key=_rate)
+    if not cells:
+        return "No trial was scored."
+    if _rate(cells[0]) == _rate(cells[-1]):
+        return f"All policies succeeded equally often: {count(cells[0].success)}, {percent(_rate(cells[0]))}."
+    return f"Most often: {_described(cells[-1], analysis)}. Least often: {_described(cells[0], analysis)}."
+
+
+def _described(cell: CellRate, analysis: AnalysisResult) -> str:
+    rate = cell.success
+    share, span = percent(rate.rate, rate.trials), percent_range(rate.wilson, rate.trials)
+    return f"{cell.policy}, {count(rate)} ({share}; {percent(analysis.confidence)} interval {span})"
+
+
+def _pairs(analysis: AnalysisResult) -> str:
+    differing = [pair for pair in analysis.pairs if pair.cmh.rejects]
+    amount = plural(len(analysis.pairs), "declared pair")
+    if not differing:
+        return f"Which policies differ was not shown: after Holm's correction none of {amount} does."
+    said = [f"{_ordered(pair)}, adjusted {p_equals(pair.cmh.adjusted, analysis.alpha)}" for pair in differing]
+    rest = len(analysis.pairs) - len(differing)
+    others = f" For {'the other one' if rest == 1 else f'the other {rest}'} no difference was shown." if rest else ""
+    return f"Of {amount}, after Holm's correction these differ: {'; '.join(said)}.{others}"
+
+
+def _ordered(pair: PairComparison) -> str:
+    """The better one first."""
+    estimate = pair.difference.estimate
+    if estimate is None:
+        return f"{pair.first} and {pair.second}"
+    if estimate >= 0:
+        return f"{pair.first} over {pair.second} ({points(pair.difference)})"
+    return f"{pair.second} over {pair.first} ({abs(round(100 * estimate)):+d} points)"
+
+
+def _absence(analysis: AnalysisResult) -> str:
+    wide = [pair for pair in analysis.pairs if pair.difference.interval is not None]
+    if not wide:
+        return "That does not show that they are equal."
+    pair = max(wide, key=_reach)
+    return (
+        f"That does not show that they are equal: for {joined([pair.first, pair.second])} differences from "
+        f"{points_range(pair.difference.interval)} percentage points stay possible "
+        f"({percent(analysis.confidence)} interval)."
+    )
+
+
+def _rate(cell: CellRate) -> float:
+    return cell.success.rate or 0.0
+
+
+def _reach(pair: PairComparison) -> float:
+    interval = pair.difference.interval
+    return 0.0 if interval is None else max(abs(interval.low), abs(interval.high))

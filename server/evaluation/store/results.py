@@ -1,0 +1,89 @@
+"""Everything that was recorded, with the policies' names: the input of statistics and reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unichunk.server.evaluation.errors import Sealed
+from unichunk.server.evaluation.results import (
+    PolicyGuess,
+    Preference,
+    Results,
+    ScoredTrial,
+    SecondScore,
+    VoidTrial,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from unichunk.server.evaluation.ledger.book import Book
+    from unichunk.server.evaluation.ledger.records import Preferred
+    from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
+
+
+def results_of(store: EvaluationStore, policies: Mapping[int, str]) -> Results:
+    """The results of a campaign that was opened.
+
+    Args:
+        store: Its records.
+        policies: Name of each slot's policy.
+
+    Raises:
+        Sealed: Where it was not opened: nobody looks at results by policy before every trial is scored.
+    """
+    book = store.book
+    if not book.opened:
+        raise Sealed(
+            f"{len(book.judged)} of {len(book.plan.slots)} trials are scored and the campaign was not opened:"
+            " `unichunk eval unblind` opens it when all are"
+        )
+    return Results(
+        plan=store.plan,
+        trials=tuple(_scored(book, order, trial, policies) for order, trial in enumerate(book.judged)),
+        voids=tuple(_void(book, trial, policies) for trial in book.voided),
+        second_scores=tuple(
+            SecondScore(rating.trial, rating.rater, rating.score.success, rating.score.rubric)
+            for rating in book.ratings.values()
+        ),
+        guesses=tuple(
+            PolicyGuess(guess.trial, guess.operator, policies[book.trials[guess.trial].slot], guess.policy)
+            for guess in book.guesses.values()
+        ),
+        preferences=tuple(_preference(book, preferred, policies) for preferred in book.preferences.values()),
+        log_head=str(store.head()),
+    )
+
+
+def _scored(book: Book, order: int, trial_id: str, policies: Mapping[int, str]) -> ScoredTrial:
+    trial = book.trials[trial_id]
+    score = trial.score
+    assert score is not None
+    unblinding = book.unblindings.get(trial.id)
+    return ScoredTrial(
+        trial=trial.id,
+        order=order,
+        policy=policies[trial.slot],
+        task=book.task_of(trial).name,
+        layout=trial.layout,
+        attempt=trial.attempt,
+        success=score.success,
+        rubric=score.rubric,
+        operator=trial.operator,
+        robot=trial.robot,
+        started_at=trial.started_at,
+        duration_s=trial.duration_s,
+        note=score.note,
+        unblinded=unblinding is not None and unblinding.before_score,
+    )
+
+
+def _void(book: Book, trial_id: str, policies: Mapping[int, str]) -> VoidTrial:
+    trial = book.trials[trial_id]
+    return VoidTrial(trial.id, policies[trial.slot], trial.layout, trial.reason, book.causes[trial.id])
+
+
+def _preference(book: Book, preferred: Preferred, policies: Mapping[int, str]) -> Preference:
+    better = {"this": preferred.trial, "other": preferred.other}.get(preferred.better)
+    name = policies[book.trials[better].slot] if better else ""
+    return Preference(preferred.trial, preferred.other, name, preferred.operator)
