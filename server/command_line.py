@@ -11,6 +11,7 @@ from unichunk.server.bench_command import COMMAND, Bench, benchmark_of
 from unichunk.server.compile_command import Compile
 from unichunk.server.driver_command import Driver
 from unichunk.server.embodiments_command import Embodiments
+from unichunk.server.eval_command import Eval
 from unichunk.server.fleet_command import Fleet
 from unichunk.server.keys_command import Keys
 from unichunk.server.run_command import Run
@@ -27,6 +28,7 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "swap": Swap,
     "drain": Drain,
     "keys": Keys,
+    "eval": Eval,
     "compile": Compile,
     "driver": Driver,
     "embodiments": Embodiments,

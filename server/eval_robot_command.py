@@ -93,7 +93,7 @@ class EvalRobot:
             return self._drive(spec, policy, report_path, signals)
 
     def _drive(self, spec: EmbodimentSpec, policy: ProxyPolicy, report_path: Path, signals: EndingSignals) -> EndedRun:
-        adapter = JointAdapter(spec, policy.greeting.cameras)
+        adapter = JointAdapter(policy.greeting.cameras)
         robot = robot_settings(spec, policy, adapter)
         options = RunOptions(
             duration_s=self.duration, starved_s=self.outage, outage_s=self.outage, recoveries=RECOVERIES

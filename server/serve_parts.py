@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from unichunk.runtime.errors import UnichunkError
 from unichunk.server.serving.admission import Limits
+from unichunk.server.serving.certificate_watch import keep_certificate
 from unichunk.server.serving.curve import CurveDoor
 from unichunk.server.serving.limits import ClientLimits
 from unichunk.server.serving.local_backend import LocalBackend
@@ -30,15 +29,12 @@ if TYPE_CHECKING:
     from unichunk.server.serve_command import Serve
     from unichunk.server.serving.backend import Backend
     from unichunk.server.serving.lifecycle import Front, Stop
-    from unichunk.server.serving.logs import Log
     from unichunk.server.serving.ray_app import RayParts
     from unichunk.server.serving.ray_ingress import RayFront
     from unichunk.server.serving.service import Service
     from unichunk.server.serving.source import PolicySource
 
 MIB: Final = 2**20
-RENEW_EVERY_S: Final = 60.0
-"""How often the certificate's file is looked at, [s]."""
 
 _HTTP_NEEDS: Final = ("fastapi", "httptools", "prometheus_client", "uvicorn", "uvloop", "websockets")
 
@@ -150,7 +146,7 @@ def _add_http(options: Serve, parts: Parts, page: Any, tls: Tls | None, stack: E
     app = build_app(service, page)
     parts.fronts.append(HttpServer(app, sockets, limits=service.limits, tls=context, log=service.log))
     if tls is not None:
-        parts.tasks.append(partial(_renew, tls, service.log))
+        parts.tasks.append(partial(keep_certificate, tls, service.log))
     _say_http(parts, address_of(sockets[0]), secure=tls is not None)
 
 
@@ -158,17 +154,6 @@ def _say_http(parts: Parts, address: str, *, secure: bool) -> None:
     letter = "s" if secure else ""
     parts.addresses.append(("openpi and unichunk clients", f"ws{letter}://{address}"))
     parts.addresses.append(("health, metrics, administration", f"http{letter}://{address}"))
-
-
-async def _renew(tls: Tls, log: Log) -> None:
-    """Take a renewed certificate while the server runs."""
-    while True:
-        await asyncio.sleep(RENEW_EVERY_S)
-        try:
-            if tls.renew():
-                log.event("info", "certificate renewed")
-        except UnichunkError as error:
-            log.event("error", "certificate not renewed", why=str(error))
 
 
 def _add_zmq(options: Serve, parts: Parts, curve: CurveDoor | None, stack: ExitStack) -> None:

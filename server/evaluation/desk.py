@@ -110,6 +110,10 @@ class Desk:
         """Hold all robots, interrupt what runs, end the watch; the store and the robots are their owner's to close."""
         await self._watch.close()
 
+    async def finish(self) -> None:
+        """Record what the robots still had to say when they were ended, after `close`."""
+        await self._watch.finish()
+
     # What is seen.
 
     async def overview(self, who: Identity) -> Overview:

@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.driving import server_key
+from unichunk.server.evaluation.episode_digests import episode_digests
 from unichunk.server.evaluation.errors import EvaluationError
 from unichunk.server.evaluation.ledger import commands as c
 from unichunk.server.evaluation.ledger.actor import SERVER
@@ -26,6 +27,8 @@ LOOK_EVERY_S: Final = 0.25
 
 SOON_S: Final = 0.005
 """The shortest pause between two looks, [s]."""
+
+EPISODES: Final = "episodes"
 
 PAGE: Final = 1000
 """Events read at once."""
@@ -75,6 +78,9 @@ class DeskWatch:
         if entries and entries[-1].boot == self._boot:
             self._note_jump(self._clocks.since(entries[-1].at_ns, entries[-1].mono_ns))
         await self._driving.interrupt_strays(armed=True)
+        begun = [one.id for one in self._book.trials.values() if one.started_at and one.id not in self._book.recordings]
+        for trial, sha256 in (await asyncio.to_thread(episode_digests, self._store.folder / EPISODES, begun)).items():
+            self._driving.recorded(trial, sha256)
         await self._recorder.settle()
         self._watching = asyncio.ensure_future(self._watch())
 
@@ -103,6 +109,10 @@ class DeskWatch:
         # What was begun is done first: it may say better why something ended.
         await self._recorder.rest()
         await self._driving.interrupt_strays(armed=True)
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Record what is owed, if the store takes it."""
         try:
             await self._recorder.settle()
         except LOST as error:

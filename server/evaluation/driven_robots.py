@@ -42,6 +42,9 @@ class DrivenRobots(Protocol):
     on_event: Callable[[str, str, str], None]
     """Called in the event loop with robot, trial and one of `policy lost`, `robot lost`, `task done`."""
 
+    on_recorded: Callable[[str, str], None]
+    """Called in the event loop with a trial and the SHA-256 of its `episode.json`, once that is on the disk."""
+
     @property
     def robots(self) -> Mapping[str, DrivenRobot]:
         """All that have been seen, by name."""

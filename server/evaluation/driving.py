@@ -60,6 +60,7 @@ class Driving:
         self.recorder = Recorder(store, log, self._lost)
         self.drives = Drives(clock)
         robots.on_event = self._heard
+        robots.on_recorded = self.recorded
 
     def robot(self, name: str) -> DrivenRobot:
         """A robot that is there.
@@ -175,6 +176,16 @@ class Driving:
                     self._interrupt(trial.id, "server ended")
                 elif trial.state is TrialState.INTERRUPTED:
                     self._count_as_failure(trial.id, trial.reason)
+
+    def recorded(self, trial: str, sha256: str) -> None:
+        """A trial's episode is complete: from now on its files are bound to the log.
+
+        Args:
+            trial: Opaque id.
+            sha256: Of its `episode.json`, hexadecimal.
+        """
+        self._owe(c.Recorded(trial=trial, sha256=sha256))
+        self.recorder.begin(self.recorder.settle())
 
     def hold_all(self) -> None:
         """Every robot stands still; what ran is interrupted."""

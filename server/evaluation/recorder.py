@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from unichunk.server.evaluation.errors import EvaluationError, StoreUnavailable, Tampered
-from unichunk.server.evaluation.ledger.commands import Command
+from unichunk.server.evaluation.ledger.commands import ClockJumped, Command, Note, Opened, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -24,6 +24,10 @@ T = TypeVar("T")
 
 LOST: Final = (StoreUnavailable, Tampered)
 """The store takes nothing; or what it holds is not what this service wrote."""
+
+
+ASIDE: Final = (Note, Recorded, Opened, ClockJumped)
+"""Commands that leave trials in what they are in."""
 
 
 @dataclass
@@ -69,8 +73,11 @@ class Recorder:
         return bool(self._owed)
 
     def owed_for(self, trial: str) -> Owed | None:
-        """The first thing owed about a trial."""
-        return next((owed for owed in self._owed if getattr(owed.command, "trial", "") == trial), None)
+        """The first thing owed that changes what a trial is in."""
+        for owed in self._owed:
+            if not isinstance(owed.command, ASIDE) and owed.command.trial == trial:
+                return owed
+        return None
 
     def owe(self, actor: Actor, command: Command, key: str) -> Owed:
         """Remember something that has happened; `settle` records it."""

@@ -202,3 +202,35 @@ class RatingView(_View, frozen=True, kw_only=True):
     cameras: tuple[str, ...]
     frames: int
     fps: float
+
+
+class CampaignStatus(_View, frozen=True, kw_only=True):
+    """How far a campaign is, from its records alone.
+
+    Attributes:
+        campaign: Its name.
+        campaign_id: Opaque id.
+        commitment: What was published.
+        frozen_at: UTC, ISO 8601.
+        scored: Trials that count.
+        total: How many complete it.
+        states: How many trials are in each state.
+        layouts: For each layout.
+        tasks: For each task.
+        complete: Whether every trial is scored.
+        opened: Whether the seal was opened.
+        head: End of the log, `SEQ:HASH`.
+    """
+
+    campaign: str
+    campaign_id: str
+    commitment: str
+    frozen_at: str
+    scored: int
+    total: int
+    states: dict[str, int]
+    layouts: tuple[Progress, ...]
+    tasks: tuple[Progress, ...]
+    complete: bool
+    opened: bool
+    head: str

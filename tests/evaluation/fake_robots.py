@@ -36,6 +36,7 @@ class FakeRobots:
     told: list[tuple[object, ...]] = field(default_factory=list)
     refuses: bool = False
     on_event: Callable[[str, str, str], None] = lambda *_: None
+    on_recorded: Callable[[str, str], None] = lambda *_: None
 
     @classmethod
     def of(cls, *names: str) -> FakeRobots:

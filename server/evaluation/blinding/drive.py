@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.blinding.trial_rows import Ticket
     from unichunk.server.evaluation.planning.campaign import Blinding
 
-LOCKSTEP_PATIENCE: Final = 10.0
-"""How many times as patient the proxy is with simulations and their policies: their time waits."""
-
 EventCode = Literal["policy lost", "robot lost", "task done"]
 
 
@@ -80,7 +77,7 @@ class Drive:
     @property
     def patience(self) -> float:
         """Factor of all times after which somebody is lost."""
-        return LOCKSTEP_PATIENCE if self.lockstep else 1.0
+        return self._options.patience(lockstep=self.lockstep)
 
     def hold(self) -> None:
         """Stay, from the next row on that was not handed out; a trial ends without a word."""
@@ -127,13 +124,18 @@ class Drive:
             begun_at=self._clock(),
         )
 
-    def lose(self, code: EventCode) -> None:
-        """Something of the trial is gone, or done: hold, and say so."""
+    def lose(self, code: EventCode, *, hangs: bool = False) -> None:
+        """Something of the trial is gone, or done: hold, and say so.
+
+        Args:
+            code: What.
+            hangs: Of a policy: whether it is still busy with something.
+        """
         trial = self._trial
         self.hold()
         if trial is not None:
             if code == "policy lost":
-                self._seats.lose(trial.seat)
+                self._seats.lose(trial.seat, hangs=hangs)
             self._tell(trial.id, code)
 
     def seen(self, request: RobotRequest, tick: int) -> Seen:
@@ -211,7 +213,7 @@ class Drive:
 
     def _silent(self, trial: DrivenTrial) -> None:
         if trial is self._trial:
-            self.lose("policy lost")
+            self.lose("policy lost", hangs=True)
 
     def _end_trial(self) -> None:
         trial, self._trial = self._trial, None

@@ -74,3 +74,33 @@ class HiddenPolicy(RowSpace, Protocol):
     def close(self) -> None:
         """Hang up; again does nothing."""
         ...
+
+
+class Host(Protocol):
+    """Where a policy runs. Its methods block, and may be called from any thread."""
+
+    @property
+    def number(self) -> int:
+        """The policy's, in the plan's order."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The policy's, for whoever runs the server."""
+        ...
+
+    def connect(self, first: Seen, seed: int) -> HiddenPolicy:
+        """The policy for one robot, warm; its process is started where it does not run.
+
+        Args:
+            first: What to warm it up with.
+            seed: Of its noise.
+
+        Raises:
+            UnichunkError: Where it does not answer, or does not drive this robot.
+        """
+        ...
+
+    def end_process(self) -> None:
+        """End its process, where that is ours, whatever it is doing."""
+        ...

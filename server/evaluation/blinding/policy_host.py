@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 END_S: Final = 5.0
 """How long a process may take to end, [s]."""
 
+HANGS_S: Final = 0.5
+"""The same for one that hangs."""
+
 _MODULE: Final = "unichunk.server.evaluation.blinding.policy_process"
 _OPENPI: Final = "openpi+"
 
@@ -68,28 +71,22 @@ class PolicyHost:
         if self._kind not in {SourceKind.BUNDLE, SourceKind.PYTHON}:
             return
         with self._changing:
-            if self._ended or (self._process is not None and not self._process.failure()):
+            if self._ended:
+                raise PolicyError("the proxy is ending")
+            if self._process is not None and not self._process.failure():
                 return
             if self._process is not None:
                 self._process.end()
             self._process = self._begin()
 
     def connect(self, first: Seen, seed: int) -> HiddenPolicy:
-        """The policy for one robot, warm.
-
-        Args:
-            first: What to warm it up with.
-            seed: Of its noise.
-
-        Raises:
-            UnichunkError: Where it does not answer, or does not drive this robot.
-        """
+        """See `Host`."""
         self.start()
         if self._kind in {SourceKind.PYTHON, SourceKind.OPENPI_SERVER}:
             address = parse_address(self._address)
             dialer = WebSocketDialer(address, self._credentials(), subprotocol=None)
             return OpenpiPolicy(
-                dialer, len(self._spec.joints), answer_within_s=self._options.policy_lost_s, first=first
+                dialer, len(self._spec.joints), answer_within_s=self._options.answer_within_s, first=first
             )
         remote = RemotePolicy(
             self._address,
@@ -103,6 +100,12 @@ class PolicyHost:
         except BaseException:
             remote.close()
             raise
+
+    def end_process(self) -> None:
+        """See `Host`; `start` begins another one."""
+        with self._changing:
+            if self._process is not None:
+                self._process.end(HANGS_S)
 
     def end(self) -> None:
         """End its process; again does nothing."""

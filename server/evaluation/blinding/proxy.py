@@ -7,6 +7,7 @@ import contextlib
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -172,8 +173,10 @@ class Proxy:
         self._hosts = [
             PolicyHost(number, entry, spec, private, self._options) for number, entry in enumerate(campaign.policies)
         ]
-        for host in self._hosts:
-            host.start()
+        # Side by side: loading takes seconds each.
+        with ThreadPoolExecutor(len(self._hosts)) as threads:
+            for started in [threads.submit(host.start) for host in self._hosts]:
+                started.result()
         self._spec = spec
 
     def _end(self) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+LOCKSTEP_PATIENCE: Final = 10.0
+"""How many times as patient the proxy is with simulations and their policies: their time waits."""
 
 
 @dataclass(frozen=True)
@@ -24,3 +28,12 @@ class ProxyOptions:
     fps: float = 5.0
     nice: int = 10
     load_s: float = 600.0
+
+    def patience(self, *, lockstep: bool) -> float:
+        """Factor of all times after which somebody is lost."""
+        return LOCKSTEP_PATIENCE if lockstep else 1.0
+
+    @property
+    def answer_within_s(self) -> float:
+        """How long the connection to a policy waits for an answer, [s]: at least until the trial is over anyway."""
+        return 1.0 + self.policy_lost_s * self.patience(lockstep=self.sim_robots)

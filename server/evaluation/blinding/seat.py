@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.runtime.producer import Commitment
-    from unichunk.server.evaluation.blinding.hidden_policy import HiddenPolicy, Predicted, Seen
-    from unichunk.server.evaluation.blinding.policy_host import PolicyHost
+    from unichunk.server.evaluation.blinding.hidden_policy import HiddenPolicy, Host, Predicted, Seen
     from unichunk.server.evaluation.planning.campaign import Blinding
 
 
@@ -28,11 +27,11 @@ class Seat:
         blinding: Of the plan.
     """
 
-    def __init__(self, host: PolicyHost, spec: EmbodimentSpec, blinding: Blinding) -> None:
+    def __init__(self, host: Host, spec: EmbodimentSpec, blinding: Blinding) -> None:
         self.policy: HiddenPolicy | None = None
         """None while it is not connected."""
         self._host, self._spec, self._blinding = host, spec, blinding
-        self._lane = Lane("policy")
+        self._lane, self._hangs = Lane("policy"), False
 
     @property
     def number(self) -> int:
@@ -51,15 +50,26 @@ class Seat:
         """Have a chunk predicted."""
         return self._lane.call(lambda: policy.predict(seen, commitment))
 
-    def lose(self) -> None:
-        """Give the connection up, whatever it is doing; `take` makes another one."""
+    def lose(self, *, hangs: bool) -> None:
+        """Give the connection up, whatever it is doing; `take` makes another one.
+
+        Args:
+            hangs: Whether it is still busy: it has to begin anew.
+        """
+        self.close()
+        self._lane, self._hangs = Lane("policy"), hangs
+
+    def close(self) -> None:
+        """Give the connection up; again does nothing."""
         policy, self.policy = self.policy, None
-        lane, self._lane = self._lane, Lane("policy")
         if policy is not None:
-            lane.call(policy.close)
-        lane.leave()
+            self._lane.call(policy.close)
+        self._lane.leave()
 
     def _take(self, first: Seen) -> None:
+        hangs, self._hangs = self._hangs, False
+        if hangs:
+            self._host.end_process()
         policy = self._host.connect(first, secrets.randbits(31))
         try:
             check_delay(self._host.name, policy, self._spec, self._blinding)

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from unichunk.embodiments.spec import EmbodimentSpec
-    from unichunk.server.evaluation.blinding.hidden_policy import HiddenPolicy, Seen
-    from unichunk.server.evaluation.blinding.policy_host import PolicyHost
+    from unichunk.server.evaluation.blinding.hidden_policy import HiddenPolicy, Host, Seen
     from unichunk.server.evaluation.planning.campaign import Blinding
 
 AGAIN_S: Final = 1.0
@@ -33,7 +32,7 @@ class Seats:
 
     def __init__(
         self,
-        hosts: Sequence[PolicyHost],
+        hosts: Sequence[Host],
         spec: EmbodimentSpec,
         blinding: Blinding,
         trouble: Callable[[str], None],
@@ -69,9 +68,14 @@ class Seats:
             raise NotNow("the policies are not ready for this robot yet: wait a moment, or see the server's log")
         return seat, seat.policy
 
-    def lose(self, seat: Seat) -> None:
-        """Give a policy's connection up, and make another one."""
-        seat.lose()
+    def lose(self, seat: Seat, *, hangs: bool) -> None:
+        """Give a policy's connection up, and make another one.
+
+        Args:
+            seat: The policy's.
+            hangs: Whether it is still busy: then its process is started anew.
+        """
+        seat.lose(hangs=hangs)
         self._take(seat)
 
     def close(self) -> None:
@@ -79,7 +83,7 @@ class Seats:
         for task in self._taking.values():
             task.cancel()
         for seat in self._seats:
-            seat.lose()
+            seat.close()
 
     def _take(self, seat: Seat) -> None:
         taking = self._taking.get(seat.number)

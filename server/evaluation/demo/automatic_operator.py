@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.demo.reach_scorer import ReachScorer
-from unichunk.server.evaluation.errors import EvaluationError
+from unichunk.server.evaluation.errors import EvaluationError, NotNow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,11 @@ class AutomaticOperator:
         await self._connect()
         while await self._desk.next_trial(self._who) is not None:
             self._taken += 1
-            view = await self._desk.lease(self._who, self._name, f"lease/{self._taken}")
+            try:
+                view = await self._desk.lease(self._who, self._name, f"lease/{self._name}/{self._taken}")
+            except NotNow:
+                # Another operator was faster, and it may have been the last one.
+                continue
             await self._trial(view)
             overview = await self._desk.overview(self._who)
             self._told(overview.scored, overview.total)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LIMIT_S: Final = 3.0
 """A trial lasts this long at most, in simulated time, [s]."""
 
-STAY_S: Final = 0.4
+STAY_S: Final = 0.8
 """How long the gripper has to stay over the block, [s]."""
 
 STARTED: Final = 0.02

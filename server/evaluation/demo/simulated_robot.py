@@ -56,14 +56,6 @@ class SimulatedRobot:
         self._twin.stand(ARRANGEMENTS[layout])
         self._block = np.array(ARRANGEMENTS[layout][TARGET], np.float32)
 
-    def photograph(self, q: NDArray[np.float64] | None = None) -> NDArray[np.uint8]:
-        """What the first camera sees with the arm standing at `q` (n,) [rad], or at rest: RGB, (h, w, 3).
-
-        The robot starts over: not while a trial runs.
-        """
-        self._twin.reset(q)
-        return next(iter(self._cameras.values())).render(self._twin.snapshot())
-
     def exchange(self) -> None:
         """Ask for rows, and do all of them.
 

@@ -20,6 +20,7 @@ _PATTERNS: Final = {
 """Part of a regular expression -> what it means."""
 
 _LONGEST: Final = 80
+_MOST_BITS: Final = 256
 
 
 def campaign_complaint(error: msgspec.ValidationError, document: Any) -> str:
@@ -79,5 +80,8 @@ def _short(value: Any) -> str:
     """A value, on one line and not too long."""
     if isinstance(value, (dict, list)):
         return f"{'a table' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        # Python refuses to write down very long numbers.
+        return f"a number of {value.bit_length()} bits"
     text = ascii(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

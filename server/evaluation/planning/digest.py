@@ -16,19 +16,13 @@ from unichunk.runtime.policy.bundle import file_hash, read_manifest
 from unichunk.runtime.policy.manifest import MANIFEST_NAME
 from unichunk.server.evaluation.errors import BundleChanged
 from unichunk.server.evaluation.planning.places import located_robot
+from unichunk.server.evaluation.planning.served_digest import served_digest
 from unichunk.server.evaluation.planning.source_kind import SourceKind, located_source, source_kind
-from unichunk.server.remote.address import parse_address
-from unichunk.server.remote.clock import SystemClock
-from unichunk.server.remote.credentials import Credentials
-from unichunk.server.remote.remote_policy import JOIN_S, make_dialer
-from unichunk.server.remote.session import Session
-from unichunk.server.remote.statistics import RemoteStatistics
 from unichunk.server.serving.source import PYTHON
-from unichunk.server.wire.lean import PROTOCOL, Hello
 
 if TYPE_CHECKING:
     from unichunk.server.evaluation.planning.campaign import Campaign, PolicyEntry
-    from unichunk.server.wire.lean import Welcome
+    from unichunk.server.remote.credentials import Credentials
 
 _SHOWN: Final = 12
 
@@ -44,7 +38,7 @@ def policy_digest(policy: PolicyEntry, folder: Path, robot: str, credentials: Cr
         policy: Its entry.
         folder: Which a relative path starts from.
         robot: Name of the embodiment, which a lean server wants to know.
-        credentials: For a lean server.
+        credentials: For a lean server; None: the API key of the environment, if there is one.
 
     Returns:
         Hexadecimal.
@@ -60,7 +54,7 @@ def policy_digest(policy: PolicyEntry, folder: Path, robot: str, credentials: Cr
     if kind is SourceKind.PYTHON:
         return file_hash(_module_file(policy.source))
     if kind is SourceKind.LEAN_SERVER:
-        return _served_digest(policy, robot, credentials or Credentials())
+        return served_digest(policy.source, robot, policy.refinement_rounds, credentials)
     return hashlib.sha256(policy.source.encode()).hexdigest()
 
 
@@ -149,29 +143,3 @@ def _module_file(source: str) -> Path:
     if spec is None or spec.origin is None or not spec.has_location:
         raise PolicyError(f"{source}: no module {module!r} with a file; is it on PYTHONPATH?")
     return Path(spec.origin)
-
-
-def _served_digest(policy: PolicyEntry, robot: str, credentials: Credentials) -> str:
-    address = parse_address(policy.source)
-    welcomes: list[Welcome] = []
-    hello = Hello(
-        protocol=PROTOCOL,
-        key=credentials.key,
-        policy=address.policy,
-        embodiment=robot,
-        refinement_rounds=policy.refinement_rounds,
-    )
-    clock = SystemClock()
-    dialer = make_dialer(address, credentials)
-    try:
-        session = Session(dialer, hello, policy.source, welcomes.append, RemoteStatistics(), clock)
-        try:
-            session.join(clock.now() + JOIN_S)
-        finally:
-            session.close()
-    finally:
-        dialer.close()
-    digest = welcomes[-1].digest
-    if len(digest) != hashlib.sha256().digest_size * 2:
-        raise PolicyError(f"{policy.source}: the server names no hash of what it serves, so that it cannot be frozen")
-    return digest

@@ -103,7 +103,7 @@ def freeze(
         credentials: For lean servers whose hashes are asked for.
 
     Raises:
-        BadCampaign: Where the campaign cannot be planned as it is written, or the folder is in use.
+        BadCampaign: Where the campaign cannot be planned as it is written, or the folder is in use or takes nothing.
         BundleChanged: Where a hash was declared and is another one.
         PrivateFileError, Sealed: Where the admin's key cannot be used or made.
         StoreUnavailable: Where the database takes nothing.
@@ -212,6 +212,8 @@ def _folder_beside(out: Path) -> Iterator[Path]:
         raise BadCampaign(f"{out}: cannot be made ({error.strerror}); choose another place") from None
     try:
         yield stage
+    except OSError as error:
+        raise BadCampaign(f"{out}: cannot be written ({error.strerror}); nothing was frozen") from None
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         with suppress(OSError):
@@ -221,15 +223,14 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 
 def _put(stage: Path, out: Path) -> None:
     """Give the finished folder its name, once all of it is on the disk."""
-    try:
-        stage.chmod(_FOLDER)
-        for path in (*stage.rglob("*"), stage):
-            if path.is_dir():
-                _sync(path)
-        stage.replace(out)
+    stage.chmod(_FOLDER)
+    for path in (*stage.rglob("*"), stage):
+        if path.is_dir():
+            _sync(path)
+    stage.replace(out)
+    with suppress(OSError):
+        # It is in place; a power failure now could at worst take it away whole.
         _sync(out.absolute().parent)
-    except OSError as error:
-        raise BadCampaign(f"{out}: cannot be put in place ({error.strerror}); nothing was frozen") from None
 
 
 def _sync(folder: Path) -> None:

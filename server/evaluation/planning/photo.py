@@ -83,7 +83,7 @@ def _suffix(content: bytes, path: Path) -> str:
         reason = " ".join(str(error).replace("<", "").replace(">", "").split())[:120]
         raise BadCampaign(f"{path}: expected a JPEG or PNG picture that can be decoded ({reason})") from None
     if pixels > MAX_PIXELS:
-        raise BadCampaign(f"{path}: {pixels} pixels, expected at most {MAX_PIXELS}; make the picture smaller")
+        raise BadCampaign(f"{path}: expected at most {MAX_PIXELS} pixels, got {pixels}; make the picture smaller")
     return suffix
 
 

@@ -73,6 +73,11 @@ class Named:
 Cell: TypeAlias = str | Named
 
 
+def is_hash(cell: str) -> bool:
+    """Whether a cell is a digest or a key, to be set in a fixed width."""
+    return len(cell) == 64 and not cell.strip("0123456789abcdef")
+
+
 @dataclass(frozen=True)
 class Table:
     """A table.

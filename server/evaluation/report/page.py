@@ -6,15 +6,13 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
 
-from unichunk.server.evaluation.report.blocks import Named
+from unichunk.server.evaluation.report.blocks import Named, is_hash
 from unichunk.server.evaluation.report.palette import looks
 from unichunk.server.evaluation.report.scene_svg import svg
 
 if TYPE_CHECKING:
     from unichunk.server.evaluation.report.blocks import Document
-    from unichunk.server.evaluation.report.scene import Scene
 
 
 def page(document: Document) -> str:
@@ -31,13 +29,17 @@ def page(document: Document) -> str:
     environment.tests["policy"] = _is_policy
     dress = looks(document.policies)
     return environment.get_template("report.html").render(
-        document=document, dress=dress, svg=_svg, style=Markup(sources["report.css"]), anchor=_anchor
+        document=document,
+        dress=dress,
+        svg=svg,
+        style=sources["report.css"],
+        anchor=_anchor,
+        style_of=_style_of,
     )
 
 
-def _svg(scene: Scene) -> Markup:
-    # It escapes its texts itself.
-    return Markup(svg(scene))
+def _style_of(cell: str) -> str:
+    return " hash" if is_hash(cell) else ""
 
 
 def _is_policy(cell: Any) -> bool:

@@ -31,8 +31,8 @@ def posteriors(analysis: AnalysisResult) -> list[Block]:
         "under that prior, beside the tests and not instead of them; they carry no correction for several policies."
     )
     caption = (
-        f"Posterior density of each policy's success, each drawn to its own height; bar: {percent(analysis.confidence)} "
-        f"credible interval, mark: mean."
+        f"Posterior density of each policy's success, each drawn to its own height; bar: "
+        f"{percent(analysis.confidence)} credible interval, mark: mean."
     )
     rows: list[tuple[Cell, ...]] = [
         (

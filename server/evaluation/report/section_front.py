@@ -83,9 +83,7 @@ def declared(campaign: Campaign) -> tuple[str, ...]:
         if blinding.equalized_ticks
         else "not equalized: every policy acts with its own latency, which its motion may show"
     )
-    died = (
-        "void, and done again later at a random place" if rules.policy_death == "void" else "counted as a failure"
-    )
+    died = "void, and done again later at a random place" if rules.policy_death == "void" else "counted as a failure"
     return (
         f"{amount} for each policy on each layout, {campaign.trials} in all; no other number was looked for.",
         f"Order: {_ORDERS[campaign.randomization]}.",

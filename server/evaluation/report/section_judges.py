@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.blocks import Bullets, Heading, Named, Table, Text
 from unichunk.server.evaluation.report.words import (
@@ -17,6 +17,10 @@ from unichunk.server.evaluation.report.words import (
 if TYPE_CHECKING:
     from unichunk.server.evaluation.report.blocks import Block, Cell
     from unichunk.server.evaluation.statistics.document import Agreement, AnalysisResult, BlindingIndex, PolicyGuesses
+
+
+MOST_COLUMNS: Final = 7
+"""With more guesses to choose from than this they have no columns here; they are in guesses.csv."""
 
 
 def agreement(analysis: AnalysisResult) -> list[Block]:
@@ -68,9 +72,11 @@ def blinding(analysis: AnalysisResult) -> list[Block]:
         )
         return [heading, Text(said)]
     guesses = list(dict.fromkeys(guess for one in index.policies for guess, _ in one.guesses))
+    if len(guesses) > MOST_COLUMNS:
+        guesses = [""]
     rows: list[tuple[Cell, ...]] = [_guessed(one, guesses) for one in index.policies]
-    names = [f"“{guess}”" if guess else "does not know" for guess in guesses]
-    headers = ("policy", *(f"guess: {name}" for name in names), "right", "Bang", "interval")
+    names = [f"guess: {guess}" if guess else "does not know" for guess in guesses]
+    headers = ("policy", *names, "right", "Bang", "interval")
     note = (
         "Bang's index, for each policy: 0 as by chance, 1 always recognized, below 0 taken for others. James' index "
         f"over all (1: nobody knows, 0.5: as by chance, 0: always recognized): {number(index.james, 2)}, interval "

@@ -79,8 +79,8 @@ def _sizes(analysis: AnalysisResult) -> Table:
         )
     headers = ("pair", "difference", "interval", "odds ratio", "interval", "layouts agree, p", "CMH, uncorrected p")
     note = (
-        "Odds ratio: Mantel and Haenszel's over layouts, interval by Robins, Breslow and Greenland; whether layouts agree "
-        "about it: Breslow and Day's test with Tarone's correction."
+        "Odds ratio: Mantel and Haenszel's over layouts, interval by Robins, Breslow and Greenland; whether layouts "
+        "agree about it: Breslow and Day's test with Tarone's correction."
     )
     return Table(headers, tuple(rows), "lrrrrrr", note)
 

@@ -37,7 +37,9 @@ def sequential(analysis: AnalysisResult) -> list[Block]:
         Heading("Sequential test"),
         Text(intro),
         Figure(evidence_plot(analysis.pairs, analysis.alpha), caption),
-        Table(headers, tuple(rows), "lrrrrrl", "Difference: confidence sequence in percentage points, valid at any time."),
+        Table(
+            headers, tuple(rows), "lrrrrrl", "Difference: confidence sequence in percentage points, valid at any time."
+        ),
         Bullets((*nulls, *notes)),
     ]
 

@@ -53,7 +53,7 @@ def number(value: float | None, digits: int = 3) -> str:
     text = f"{value:.{digits}g}"
     mantissa, _, exponent = text.partition("e")
     if not exponent:
-        return text.replace("-", "−")  # noqa: RUF001  (a minus sign)
+        return text.replace("-", "−")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa} × 10{power}".replace("-", "−")
 
@@ -139,4 +139,4 @@ def _utc(at: int) -> datetime:
 
 def _signed(share: float) -> str:
     rounded = round(100 * share)
-    return f"−{-rounded}" if rounded < 0 else f"+{rounded}" if rounded > 0 else "0"  # noqa: RUF001  (a minus sign)
+    return f"−{-rounded}" if rounded < 0 else f"+{rounded}" if rounded > 0 else "0"

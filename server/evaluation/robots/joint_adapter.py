@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from unichunk.runtime.chunking import late_seam_fade
 from unichunk.runtime.errors import ObservationError
 from unichunk.server.evaluation.robots.joint_rows import ROWS
 
@@ -15,34 +14,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.runtime.observation import Observation
     from unichunk.runtime.ticks import Timebase
 
 FIRST_TICK: Final = 1000
 """What the proxy is told for tick 0 of the run: the first observations were made before that."""
 
-SAME: Final = 1e-5
-"""Rows that differ by less are the same, [rad]."""
-
 
 class JointAdapter:
-    """An `Adapter` that passes joints through, and looks whether each chunk begins with what is committed.
-
-    It does, as the proxy never changes a row that it handed out; but for two cases. Where answers came so late that
-    the robot ran its fallback instead, and where a run begins, the chunk believes the robot to be elsewhere. Then the
-    difference is added to its rows and fades, as the runtime does for late chunks.
+    """An `Adapter` that passes joints through.
 
     Args:
-        spec: The robot.
         cameras: Whose pictures are sent.
     """
 
-    def __init__(self, spec: EmbodimentSpec, cameras: Collection[str]) -> None:
+    def __init__(self, cameras: Collection[str]) -> None:
         self._cameras = tuple(cameras)
-        self._step = spec.limits.velocity / spec.action_hz
         self._timebase: Timebase | None = None
-        self._seams, self._largest_seam = 0, 0.0
         self.displacement_slots: NDArray[np.int64] = np.zeros(0, np.int64)
         """None of the actions are displacements."""
 
@@ -60,23 +48,18 @@ class JointAdapter:
         return fields
 
     def joints(
-        self, actions: Mapping[str, NDArray[np.float32]], before: NDArray[np.float64], delay: int = 0
+        self,
+        actions: Mapping[str, NDArray[np.float32]],
+        before: NDArray[np.float64],  # noqa: ARG002  part of the protocol
+        delay: int = 0,  # noqa: ARG002
     ) -> NDArray[np.float64]:
-        """Joint rows of a chunk, (T, n), [rad], that go on from `before` (n,), the row of tick t0 + delay - 1."""
-        rows = actions[ROWS].astype(np.float64)
-        if 0 < delay < len(rows):
-            shift = before - rows[delay - 1]
-            largest = float(np.abs(shift).max())
-            if largest > SAME:
-                self._seams += 1
-                self._largest_seam = max(self._largest_seam, largest)
-                rows[delay:] += late_seam_fade(shift, self._step, len(rows) - delay)[:, None] * shift
-        return rows
+        """Joint rows of a chunk, (T, n), [rad]."""
+        return actions[ROWS].astype(np.float64)
 
     def actions(self, joints: NDArray[np.float64], before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:  # noqa: ARG002
         """The inverse of `joints`."""
         return {ROWS: joints}
 
     def statistics(self) -> dict[str, Any]:
-        """How many chunks did not begin with what was committed, and by how much, [rad]."""
-        return {"prefixes_changed": self._seams, "largest_change_rad": self._largest_seam}
+        """There is nothing to count."""
+        return {}

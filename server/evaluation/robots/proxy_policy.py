@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from unichunk.runtime.errors import PolicyError
+from unichunk.server.evaluation.robots.continued_rows import continued_rows
 from unichunk.server.evaluation.robots.joint_rows import ROWS, JointChunk, unified_rows
 from unichunk.server.evaluation.robots.proxy_session import ProxySession
 from unichunk.server.evaluation.robots.proxy_statistics import ProxyStatistics
@@ -31,7 +32,9 @@ class ProxyPolicy:
     """One robot's end of a campaign's proxy; a `ChunkPolicy`. One call at a time.
 
     The proxy never changes a row that it handed out, so what the runtime has committed is how its next answer begins:
-    there is nothing to lock, and any delay up to all of a chunk's rows would do. `JointAdapter` looks whether it is so.
+    there is nothing to lock, and any delay up to all of a chunk's rows would do. It is checked all the same. Where a
+    run begins, and where answers came so late that the robot ran its fallback instead, the proxy believes the robot to
+    be elsewhere: then its rows are continued from what is committed, see `continued_rows`.
 
     Args:
         dialer: Makes connections.
@@ -51,6 +54,7 @@ class ProxyPolicy:
         self._clock = clock or SystemClock()
         self._session = ProxySession(dialer, where, self.statistics, self._clock)
         self._joints = len(spec.joint_names)
+        self._step = spec.limits.velocity / spec.action_hz
         try:
             self.greeting = self._session.join(self._clock.now() + join_s)
             _check(self.greeting.joints, tuple(spec.joint_names), "the joints", where)
@@ -75,14 +79,14 @@ class ProxyPolicy:
     def infer(
         self,
         observation: Mapping[str, Any],
-        previous_chunk: NDArray[np.float32] | None = None,  # noqa: ARG002  part of the protocol
+        previous_chunk: NDArray[np.float32] | None = None,
         delay: int = 0,
     ) -> JointChunk:
         """Ask for the rows from the observation's tick on.
 
         Args:
             observation: As `JointAdapter.policy_input` makes it.
-            previous_chunk: Not needed.
+            previous_chunk: What is committed, and more, shape (H, 200); None: nothing is.
             delay: d: the robot is bound to so many rows from the tick on. Where the proxy was told to hold the robot,
                 it may brake it from there on, and does not have to wait for all of the rows that it handed out.
 
@@ -95,7 +99,11 @@ class ProxyPolicy:
         expected = (self.chunk_length, self._joints)
         if answer.rows.shape != expected:
             raise PolicyError(f"the campaign's proxy answered rows of shape {answer.rows.shape}, expected {expected}")
-        return JointChunk.of(answer.rows, cold=answer.fresh)
+        rows = answer.rows
+        if previous_chunk is not None and delay:
+            rows, change = continued_rows(rows, previous_chunk[:delay, : self._joints], self._step)
+            self.statistics.prefix(change)
+        return JointChunk.of(rows, cold=answer.fresh)
 
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
         """Joint rows as unified rows."""

@@ -31,12 +31,12 @@ def odds_ratio_sequence(wins: Ints, losses: Ints, alpha: float) -> tuple[Floats,
     """Ends of the confidence sequence of the odds ratio; each also uses what was excluded before.
 
     Args:
-        wins: Pairs where only the first policy succeeded, after each pair, shape (n,).
-        losses: Pairs where only the second one did, shape (n,).
+        wins: Pairs where only the first policy succeeded, after each pair, shape (..., n).
+        losses: Pairs where only the second one did, shape (..., n).
         alpha: One less the level.
 
     Returns:
-        Low and high ends, shape (n,) each, from 0 to infinity.
+        Low and high ends, shape (..., n) each, from 0 to infinity.
     """
     from scipy.special import betaln, xlog1py, xlogy  # noqa: PLC0415
 
@@ -50,7 +50,7 @@ def odds_ratio_sequence(wins: Ints, losses: Ints, alpha: float) -> tuple[Floats,
     low = _boundary(np.zeros_like(observed), observed, kept)
     high = _boundary(np.ones_like(observed), observed, kept)
     low, high = np.where(wins == 0, 0.0, low), np.where(losses == 0, 1.0, high)
-    low, high = np.maximum.accumulate(low), np.minimum.accumulate(high)
+    low, high = np.maximum.accumulate(low, axis=-1), np.minimum.accumulate(high, axis=-1)
     with np.errstate(divide="ignore"):
         return low / (1.0 - low), high / (1.0 - high)
 
@@ -59,18 +59,18 @@ def difference_sequence(differences: Ints, alpha: float, best_at: int) -> tuple[
     """Ends of the confidence sequence of the mean difference so far.
 
     Args:
-        differences: Of each pair's outcomes, -1, 0 or 1, shape (n,).
+        differences: Of each pair's outcomes, -1, 0 or 1, shape (..., n).
         alpha: One less the level.
         best_at: After how many pairs it shall be narrow, chosen before the first trial.
 
     Returns:
-        Low and high ends, shape (n,) each, in [-1, 1].
+        Low and high ends, shape (..., n) each, in [-1, 1].
     """
-    pairs = np.arange(1, differences.size + 1, dtype=np.float64)
+    pairs = np.arange(1, differences.shape[-1] + 1, dtype=np.float64)
     evidence = 2.0 * math.log(1.0 / alpha)
     rho = max(best_at, 1) / (evidence + math.log1p(evidence))
     radius = np.sqrt((pairs + rho) * (np.log1p(pairs / rho) + evidence)) / pairs
-    mean = np.cumsum(differences) / pairs
+    mean = np.cumsum(differences, axis=-1) / pairs
     return np.maximum(mean - radius, -1.0), np.minimum(mean + radius, 1.0)
 
 

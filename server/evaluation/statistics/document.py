@@ -326,7 +326,7 @@ class BlindingIndex(_Part, frozen=True, kw_only=True):
         policies: For each policy.
         james: James' index over all: 1 complete blinding, 0.5 as by chance, 0 none; None where it is not defined.
         james_interval: By the delta method.
-        recognized: Exact test of the guesses that were made: correct more often than by permutations of the guesses.
+        recognized: One-sided test of the guesses that were made: correct more often than in a random order.
         note: What to mind.
     """
 

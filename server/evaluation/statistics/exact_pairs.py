@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Final
 
+from unichunk.server.evaluation.statistics.barnard import barnard_p
 from unichunk.server.evaluation.statistics.document import Tested
 
-LARGEST_BARNARD: Final = 400
+LARGEST_BARNARD: Final = 2000
 """Trials of one policy above which Barnard's test is not computed: it takes memory with the product of both."""
 
 
@@ -51,9 +52,7 @@ def _fisher_p(first: tuple[int, int], second: tuple[int, int]) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def _barnard_p(first: tuple[int, int], second: tuple[int, int]) -> float:
-    from scipy.stats import barnard_exact  # noqa: PLC0415
-
-    return min(1.0, float(barnard_exact(_table(first, second)).pvalue))
+    return barnard_p(first, second)
 
 
 def _table(first: tuple[int, int], second: tuple[int, int]) -> list[list[int]]:

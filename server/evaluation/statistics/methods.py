@@ -68,8 +68,8 @@ _AGREEMENT: Final = Method(
 _BLINDING: Final = Method(
     name="Blinding",
     how="Bang's index per policy, for k policies: share of correct guesses less that of wrong ones / (k - 1); 0 as by "
-    "chance. James' index over all: 1 complete blinding, 0.5 as by chance, 0 none. Recognition: permutations of the "
-    "guesses, fixed seed.",
+    "chance. James' index over all: 1 complete blinding, 0.5 as by chance, 0 none. Recognition: all orders of the "
+    "guesses are equally likely if nobody recognizes anything.",
     source="Bang, Ni & Davis 2004; James, Bloch, Lee, Kraemer & Fuller 1996",
 )
 

@@ -234,7 +234,9 @@ def _sequential(
     for i, j in declared:
         first = outcomes[:, :, i].reshape(simulations, -1)
         second = outcomes[:, :, j].reshape(simulations, -1)
-        course = log_e_value(np.cumsum(first & ~second, axis=1), np.cumsum(second & ~first, axis=1))
+        wins = np.cumsum(first & ~second, axis=1, dtype=np.int64)
+        losses = np.cumsum(second & ~first, axis=1, dtype=np.int64)
+        course = log_e_value(wins, losses)
         largest.append(np.maximum(course.max(axis=1), 0.0))
         by_pair = np.maximum.accumulate(course >= -np.log(alpha), axis=1).mean(axis=0)
         half = np.flatnonzero(by_pair >= 0.5)

@@ -28,7 +28,7 @@ class Head:
 
     Attributes:
         seq: Number of the last event; 0 before the first.
-        hash: Its hash, hexadecimal; of the plan's commitment before the first.
+        hash: Its hash, hexadecimal; before the first, that of the plan.
     """
 
     seq: int
@@ -76,8 +76,8 @@ class Event:
 
 
 def beginning(plan: Plan) -> Head:
-    """The head of an empty log: bound to the plan and its commitment."""
-    return Head(0, _sha256(_START, plan.campaign_id, plan.commitment))
+    """The head of an empty log: bound to the whole plan, so that no signature fits another one."""
+    return Head(0, _sha256(_START, canonical_json(plan).decode()))
 
 
 def body_of(entry: Entry) -> str:

@@ -15,6 +15,7 @@ from unichunk.server.evaluation.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from sqlalchemy.engine import URL
 
 FILE: Final = "evaluation.db"

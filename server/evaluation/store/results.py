@@ -62,6 +62,7 @@ def _scored(book: Book, order: int, trial_id: str, policies: Mapping[int, str]) 
     unblinding = book.unblindings.get(trial.id)
     return ScoredTrial(
         trial=trial.id,
+        slot=trial.slot,
         order=order,
         policy=policies[trial.slot],
         task=book.task_of(trial).name,
@@ -80,7 +81,14 @@ def _scored(book: Book, order: int, trial_id: str, policies: Mapping[int, str]) 
 
 def _void(book: Book, trial_id: str, policies: Mapping[int, str]) -> VoidTrial:
     trial = book.trials[trial_id]
-    return VoidTrial(trial.id, policies[trial.slot], trial.layout, trial.reason, book.causes[trial.id])
+    return VoidTrial(
+        trial=trial.id,
+        slot=trial.slot,
+        policy=policies[trial.slot],
+        layout=trial.layout,
+        reason=trial.reason,
+        cause=book.causes[trial.id],
+    )
 
 
 def _preference(book: Book, preferred: Preferred, policies: Mapping[int, str]) -> Preference:

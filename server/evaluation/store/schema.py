@@ -53,4 +53,4 @@ def revision(connection: Connection) -> str | None:
     """Which revision the tables are of; None where there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return ", ".join(connection.execute(text("SELECT version_num FROM alembic_version")).scalars()) or None

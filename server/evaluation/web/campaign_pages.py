@@ -67,7 +67,8 @@ class CampaignPages:
         overview = await self._desk.overview(visitor.who)
         mine = overview.mine
         if mine is None or mine.trial != trial:
-            return self._pages.page(request, "not_yours", visitor, overview=overview, status=409)
+            known = await self._desk.trial(visitor.who, trial)
+            return self._pages.page(request, "not_yours", visitor, overview=overview, trial=known, status=409)
         picture_ms = round(self._settings.picture_s * 1e3)
         return self._pages.page(request, "trial", visitor, overview=overview, trial=mine, picture_ms=picture_ms)
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Final
 
 from unichunk.runtime.errors import UnichunkError
-from unichunk.server.evaluation.errors import NotAllowed, NotFound, NotNow, Sealed, StoreUnavailable
+from unichunk.server.evaluation.errors import EvaluationError, NotAllowed, NotFound, NotNow, Sealed, StoreUnavailable
 
 
 class WebError(UnichunkError):
@@ -98,4 +98,7 @@ def refusal_of(error: BaseException) -> Refusal:
     Args:
         error: Anything.
     """
+    if type(error) is EvaluationError:
+        # Values that nothing could have, such as a rubric of another length: `Tampered` and the like are no such thing.
+        return _REFUSALS[BadRequest]
     return next((refusal for kind, refusal in _REFUSALS.items() if isinstance(error, kind)), UNKNOWN)

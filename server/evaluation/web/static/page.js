@@ -5,12 +5,14 @@ import { hold } from "./hold.js";
 import { Outbox } from "./outbox.js";
 
 const STALE_RELOAD_MS = 10000;
+const GOOD_NEWS_MS = 8000;
 const listeners = new Set();
 const strip = document.getElementById("strip");
 const alarm = document.getElementById("alarm");
 let connected = true;
 let recording = true;
 let signIn = false;
+let gone = 0;
 
 export const outbox = new Outbox({
   name: document.body.dataset.who ?? "",
@@ -90,8 +92,10 @@ function showRefused() {
   if (line.textContent !== text) line.textContent = text;
 }
 
-/** Say something that must not be missed; nothing clears it. */
+/** Say something that must not be missed; good news goes by itself. */
 export function tell(text, tone = "warn") {
+  clearTimeout(gone);
+  if (tone === "good") gone = setTimeout(() => tell(""), GOOD_NEWS_MS);
   alarm.hidden = !text;
   alarm.dataset.tone = tone;
   if (alarm.textContent !== text) alarm.textContent = text;

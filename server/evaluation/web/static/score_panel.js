@@ -72,8 +72,9 @@ export class ScorePanel {
     this.#since = performance.now();
     const switches = this.#switches;
     const done = switches.filter((one) => one.getAttribute("aria-checked") === "true").length;
-    const parts = switches.length ? ` · ${done} of ${switches.length} sub-tasks` : "";
-    this.#root.querySelector("[data-chosen]").textContent = `${success ? "Success" : "Failure"}${parts}`;
+    const [word, parts] = this.#root.querySelectorAll("[data-chosen-word], [data-chosen-parts]");
+    word.textContent = success ? "Success" : "Failure";
+    parts.textContent = switches.length ? `${done} of ${switches.length} sub-tasks` : "";
     this.#root.dataset.chosen = success ? "success" : "failure";
     // A success without a sub-task is possible, and more often a slip.
     this.#root.querySelector("[data-doubt]").hidden = !(success && done < switches.length);

@@ -22,6 +22,7 @@ let ticket = "";
 let stateSince = 0;
 let moving = ""; // a motion that was asked for and has no answer yet
 let atHome = false;
+let noneLeft = false;
 clock.take(Number(main.dataset.elapsed), known === "running", performance.now());
 
 // ---- which state is shown -----------------------------------------------------------------------------------------
@@ -80,6 +81,7 @@ async function now() {
   show();
   if (answer.kind !== "ok") return;
   const { overview } = answer.data;
+  noneLeft = answer.data.next === null;
   ticket = answer.data.ticket;
   take(overview.mine, (asked + answered) / 2);
   takeRobot(overview.robots.find((one) => one.name === robot));
@@ -101,6 +103,14 @@ function take(mine, at_ms) {
   }
   if (moving && (known !== moving || mine?.trial !== trial)) moved("");
   refreshState();
+}
+
+/** The next trial can be had once this one is recorded. */
+function refreshNext() {
+  const open = outbox.waiting.some((action) => action.trial === trial);
+  find("next").disabled = open || noneLeft;
+  const why = open ? "As soon as this one is recorded." : noneLeft ? "No trial is free now." : "";
+  if (find("next-why").textContent !== why) find("next-why").textContent = why;
 }
 
 function takeLease(left_s) {
@@ -163,13 +173,28 @@ function score(judgement) {
 
 function openVoid(open) {
   main.toggleAttribute("data-voiding", open);
-  if (open) find("void-reason").focus();
+  // Not the field: a tablet would cover half of itself with its keyboard.
+  if (open) find("void-title").focus({ preventScroll: true });
+}
+
+function chooseReason(button) {
+  find("void-reason").value = button?.dataset.reason ?? find("void-reason").value;
+  for (const one of document.querySelectorAll("[data-reason]")) one.setAttribute("aria-pressed", String(one === button));
+}
+
+/** Keys while the trial is being voided. */
+function pressedVoiding(event) {
+  if (event.key === "Escape") openVoid(false);
+  else if (event.key === "Enter" && !event.target.closest("button")) giveVoid();
+  else if (event.key >= "1" && event.key <= "9" && !isTyping(event)) chooseReason(document.querySelectorAll("[data-reason]")[event.key - 1]);
+  else return;
+  event.preventDefault();
 }
 
 function giveVoid() {
   const reason = find("void-reason").value.trim();
   find("void-why").hidden = reason.length >= 3;
-  if (reason.length < 3) return find("void-reason").focus();
+  if (reason.length < 3) return;
   openVoid(false);
   later(`/api/trials/${trial}/void`, { reason }, "void", trial);
 }
@@ -187,13 +212,13 @@ main.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if (button.dataset.void === "open") openVoid(true);
-  else if (button.dataset.reason) find("void-reason").value = button.dataset.reason;
+  else if (button.dataset.reason) chooseReason(button);
   else BUTTONS[button.id]?.();
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape" && main.hasAttribute("data-voiding")) return openVoid(false);
+  if (main.hasAttribute("data-voiding")) return pressedVoiding(event);
   // A button that has the focus keeps its own keys.
   if (isTyping(event) || (event.target.closest("button, a") && [" ", "Enter"].includes(event.key))) return;
   if (pressed(event.key.toLowerCase())) event.preventDefault();
@@ -209,7 +234,7 @@ function pressed(key) {
   }
   if (key === "a" && shown === "leased") move("arm");
   else if (key === "v" && find("void-open").checkVisibility()) openVoid(true);
-  else if (key === "n") document.querySelector("#afterwards .go:not(:disabled)")?.click();
+  else if (key === "n" && find("next").checkVisibility()) find("next").click();
   else if (key === "g") find("ghost")?.focus();
   else return false;
   return true;
@@ -241,6 +266,7 @@ function tick() {
   }
   find("used").value = Math.min(elapsed, timeout_s);
   main.toggleAttribute("data-late", shown === "running" && left < 10);
+  refreshNext();
   refreshState();
 }
 
