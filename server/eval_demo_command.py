@@ -74,7 +74,7 @@ class EvalDemo:
 
         began = time.monotonic()
         done = asyncio.run(demonstrate(self.out, trials=self.trials, port=self.port, seed=self.seed, say=_line))
-        _line(f"{done.seconds:.0f} s for all trials; {done.rated} of them scored again from their videos")
+        _line(f"{done.seconds:.0f} s for all trials, {done.rated} of them scored again from their videos")
         self._conclude(done)
         _line(f"{time.monotonic() - began:.0f} s in all; unichunk eval verify {self.out} checks it again")
         if self.serve:

@@ -64,9 +64,10 @@ def _lines(frozen: Frozen) -> list[str]:
     from unichunk.server.evaluation.power_lines import leads_lines  # noqa: PLC0415  (an extra)
 
     campaign = frozen.plan.campaign
+    layouts = "1 layout" if len(campaign.layouts) == 1 else f"{len(campaign.layouts)} layouts"
     lines = [
-        f"{campaign.name}: {campaign.trials} trials: {len(campaign.policies)} policies on {len(campaign.layouts)} "
-        f"layouts, K = {campaign.trials_per_cell} each, {campaign.randomization.value}",
+        f"{campaign.name}: {campaign.trials} trials: {len(campaign.policies)} policies on {layouts}, "
+        f"K = {campaign.trials_per_cell} each, {campaign.randomization.value}",
     ]
     for policy in campaign.policies:
         kind = source_kind(policy.source)

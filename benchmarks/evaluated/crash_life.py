@@ -6,7 +6,7 @@ import os
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
@@ -19,10 +19,13 @@ from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
 from unichunk.server.serving.identity import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from unichunk.server.evaluation.planning.service_secrets import ServiceSecrets
     from unichunk.server.evaluation.store.applied import Applied
+
+T = TypeVar("T")
 
 PATIENCE_S = 40.0
 """How long a process goes on asking a database that does not answer, [s]."""
@@ -97,8 +100,8 @@ def live(life: Life, pipe: int) -> None:
 
     if life.step >= 0 and not life.late:
         kill_at(life.step, lambda name: tell(Told("step", text=name)))
-    store = EvaluationStore.open(life.folder, life.secrets)
-    for event in store.events(life.known, 1_000_000):
+    store = _patiently(lambda: EvaluationStore.open(life.folder, life.secrets))
+    for event in _patiently(lambda: store.events(life.known, 1_000_000)):
         tell(Told("event", event.seq, event.entry.key, event.hash))
     for trial in store.trials():
         if trial.score is not None:
@@ -119,7 +122,7 @@ def live(life: Life, pipe: int) -> None:
     store.close()
 
 
-def _ask_again(store: EvaluationStore, life: Life, tell: Any) -> None:
+def _ask_again(store: EvaluationStore, life: Life, tell: Callable[[Told], None]) -> None:
     """What a client does whose answer never came; and one that is confused."""
     if life.unanswered is not None:
         recorded = life.unanswered.key in store.book.receipts
@@ -136,7 +139,7 @@ def _ask_again(store: EvaluationStore, life: Life, tell: Any) -> None:
         _score_again(store, tell)
 
 
-def _score_again(store: EvaluationStore, tell: Any) -> None:
+def _score_again(store: EvaluationStore, tell: Callable[[Told], None]) -> None:
     trial = store.book.trials[store.book.judged[-1]]
     assert trial.score is not None
     again = GiveScore(trial=trial.id, success=not trial.score.success, rubric=trial.score.rubric)
@@ -149,11 +152,15 @@ def _score_again(store: EvaluationStore, tell: Any) -> None:
 
 
 def _apply(store: EvaluationStore, asked: Asked) -> Applied:
+    return _patiently(lambda: store.apply(Actor(asked.name, asked.role), asked.command, asked.key))
+
+
+def _patiently(ask: Callable[[], T]) -> T:
     """Ask until there is an answer."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return store.apply(Actor(asked.name, asked.role), asked.command, asked.key)
+            return ask()
         except StoreUnavailable:
             if time.monotonic() > deadline:
                 raise

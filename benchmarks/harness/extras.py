@@ -10,6 +10,16 @@ from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 
 MODULES: Final = {
     "compile": ("ml_dtypes", "onnx", "safetensors"),
+    "evaluation": (
+        "alembic",
+        "cryptography",
+        "jinja2",
+        "pyarrow",
+        "reportlab",
+        "scipy",
+        "sqlalchemy",
+        "statsmodels",
+    ),
     "server": ("fastapi", "httptools", "prometheus_client", "uvicorn", "uvloop", "websockets"),
     "sim": ("mujoco",),
 }

@@ -1,4 +1,4 @@
-"""Asks an application in the test's own process, as a browser would: with its cookies, and without following anything."""
+"""Asks an application in the test's own process, as a browser would: with its cookies, following nothing."""
 
 from __future__ import annotations
 

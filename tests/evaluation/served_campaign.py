@@ -100,7 +100,16 @@ class Served:
 
     def refused(self, *options: str) -> tuple[int, str]:
         """Exit status and standard error of a process that does not come up."""
-        command = [sys.executable, "-m", "unichunk.server.command_line", "eval", "serve", str(self.folder), "--port", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "unichunk.server.command_line",
+            "eval",
+            "serve",
+            str(self.folder),
+            "--port",
+            "0",
+        ]
         ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=100, check=False)
         return ended.returncode, ended.stderr
 

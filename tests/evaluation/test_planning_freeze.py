@@ -31,6 +31,7 @@ from tests.policy.tiny_bundle import write_tiny_bundle
 from unichunk.server.evaluation.errors import BadCampaign, BundleChanged, NotFound, NotNow, Sealed, Tampered
 from unichunk.server.evaluation.ledger.commands import Arm, End, GiveScore, Lease, Opened, Start
 from unichunk.server.evaluation.planning import freeze as freezing
+from unichunk.server.evaluation.planning import whole_folder
 from unichunk.server.evaluation.planning.admin_key import admin_key_text, read_admin_private, read_admin_public
 from unichunk.server.evaluation.planning.commitment import Published, check_opening, check_published
 from unichunk.server.evaluation.planning.freeze import Frozen, freeze
@@ -323,14 +324,21 @@ def test_folders_in_use_are_left_alone(home: Path, frozen: Frozen) -> None:
     assert freeze(home / "c.json", home / "empty", now=NOW).folder == home / "empty"
 
 
-STEPS = ("_write_public", "_write_private", "_begin_log", "_put", "_sync", "write_private")
+STEPS = (
+    (freezing, "_write_public"),
+    (freezing, "_write_private"),
+    (freezing, "_begin_log"),
+    (freezing, "put_in_place"),
+    (whole_folder, "_sync"),
+    (freezing, "write_private"),
+)
 
 
-@pytest.fixture(params=STEPS)
+@pytest.fixture(params=STEPS, ids=lambda step: step[1])
 def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """One step of freezing that does not work, as on a full disk; `write_private` at its last file."""
-    step: str = request.param
-    works = getattr(freezing, step)
+    module, step = request.param
+    works = getattr(module, step)
     calls = 0
 
     def fails(*args: Any, **options: Any) -> Any:
@@ -340,7 +348,7 @@ def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             return works(*args, **options)
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(freezing, step, fails)
+    monkeypatch.setattr(module, step, fails)
     yield step
     assert calls
 
@@ -395,6 +403,17 @@ def test_an_opening_that_does_not_open_the_plan_is_no_opening(home: Path, frozen
     (folder / "unblinded.json").write_bytes(b"{")
     with refused(Tampered, "unblinded.json", "not JSON"):
         load_unblinded(folder)
+
+
+def test_a_plan_that_was_changed_is_not_opened(home: Path, frozen: Frozen) -> None:
+    folder = home / "copy"
+    shutil.copytree(frozen.folder, folder)
+    content = (folder / "plan.json").read_bytes()
+    (folder / "plan.json").write_bytes(
+        content.replace(b'"success":"one in the other"', b'"success":"one near the other"')
+    )
+    with refused(Tampered, "plan.commitment", "changed after it was published"):
+        open_sealed(folder, frozen.admin_key)
 
 
 def test_files_of_two_campaigns_do_not_mix(home: Path, frozen: Frozen) -> None:

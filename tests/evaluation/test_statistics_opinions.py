@@ -119,7 +119,7 @@ def test_blinding_indices_of_the_crisp_trial_are_the_published_ones() -> None:
     assert placebo is not None
     assert (treated[0], treated[1].low, treated[1].high) == pytest.approx((0.21, 0.15, 0.26), abs=0.006)
     assert (placebo[0], placebo[1].low, placebo[1].high) == pytest.approx((0.01, -0.07, 0.10), abs=0.006)
-    index, interval = james(Guesses(np.array([[82, 25], [27, 29]]), np.array([170, 83])), 0.95)
+    index, interval = james(Guesses(np.array([[82, 25], [27, 29]]), np.array([170, 83])), 0.90)
     assert index == pytest.approx(0.75, abs=0.005)
     assert interval is not None
     assert (interval.low, interval.high) == pytest.approx((0.71, 0.78), abs=0.01)

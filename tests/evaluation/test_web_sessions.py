@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,8 @@ from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 KEY = b"k" * 32
 PURPOSES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)

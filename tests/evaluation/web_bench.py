@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 import re
 import threading
 import time
@@ -219,6 +220,16 @@ def _freeze(bench: Bench) -> None:
     (photos / f"{hashlib.sha256(PHOTO).hexdigest()}.jpg").write_bytes(PHOTO)
     EvaluationStore.create(bench.folder, bench.campaign.plan, bench.campaign.secrets).close()
     bench.open()
+
+
+def record_videos(bench: Bench, frames: int) -> None:
+    """What the proxy would have recorded of every trial that is judged."""
+    for trial in bench.store._store.book.judged:
+        folder = bench.folder / "episodes" / trial
+        (folder / "frames" / "wrist").mkdir(parents=True, exist_ok=True)
+        for number in range(1, frames + 1):
+            (folder / "frames" / "wrist" / f"{number:06d}.jpg").write_bytes(scene(number))
+        (folder / "episode.json").write_text(json.dumps({"fps": 5.0, "cameras": {"wrist": {}}}))
 
 
 @contextmanager

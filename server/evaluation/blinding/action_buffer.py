@@ -85,7 +85,7 @@ class ActionBuffer:
         Args:
             joints: Measured, shape (n,), finite, [rad].
         """
-        self._asked = None
+        self._asked, self._stops = None, False
         self._joints = np.asarray(joints, np.float64)
         self._window[:] = as_row(joints)
         self._source = Holding(self._spec)
@@ -118,14 +118,21 @@ class ActionBuffer:
         self._source.measured(placed, self._joints)
         return placed
 
-    def hand_out(self, tick: int) -> NDArray[np.float32]:
+    def hand_out(self, tick: int, bound: int | None = None) -> NDArray[np.float32]:
         """The rows of ticks `tick` ... `tick` + H - 1, shape (H, n), [rad]; from here on they cannot change.
+
+        But for a stop: after `hold`, a robot that says to how many of them it is bound, because it asks again before it
+        runs the others, gets others after those.
 
         Args:
             tick: What `place` returned last.
+            bound: Rows of the answer that the robot will run whatever they say, if they were handed out before; None:
+                all.
         """
         if tick != self._asked:
             raise ValueError(f"tick: expected {self._asked}, the one that was asked for last, got {tick}")
+        if self._stops:
+            self._stop_after(tick + (self._rows if bound is None else min(bound, self._rows)))
         new = tick + self._rows - self._end
         if new > 0:
             window = np.empty_like(self._window)
@@ -141,11 +148,14 @@ class ActionBuffer:
         return self._window.astype(np.float32)
 
     def hold(self) -> None:
-        """From the first row on that was not handed out yet, stay."""
-        self._source = Holding(self._spec)
+        """Brake, and stay: from the first row on that was not handed out yet, or that the robot is not bound to."""
+        if self.mode is not Mode.HOLD:
+            self._source = Holding(self._spec, self._window[-1] - self._before_last)
+            self._stops = True
 
     def home(self) -> None:
         """From the first row on that was not handed out yet, go to the rest pose."""
+        self._stops = False
         self._source = Homing(self._spec, self.row)
 
     def drive(self, make: Callable[[int, NDArray[np.float64]], RowsSource]) -> None:
@@ -154,11 +164,22 @@ class ActionBuffer:
         Args:
             make: Makes it, from the tick of its first row and the row before that.
         """
+        self._stops = False
         self._source = make(self._end, self.row)
 
     def _skip_to(self, tick: int) -> None:
         """What was not handed out did not run: the robot stayed at its last row, or is wherever it says."""
+        self._stops = False
         long = tick - self._end > LONG_GAP_S * self._spec.action_hz
         self._window[:] = as_row(self._joints) if long else self._window[-1]
         self._end = tick
         self._source.skip_to(tick, self.row)
+
+    def _stop_after(self, end: int) -> None:
+        """Take back the rows from a tick on, and brake there instead."""
+        self._stops = False
+        taken_back = self._end - end
+        if taken_back <= 0:
+            return
+        rows = np.concatenate([[self._before_window], self._window])[: len(self._window) + 1 - taken_back]
+        # TODO

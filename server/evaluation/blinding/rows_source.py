@@ -41,29 +41,36 @@ class RowsSource(Protocol):
 
 
 class Holding:
-    """Stays at the last row. A robot that was moved by other means stays where that left it.
+    """Brakes as hard as the joints may, and stays. A robot that was moved by other means stays where that left it.
 
     Args:
-        spec: The embodiment: how far from its row a joint may be (`following_error`), and for how long.
+        spec: The embodiment: how hard to brake, and how far from its row a joint may be (`following_error`), for how
+            long.
+        step: The last change from row to row, shape (n,), [rad]; None: it stands.
     """
 
     mode: Final = Mode.HOLD
 
-    def __init__(self, spec: EmbodimentSpec) -> None:
+    def __init__(self, spec: EmbodimentSpec, step: NDArray[np.float64] | None = None) -> None:
         self._error = spec.following_error
         self._patience = round(spec.following_error_s * spec.action_hz)
+        self._braking = spec.limits.acceleration / spec.action_hz**2
+        self._step = np.zeros(len(spec.joints)) if step is None else step
         self._row: NDArray[np.float64] | None = None
         self._near_at: int | None = None
 
     def next(self, tick: int, before: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002  part of the protocol
-        """The row before, or where the robot was found."""
+        """One step of the way to rest, the row before, or where the robot was found."""
+        if self._step.any():
+            self._step = np.sign(self._step) * np.maximum(np.abs(self._step) - self._braking, 0.0)
+            self._row = before + self._step
         if self._row is None:
             self._row = before.copy()
         return self._row
 
     def skip_to(self, tick: int, before: NDArray[np.float64]) -> None:  # noqa: ARG002  part of the protocol
         """Stay there."""
-        self._row, self._near_at = before.copy(), None
+        self._row, self._near_at, self._step = before.copy(), None, 0.0 * self._step
 
     def measured(self, tick: int, joints: NDArray[np.float64]) -> None:
         """Give in to whoever moved the robot: to pull it back once it is let go would be a surprise."""

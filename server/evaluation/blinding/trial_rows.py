@@ -217,7 +217,7 @@ class TrialRows:
         return True
 
     def _close(self, ticket: Ticket) -> bool:
-        if self._open is None:
+        if ticket is not self._open or ticket.stretch != self._stretch:
             return False
         self._open = None
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -33,8 +33,13 @@ class Character:
         """What it does in a trial, from the trial's seed alone."""
         random = np.random.default_rng([abs(trial_seed), self.number])
         if random.random() < self.success:
-            return Draw(aims=True, stops=False, direction=0.0)
-        return Draw(aims=False, stops=bool(random.random() < 0.5), direction=float(random.uniform(0.0, 2.0 * np.pi)))
+            return Draw("reaches", 0.0)
+        return Draw(FAILURES[random.integers(len(FAILURES))], float(random.uniform(0.0, 2.0 * np.pi)))
+
+
+Manner = Literal["reaches", "aims beside", "gives up half-way", "stands still"]
+
+FAILURES: Final[tuple[Manner, ...]] = ("aims beside", "gives up half-way", "stands still")
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,17 @@ class Draw:
     """What a policy means to do in one trial.
 
     Attributes:
-        aims: Whether it brings the gripper to the block.
-        stops: Otherwise: whether it gives up half-way, instead of aiming beside the block.
-        direction: In which direction it aims beside it, [rad].
+        manner: Whether it brings the gripper to the block, or what it does instead.
+        direction: In which direction it aims beside the block, [rad].
     """
 
-    aims: bool
-    stops: bool
+    manner: Manner
     direction: float
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether it does the task."""
+        return self.manner == "reaches"
 
 
 CHARACTERS: Final[Mapping[str, Character]] = {

@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 EMBODIMENT: Final = "so101"
 
-RATED_SHARE: Final = 3
-"""Of so many trials one is scored again from its video."""
-
 TOLD_EVERY: Final = 20
 """How many trials are scored between two lines that say so."""
 
@@ -118,7 +115,7 @@ async def _run_trials(
     seed: int,
     say: Callable[[str], None],
 ) -> int:
-    """Run all trials, then score some of them again; how many."""
+    """Run all trials, then score them again from their videos; how many."""
     shown = 0
 
     def told(scored: int, total: int) -> None:
@@ -134,7 +131,7 @@ async def _run_trials(
     ]
     await asyncio.gather(*stations)
     rater = VideoRater(service.desk, people.identities[RATER], examples, np.random.default_rng(seeds[-1]))
-    return await rater.rate(-(-len(service.store.plan.slots) // RATED_SHARE))
+    return await rater.rate()
 
 
 async def _station(

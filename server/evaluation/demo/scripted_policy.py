@@ -81,11 +81,12 @@ class ScriptedPolicy:
     def goal(self, block: NDArray[np.float64], trial_seed: int) -> NDArray[np.float64]:
         """Where it goes in a trial, shape (n,), [rad], for a block at (2,), [m]."""
         draw = self._character.draw(trial_seed)
-        if draw.aims:
-            return self._goals.joints(block)
-        if draw.stops:
-            return self._rest + HALFWAY * (self._goals.joints(block) - self._rest)
-        return self._goals.joints(self._beside(block, draw))
+        if draw.manner == "stands still":
+            return self._rest
+        if draw.manner == "aims beside":
+            return self._goals.joints(self._beside(block, draw))
+        goal = self._goals.joints(block)
+        return goal if draw.succeeds else self._rest + HALFWAY * (goal - self._rest)
 
     def _beside(self, block: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
         """A place beside the block that the arm can reach."""

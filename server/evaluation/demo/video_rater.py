@@ -38,16 +38,15 @@ class VideoRater:
     ) -> None:
         self._desk, self._who, self._examples, self._random = desk, who, examples, random
 
-    async def rate(self, most: int) -> int:
-        """Rate so many videos at most; how many there were."""
-        for rated in range(most):
-            view = await self._desk.to_rate(self._who)
-            if view is None:
-                return rated
+    async def rate(self) -> int:
+        """Rate all videos; how many there were."""
+        rated = 0
+        while (view := await self._desk.to_rate(self._who)) is not None:
             approached, over = self._examples[view.layout].judge(await self._last_picture(view))
             over ^= bool(self._random.random() < SLIPS)
             await self._desk.rate(self._who, view.video, over, (approached, over), "", f"rate/{view.video}")
-        return most
+            rated += 1
+        return rated
 
     async def _last_picture(self, view: RatingView) -> NDArray[np.uint8]:
         data = await self._desk.rating_frame(self._who, view.video, view.cameras[0], view.frames)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
-import tempfile
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,11 +29,12 @@ from unichunk.server.evaluation.planning.places import Places
 from unichunk.server.evaluation.planning.plan import Plan
 from unichunk.server.evaluation.planning.seal import public_half
 from unichunk.server.evaluation.planning.stream import KEY_BYTES
+from unichunk.server.evaluation.planning.whole_folder import MODE, folder_beside, put_in_place, refuse_used
 from unichunk.server.private_file import write_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from unichunk.server.evaluation.planning.campaign import Campaign
     from unichunk.server.evaluation.planning.photo import Photo
@@ -50,7 +46,6 @@ ADVICE: Final = (
 )
 
 _PUBLIC: Final = 0o644
-_FOLDER: Final = 0o755
 
 
 @dataclass(frozen=True)
@@ -108,14 +103,14 @@ def freeze(
         PrivateFileError, Sealed: Where the admin's key cannot be used or made.
         StoreUnavailable: Where the database takes nothing.
     """
-    _refuse_used(out)
+    refuse_used(out, names.PLAN)
     campaign = read_campaign(campaign_path)
     home = campaign_path.absolute().parent
     filled = fill_in(campaign, home, credentials)
     made_key, private, public = _admin_key(admin_key)
     drawn = _draw(filled.campaign, public, now)
     key_path = out / names.ADMIN_KEY if admin_key is None else admin_key
-    with _folder_beside(out) as stage:
+    with folder_beside(out) as stage:
         _write_public(stage, drawn, filled.photos)
         _write_private(stage, drawn, Places(campaign_folder=str(home)))
         _begin_log(stage, drawn, database)
@@ -124,7 +119,7 @@ def freeze(
             target = stage / names.ADMIN_KEY if admin_key is None else admin_key
             write_private(target, admin_key_text(private), WHAT, new=True)
         try:
-            _put(stage, out)
+            put_in_place(stage, out)
         except BaseException:
             if made_key and admin_key is not None:
                 admin_key.unlink(missing_ok=True)
@@ -169,7 +164,7 @@ def _write_public(stage: Path, drawn: _Drawn, photos: tuple[Photo, ...]) -> None
     _write(stage / names.COMMITMENT, published(drawn.plan))
     _write(stage / names.SEALED, seal_opening(drawn.plan, drawn.opening, secrets.token_bytes(KEY_BYTES)))
     folder = stage / names.PHOTOS
-    folder.mkdir(mode=_FOLDER)
+    folder.mkdir(mode=MODE)
     for photo in photos:
         write_private(folder / photo.name, photo.content, "photo", mode=_PUBLIC)
 
@@ -189,53 +184,3 @@ def _begin_log(stage: Path, drawn: _Drawn, database: str | None) -> None:
     from unichunk.server.evaluation.store.evaluation_store import EvaluationStore  # noqa: PLC0415
 
     EvaluationStore.create(stage, drawn.plan, drawn.secrets, database).close()
-
-
-def _refuse_used(out: Path) -> None:
-    if (out / names.PLAN).exists():
-        raise BadCampaign(f"{out}: holds a frozen campaign already; choose another folder")
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise BadCampaign(f"{out}: is there already and no folder; choose another place")
-    if out.is_dir() and any(out.iterdir()):
-        raise BadCampaign(f"{out}: is not empty; choose another folder")
-
-
-@contextmanager
-def _folder_beside(out: Path) -> Iterator[Path]:
-    """A new folder on the same disk; what is left of it, and of the way there, is removed afterwards."""
-    place = out.absolute()
-    made = [parent for parent in place.parents if not parent.exists()]
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    except OSError as error:
-        raise BadCampaign(f"{out}: cannot be made ({error.strerror}); choose another place") from None
-    try:
-        yield stage
-    except OSError as error:
-        raise BadCampaign(f"{out}: cannot be written ({error.strerror}); nothing was frozen") from None
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        with suppress(OSError):
-            for parent in made:
-                parent.rmdir()
-
-
-def _put(stage: Path, out: Path) -> None:
-    """Give the finished folder its name, once all of it is on the disk."""
-    stage.chmod(_FOLDER)
-    for path in (*stage.rglob("*"), stage):
-        if path.is_dir():
-            _sync(path)
-    stage.replace(out)
-    with suppress(OSError):
-        # It is in place; a power failure now could at worst take it away whole.
-        _sync(out.absolute().parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

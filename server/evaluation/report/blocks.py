@@ -111,6 +111,11 @@ class NewPage:
 Block: TypeAlias = Heading | Text | Callout | Bullets | Facts | Table | Figure | NewPage
 
 
+def texts(block: Block) -> list[str]:
+    """All cells of a table, where free texts are; of other blocks nothing: they have only what was planned."""
+    return [cell for row in block.rows for cell in row if isinstance(cell, str)] if isinstance(block, Table) else []
+
+
 @dataclass(frozen=True)
 class Document:
     """A whole report.

@@ -11,22 +11,24 @@ from unichunk.server.evaluation.report.section_front import front, question
 from unichunk.server.evaluation.report.section_judges import agreement, blinding
 from unichunk.server.evaluation.report.section_limits import limits
 from unichunk.server.evaluation.report.section_pairs import pairs
-from unichunk.server.evaluation.report.section_plan import checks, methods, notes, plan
+from unichunk.server.evaluation.report.section_plan import checks, methods, notes, plan, recordings
 from unichunk.server.evaluation.report.section_sensitivity import sensitivity
 from unichunk.server.evaluation.report.section_sequential import sequential
 from unichunk.server.evaluation.report.section_success import success
 
 if TYPE_CHECKING:
+    from unichunk.server.evaluation.report.dataset import Exported
     from unichunk.server.evaluation.results import Results
     from unichunk.server.evaluation.statistics.document import AnalysisResult
 
 
-def content(results: Results, analysis: AnalysisResult) -> Document:
+def content(results: Results, analysis: AnalysisResult, exported: Exported) -> Document:
     """Everything that the report says.
 
     Args:
         results: What was recorded.
         analysis: What was computed of it.
+        exported: What became of the recorded trials.
     """
     campaign = results.plan.campaign
     blocks = (
@@ -45,6 +47,7 @@ def content(results: Results, analysis: AnalysisResult) -> Document:
         *limits(results, analysis),
         *plan(results),
         *checks(results),
+        *recordings(results, exported),
         *methods(analysis),
         *notes(results),
     )

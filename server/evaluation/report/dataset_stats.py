@@ -90,5 +90,5 @@ def _pixels(path: Path) -> Any:
         with Image.open(path, formats=["JPEG"]) as picture:
             step = max(max(picture.size) // SIDE, 1)
             return np.asarray(picture.convert("RGB"))[::step, ::step].reshape(-1, 3) / 255
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ReportError(f"{path.parent.name}/{path.name}: cannot be read: {error}") from None
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        raise ReportError(f"{path.parent.name}/{path.name}: expected a JPEG picture") from None

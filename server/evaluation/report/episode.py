@@ -94,15 +94,25 @@ def read_episode(folder: Path) -> Episode | None:
         return None
     try:
         recorded = msgspec.json.decode(path.read_bytes(), type=Recorded)
-        with np.load(folder / "steps.npz", allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = _arrays(folder / "steps.npz")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
-        raise ReportError(f"cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ReportError(f"cannot be read: {reason}") from None
     if complaint := _complaint(arrays, len(recorded.joints)):
         raise ReportError(f"steps.npz: {complaint}")
     if not len(arrays["tick"]):
         return None
     return _on_grid(folder, recorded, arrays)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            # Else it might be loaded as something that is no archive of arrays.
+            raise ValueError("steps.npz: expected an archive of arrays")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
 
 
 def _on_grid(folder: Path, recorded: Recorded, arrays: Mapping[str, Any]) -> Episode:

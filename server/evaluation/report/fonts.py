@@ -59,6 +59,12 @@ def markup(text: str, font: str = REGULAR) -> str:
     return "".join(_run("".join(characters), name, font) for name, characters in runs)
 
 
+def needs_reader_fonts(text: str) -> bool:
+    """Whether a text has letters whose font is not in the file."""
+    east = _eastern(text)
+    return any(_font_of(character, REGULAR, east) in {CHINESE, JAPANESE, KOREAN} for character in text)
+
+
 def _run(characters: str, name: str, font: str) -> str:
     if not name:
         return "".join(f"[U+{ord(character):04X}]" for character in characters)

@@ -10,15 +10,19 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.units import mm
 from reportlab.platypus import SimpleDocTemplate
 
-from unichunk.server.evaluation.report.fonts import BOLD, REGULAR, register
+from unichunk.server.evaluation.report.blocks import Text, texts
+from unichunk.server.evaluation.report.fonts import BOLD, REGULAR, needs_reader_fonts, register
 from unichunk.server.evaluation.report.palette import MUTED, RULE, looks
 from unichunk.server.evaluation.report.paper_blocks import Setter
 from unichunk.server.evaluation.report.paper_canvas import counting_canvas
 
 if TYPE_CHECKING:
-    from unichunk.server.evaluation.report.blocks import Document
+    from unichunk.server.evaluation.report.blocks import Block, Document
 
-MARGIN: Final = 18 * mm
+MARGIN: Final = 16 * mm
+PADDING: Final = 6.0
+"""What reportlab leaves free between a sheet's margins and its text, [pt]."""
+EDGE: Final = MARGIN + PADDING
 
 
 def paper(document: Document) -> bytes:
@@ -34,10 +38,10 @@ def paper(document: Document) -> bytes:
         ReportError: Where the fonts are missing.
     """
     register()
-    room = A4[0] - 2 * MARGIN
+    room = A4[0] - 2 * MARGIN - 2 * PADDING
     setter = Setter(room, looks(document.policies))
     story = [*setter.title(document.title, document.question)]
-    for block in document.blocks:
+    for block in (*document.blocks, *_letters(document)):
         story += setter.flowables(block)
     written = io.BytesIO()
     sheets = _Sheets(
@@ -71,20 +75,31 @@ class _Sheets(SimpleDocTemplate):  # type: ignore[misc]  # reportlab has no type
             self.canv.addOutlineEntry(entry, key, 0)
 
 
+def _letters(document: Document) -> list[Block]:
+    """What to know of letters whose font is not in the file."""
+    if not any(needs_reader_fonts(text) for block in document.blocks for text in texts(block)):
+        return []
+    said = (
+        "Chinese, Japanese and Korean letters are set in the fonts of whoever reads this file, which does not embed "
+        "them: where they are blank, report.html and trials.csv have the texts."
+    )
+    return [Text(said, small=True)]
+
+
 def _head(canvas: Any, sheets: Any) -> None:
     width, height = A4
     canvas.saveState()
     canvas.setFont(REGULAR, 7.5)
     canvas.setFillColor(HexColor(MUTED))
-    canvas.drawString(MARGIN, height - 13 * mm, sheets.running)
+    canvas.drawString(EDGE, height - 13 * mm, sheets.running)
     canvas.setStrokeColor(HexColor(RULE))
-    canvas.line(MARGIN, height - 15 * mm, width - MARGIN, height - 15 * mm)
+    canvas.line(EDGE, height - 15 * mm, width - EDGE, height - 15 * mm)
     canvas.restoreState()
 
 
 def _foot(canvas: Any, sheet: int, sheets: int) -> None:
     canvas.setFont(REGULAR, 7.5)
     canvas.setFillColor(HexColor(MUTED))
-    canvas.drawRightString(A4[0] - MARGIN, 10 * mm, f"{sheet} of {sheets}")
+    canvas.drawRightString(A4[0] - EDGE, 10 * mm, f"{sheet} of {sheets}")
     canvas.setFont(BOLD, 7.5)
-    canvas.drawString(MARGIN, 10 * mm, "Blinded evaluation")
+    canvas.drawString(EDGE, 10 * mm, "Blinded evaluation")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.styles import ParagraphStyle
-from reportlab.platypus import KeepTogether, ListFlowable, ListItem, PageBreak, Paragraph, Spacer
+from reportlab.platypus import KeepTogether, PageBreak, Paragraph, Spacer
 from reportlab.platypus import Table as Grid
 
 from unichunk.server.evaluation.report.blocks import Bullets, Callout, Facts, Figure, Heading, Table, Text
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ACCENT: Final = "#0b4f8a"
 TONES: Final = {"result": (ACCENT, "#eef4fa"), "warning": ("#b35900", "#fff6e9")}
-PLOT: Final = 0.82
+PLOT: Final = 0.68
 """How much of the sheet's width a plot takes."""
 
 
@@ -40,6 +40,8 @@ class Setter:
         self._dress = dress
         self._text = ParagraphStyle("text", fontName=REGULAR, fontSize=9, leading=13, textColor=HexColor(INK))
         self._text.spaceAfter = 5
+        self._item = ParagraphStyle("item", self._text, leftIndent=11, bulletIndent=1, bulletFontName=REGULAR)
+        self._item.spaceAfter = 3
         self._small = ParagraphStyle("small", self._text, fontSize=7.5, leading=10.5, textColor=HexColor(MUTED))
         self._bold = ParagraphStyle("bold", self._text, fontName=BOLD, fontSize=11, leading=15)
         self._kicker = ParagraphStyle("kicker", self._text, fontName=BOLD, fontSize=7.5, textColor=HexColor(ACCENT))
@@ -72,7 +74,7 @@ class Setter:
         if isinstance(block, Callout):
             return [self._callout(block), Spacer(1, 7)]
         if isinstance(block, Bullets):
-            return [self._bullets(block)]
+            return [Paragraph(markup(item), self._item, bulletText="•") for item in block.items]
         return self._wide(block)
 
     def _wide(self, block: Block) -> list[Any]:
@@ -90,8 +92,9 @@ class Setter:
     def _callout(self, block: Callout) -> Any:
         edge, ground = TONES[block.tone]
         lines = [self._paragraph(block.title, self._bold)]
-        lines += [self._paragraph(text, self._text) for text in block.paragraphs]
-        box = Grid([[line] for line in lines], colWidths=[self._room])
+        sign = "• " if block.tone == "warning" else ""
+        lines += [self._paragraph(f"{sign}{text}", self._text) for text in block.paragraphs]
+        box = Grid([[line] for line in lines], colWidths=[self._room], hAlign="LEFT")
         box.setStyle(
             [
                 ("BACKGROUND", (0, 0), (-1, -1), HexColor(ground)),
@@ -103,10 +106,6 @@ class Setter:
         )
         return box
 
-    def _bullets(self, block: Bullets) -> Any:
-        items = [ListItem(self._paragraph(item, self._text), leftIndent=12) for item in block.items]
-        return ListFlowable(items, bulletType="bullet", start="•", bulletFontName=REGULAR, bulletFontSize=8)
-
     def _facts(self, block: Facts) -> Any:
         fixed = ParagraphStyle("fixed", self._text, fontName=FIXED, fontSize=7.5)
         rows = [
@@ -116,7 +115,7 @@ class Setter:
             ]
             for fact in block.rows
         ]
-        table = Grid(rows, colWidths=[0.2 * self._room, 0.8 * self._room])
+        table = Grid(rows, colWidths=[0.2 * self._room, 0.8 * self._room], hAlign="LEFT")
         table.setStyle(
             [
                 ("LEFTPADDING", (0, 0), (-1, -1), 0),

@@ -23,6 +23,10 @@ SIZES: Final = (8.0, 7.5, 7.0, 6.5, 6.0, 5.5)
 """Of the font, [pt]; the largest with which no word is cut."""
 GAP: Final = 8.0
 """Between columns, [pt]."""
+HASH: Final = 0.8
+"""Size of a digest's font, in sizes of the table's."""
+MOST_LINES: Final = 20
+"""Line breaks in a cell that are kept; with more they are written as signs."""
 LONGEST: Final = 130.0
 """A word that is wider than this may be cut, [pt]."""
 
@@ -108,6 +112,8 @@ def _plain(row: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def _width(text: str, size: float) -> float:
+    if is_hash(text):
+        return float(stringWidth(text, FIXED, HASH * size))
     # Bold, as headers are: never too narrow.
     return float(stringWidth(text, BOLD, size))
 
@@ -121,6 +127,8 @@ def _cell(cell: Cell, style: Any, dress: Mapping[str, Look]) -> Any:
         look = dress[cell.policy]
         return Paragraph(f'<font color="{look.colour}">{look.sign}</font> {markup(cell.policy)}', style)
     if is_hash(cell):
-        small = ParagraphStyle("hash", style, fontName=FIXED, fontSize=style.fontSize * 0.8)
+        small = ParagraphStyle("hash", style, fontName=FIXED, fontSize=style.fontSize * HASH)
         return Paragraph(markup(cell, FIXED), small)
-    return Paragraph(markup(cell), style)
+    # A cell of very many lines would take sheets of paper, and long to set.
+    text = cell if cell.count("\n") <= MOST_LINES else " ⏎ ".join(cell.split("\n"))
+    return Paragraph(markup(text), style)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.palette import COLOURS, MUTED, RULE
 from unichunk.server.evaluation.report.scale import Scale, decades, horizontal_axis, power_of_ten
-from unichunk.server.evaluation.report.scene import Curve, Label, Line, Mark, Scene, shortened
+from unichunk.server.evaluation.report.scene import WIDTH, Curve, Label, Line, Mark, Scene, shortened
 from unichunk.server.evaluation.report.words import number
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.report.scene import Shape
     from unichunk.server.evaluation.statistics.document import PairComparison, Sequential
 
-WIDTH: Final = 480.0
 HEIGHT: Final = 230.0
 LEFT: Final = 46.0
 MOST: Final = 8
@@ -82,7 +81,7 @@ def _path(pair: PairComparison, test: Sequential, colour: str, along: Scale, up:
 
 
 def _key(pair: PairComparison, test: Sequential, colour: str, y: float) -> list[Shape]:
-    name = shortened(f"{pair.first} and {pair.second}", 250)
+    name = shortened(f"{pair.first} and {pair.second}", 220)
     return [
         Line((LEFT, y + 8), (LEFT + 16, y + 8), colour, 3),
         Label((LEFT + 22, y + 12), name),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.palette import INK, MUTED, PAPER, looks, tint
-from unichunk.server.evaluation.report.scene import Box, Label, Scene, shortened
+from unichunk.server.evaluation.report.scene import WIDTH, Box, Label, Scene, shortened
 from unichunk.server.evaluation.report.words import count, percent
 
 if TYPE_CHECKING:
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.report.scene import Shape
     from unichunk.server.evaluation.statistics.document import CellRate
 
-WIDTH: Final = 480.0
-NAMES: Final = 138.0
+NAMES: Final = 112.0
 """Room for the layouts' names."""
 ROW: Final = 26.0
 HEAD: Final = 26.0
@@ -61,7 +60,7 @@ def _heads(policies: Sequence[str], width: float, head: float) -> list[Shape]:
         if head == HEAD:
             shapes.append(Label((x, head - 9), shortened(text, width, 10.5), 10.5, dress[name].colour, "middle"))
         else:
-            shapes.append(Label((x + 3, head - 6), shortened(text, 100, 10), 10, dress[name].colour, turn=55))
+            shapes.append(Label((x + 3, head - 6), shortened(text, 96, 10), 10, dress[name].colour, turn=55))
     return shapes
 
 
@@ -69,7 +68,7 @@ def _field(cell: CellRate, corner: tuple[float, float], width: float) -> list[Sh
     (x, y), rate = corner, cell.success
     share = rate.rate or 0.0
     tip = f"{cell.policy} on {cell.layout}: {count(rate)} = {percent(rate.rate)}"
-    dark = share > 0.55  # where white is read better than black
+    dark = share > 0.8  # where white is read better than black
     size = 10.5 if width >= 44 else 7.5  # five digits fit
     return [
         Box((x + 1, y + 1), width - 2, ROW - 2, tint(SHADE, 0.06 + 0.84 * share), tip),

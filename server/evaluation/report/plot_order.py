@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.palette import MUTED, looks, tint
 from unichunk.server.evaluation.report.scale import Scale, horizontal_axis
-from unichunk.server.evaluation.report.scene import Box, Label, Line, Scene, shortened
+from unichunk.server.evaluation.report.scene import WIDTH, Box, Label, Line, Scene, backed, shortened
 from unichunk.server.evaluation.report.words import percent
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.results import ScoredTrial
     from unichunk.server.evaluation.statistics.document import DriftPart
 
-WIDTH: Final = 480.0
-ROW: Final = 56.0
+ROW: Final = 66.0
 BAR: Final = 15.0
 """Length of a trial's bar."""
 
@@ -47,17 +46,16 @@ def order_plot(trials: Sequence[ScoredTrial], parts: Sequence[DriftPart], polici
 def _row(
     name: str, trials: Sequence[ScoredTrial], parts: Sequence[DriftPart], along: Scale, top: float, look: Look
 ) -> list[Shape]:
-    middle = top + 36
+    middle = top + 33
     shapes: list[Shape] = [
-        Label((along.start, top + 11), shortened(name, 150, 10.5), 10.5, look.colour, bold=True),
+        *backed(Label((along.start, top + 12), shortened(name, 250, 10.5), 10.5, look.colour, bold=True)),
         Line((along.start, middle), (along.end, middle), tint(look.colour, 0.45), 0.8),
     ]
     for part in parts:
         cell = next((cell for cell in part.policies if cell.policy == name), None)
         if cell is not None:
-            # At the right end of its part: the name is at the left of the first one.
-            x = along.at(part.last + 1) - 4
-            shapes.append(Label((x, top + 11), percent(cell.success.rate), 9.5, MUTED, "end"))
+            x = (along.at(part.first) + along.at(part.last + 1)) / 2
+            shapes.append(Label((x, middle + BAR + 11), percent(cell.success.rate), 9.5, MUTED, "middle"))
     step = (along.end - along.start) / (along.high - along.low)
     width = min(max(step * 0.8, 0.7), 5.0)
     for trial in trials:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.palette import INK, MUTED
 from unichunk.server.evaluation.report.scale import Scale, horizontal_axis
-from unichunk.server.evaluation.report.scene import Label, Line, Mark, Scene, shortened
+from unichunk.server.evaluation.report.scene import WIDTH, Label, Line, Mark, Scene, backed, shortened
 from unichunk.server.evaluation.report.words import points, points_range
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.report.scene import Shape
     from unichunk.server.evaluation.statistics.document import PairComparison
 
-WIDTH: Final = 480.0
 ROW: Final = 36.0
 
 
@@ -45,10 +44,10 @@ def _ends(pair: PairComparison) -> tuple[float, ...]:
 
 def _row(pair: PairComparison, scale: Scale, top: float) -> list[Shape]:
     y, ends = top + 25, _ends(pair)
-    name = f"{shortened(pair.first, 140, 11)} less {shortened(pair.second, 140, 11)}"
+    name = f"{shortened(pair.first, 125)} less {shortened(pair.second, 125)}"
     shapes: list[Shape] = [
-        Label((scale.start, top + 13), name),
-        Label((scale.end, top + 13), points(pair.difference), 10.5, MUTED, "end"),
+        *backed(Label((scale.start, top + 13), name)),
+        *backed(Label((scale.end, top + 13), points(pair.difference), 10.5, MUTED, "end")),
     ]
     if ends:
         shapes.append(Line((scale.at(ends[0]), y), (scale.at(ends[1]), y), INK, 1.8))

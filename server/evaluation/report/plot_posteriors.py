@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.palette import MUTED, looks, tint
 from unichunk.server.evaluation.report.scale import Scale, horizontal_axis, percent_ticks
-from unichunk.server.evaluation.report.scene import Curve, Label, Line, Mark, Scene, shortened
+from unichunk.server.evaluation.report.scene import WIDTH, Curve, Label, Line, Mark, Scene, backed, shortened
 from unichunk.server.evaluation.report.words import percent, percent_range
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.report.scene import Anchor, Shape
     from unichunk.server.evaluation.statistics.document import Posterior
 
-WIDTH: Final = 480.0
 ROW: Final = 58.0
 HILL: Final = 40.0
 """Height of a density."""
@@ -71,6 +70,6 @@ def _row(posterior: Posterior, scale: Scale, base: float, look: Look) -> list[Sh
         Curve(around, tint(look.colour, 0.7), 1.0, tint(look.colour, 0.22)),
         Line((low, base), (high, base), look.colour, 3.0),
         Mark((scale.at(posterior.mean), base), look.shape, look.colour, 4, tip=tip),
-        Label((at, base - 20), shortened(posterior.policy, 160), 11, look.colour, anchor, bold=True),
-        Label((at, base - 7), f"mean {percent(posterior.mean)}", 10, MUTED, anchor),
+        *backed(Label((at, base - 20), shortened(posterior.policy, 160), 11, look.colour, anchor, bold=True)),
+        *backed(Label((at, base - 7), f"mean {percent(posterior.mean)}", 10, MUTED, anchor)),
     ]

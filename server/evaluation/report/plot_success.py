@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unichunk.server.evaluation.report.palette import MUTED, looks, tint
 from unichunk.server.evaluation.report.scale import Scale, horizontal_axis, percent_ticks
-from unichunk.server.evaluation.report.scene import Label, Line, Mark, Scene, shortened
+from unichunk.server.evaluation.report.scene import WIDTH, Label, Line, Mark, Scene, backed, shortened
 from unichunk.server.evaluation.report.words import count, percent, percent_range
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.report.scene import Shape
     from unichunk.server.evaluation.statistics.document import CellRate
 
-WIDTH = 480.0
 ROW = 40.0
 
 
@@ -40,8 +39,8 @@ def _row(cell: CellRate, colour: str, shape: str, scale: Scale, top: float) -> l
     rate = cell.success
     y = top + 28
     shapes: list[Shape] = [
-        Label((scale.start, top + 14), shortened(cell.policy, 250, 12), 12, bold=True),
-        Label((scale.end, top + 14), f"{count(rate)} = {percent(rate.rate, rate.trials)}", 11, MUTED, "end"),
+        *backed(Label((scale.start, top + 14), shortened(cell.policy, 200, 12), 12, bold=True)),
+        *backed(Label((scale.end, top + 14), f"{count(rate)} = {percent(rate.rate, rate.trials)}", 11, MUTED, "end")),
     ]
     for interval, width, fade in ((rate.clopper_pearson, 1.6, 0.75), (rate.wilson, 6.0, 0.4)):
         if interval is not None:

@@ -95,6 +95,6 @@ def horizontal_axis(
     return shapes
 
 
-def percent_ticks(low: float = 0.0, high: float = 1.0) -> list[tuple[float, str]]:
+def percent_ticks() -> list[tuple[float, str]]:
     """Ticks of an axis of shares, as percentages."""
-    return [(value, f"{100 * value:.0f}%") for value in Scale(low, high, 0, 1).ticks(4)]
+    return [(share, f"{100 * share:.0f}%") for share in (0.0, 0.25, 0.5, 0.75, 1.0)]

@@ -6,11 +6,15 @@ Lengths are in points of the plot's own; x grows to the right, y downwards.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from unichunk.server.evaluation.report.palette import INK
+from unichunk.server.evaluation.report.palette import INK, PAPER
 
 Anchor = Literal["start", "middle", "end"]
+WIDTH: Final = 400.0
+"""Of every plot: its texts can be read on a phone, and are not huge on a desk."""
+WIDE: Final = 0.56
+"""How wide a character is on average, in sizes of its font."""
 Point: TypeAlias = tuple[float, float]
 
 
@@ -137,13 +141,21 @@ def corners(mark: Mark) -> tuple[Point, ...]:
     return (x, y - 1.25 * r), (x + 1.15 * r, y + 0.85 * r), (x - 1.15 * r, y + 0.85 * r)
 
 
+def backed(label: Label) -> tuple[Shape, Shape]:
+    """A label with paper behind it, for places with grid lines."""
+    width = WIDE * label.size * len(label.text)
+    left = label.at[0] - {"start": 0.0, "middle": width / 2, "end": width}[label.anchor]
+    corner = (left - 2, label.at[1] - 0.82 * label.size)
+    return Box(corner, width + 4, 1.08 * label.size, PAPER), label
+
+
 def shortened(text: str, width: float, size: float = 11.0) -> str:
     """A text that fits, with an ellipsis where it did not.
 
     Args:
         text: One line.
         width: How much room there is.
-        size: Of the font; a character is taken to be 0.56 of it wide on average.
+        size: Of the font; a character is taken to be `WIDE` of it wide on average.
     """
-    room = max(int(width / (0.56 * size)), 2)
+    room = max(int(width / (WIDE * size)), 2)
     return text if len(text) <= room else text[: room - 1].rstrip() + "…"

@@ -85,7 +85,7 @@ def declared(campaign: Campaign) -> tuple[str, ...]:
     )
     died = "void, and done again later at a random place" if rules.policy_death == "void" else "counted as a failure"
     return (
-        f"{amount} for each policy on each layout, {campaign.trials} in all; no other number was looked for.",
+        f"{amount} for each policy on each layout, {campaign.trials} in all, fixed in advance.",
         f"Order: {_ORDERS[campaign.randomization]}.",
         f"Primary test: Cochran-Mantel-Haenszel over {pairs_of(campaign)} with layouts as strata, "
         f"α = {number(analysis.alpha)}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unichunk.server.evaluation.planning.source_kind import SourceKind, source_kind
 from unichunk.server.evaluation.report.blocks import Bullets, Heading
 from unichunk.server.evaluation.report.words import joined, percent, plural
 
@@ -47,7 +48,8 @@ def _of_every_one(results: Results, analysis: AnalysisResult) -> list[str]:
 
 def _of_the_plan(campaign: Campaign) -> list[str]:
     said: list[str] = []
-    unverified = [policy.name for policy in campaign.policies if policy.source.startswith("openpi+")]
+    kinds = {policy.name: source_kind(policy.source) for policy in campaign.policies}
+    unverified = [name for name, kind in kinds.items() if kind is SourceKind.OPENPI_SERVER]
     if unverified:
         said.append(
             f"That {joined(unverified)} ran what it is called: openpi's protocol has no digest, so only the declared "

@@ -32,8 +32,9 @@ def pairs(analysis: AnalysisResult) -> list[Block]:
     intro = (
         f"The plan declared {plural(len(analysis.pairs), 'pair')}. Each family of tests is corrected by Holm's method "
         f"over them and held to α = {number(analysis.alpha)}. The stratified Cochran-Mantel-Haenszel test is primary; "
-        f"the others check that its answer does not hang on its approximation (exact, stratified) or on the strata "
-        f"(Barnard, Fisher). A pair counts as different where the primary test says so."
+        f"the others check that its answer does not hang on the robot staying as it was (the same statistic, judged by "
+        f"redrawing the plan's order), on its approximation (exact, stratified) or on the strata (Barnard, Fisher). A "
+        f"pair counts as different where the primary test says so."
     )
     caption = (
         f"Success of the first policy less that of the second, layouts together, with Newcombe's interval at {level}, "
@@ -54,11 +55,11 @@ def pairs(analysis: AnalysisResult) -> list[Block]:
 def _tests(analysis: AnalysisResult) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for pair in analysis.pairs:
-        tests = (pair.cmh, pair.exact, pair.barnard, pair.fisher)
+        tests = (pair.cmh, pair.randomization, pair.exact, pair.barnard, pair.fisher)
         cells = [p_value(_shown(test), analysis.alpha) for test in tests]
         rows.append((_name(pair), *cells, decision(pair.cmh)))
-    headers = ("pair", "CMH (primary)", "exact, stratified", "Barnard", "Fisher", "primary says")
-    return Table(headers, tuple(rows), "lrrrrl", "p-values after Holm's correction, two-sided.")
+    headers = ("pair", "CMH (primary)", "redrawn order", "exact, stratified", "Barnard", "Fisher", "primary says")
+    return Table(headers, tuple(rows), "lrrrrrl", "p-values after Holm's correction, two-sided.")
 
 
 def _sizes(analysis: AnalysisResult) -> Table:
@@ -90,7 +91,7 @@ def _shown(test: Tested) -> float | None:
 
 
 def _notes(pair: PairComparison) -> list[str]:
-    tests = (pair.cmh, pair.exact, pair.barnard, pair.fisher)
+    tests = (pair.cmh, pair.randomization, pair.exact, pair.barnard, pair.fisher)
     said = [(test.name, test.note) for test in tests]
     said += [("odds ratio", pair.odds_ratio.note), ("layouts agree", pair.odds_ratio.homogeneity.note)]
     return [f"{_name(pair)}, {name}: {note}" for name, note in said if note]

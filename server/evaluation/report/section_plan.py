@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unichunk.server.evaluation.planning.source_kind import VOUCHED, source_kind
 from unichunk.server.evaluation.report.blocks import Bullets, Fact, Facts, Heading, Named, NewPage, Table, Text
-from unichunk.server.evaluation.report.words import number
+from unichunk.server.evaluation.report.words import number, plural
 
 if TYPE_CHECKING:
     from unichunk.server.evaluation.planning.campaign import Campaign
     from unichunk.server.evaluation.report.blocks import Block, Cell
+    from unichunk.server.evaluation.report.dataset import Exported
     from unichunk.server.evaluation.results import Results
     from unichunk.server.evaluation.statistics.document import AnalysisResult
 
@@ -23,7 +25,13 @@ def plan(results: Results) -> list[Block]:
     campaign = results.plan.campaign
     blinding = campaign.blinding
     policies: list[tuple[Cell, ...]] = [
-        (Named(policy.name), policy.source, policy.sha256 or "none", str(policy.refinement_rounds))
+        (
+            Named(policy.name),
+            policy.source,
+            policy.sha256 or "none",
+            _vouched(policy.source),
+            str(policy.refinement_rounds),
+        )
         for policy in campaign.policies
     ]
     settings = Facts(
@@ -40,7 +48,7 @@ def plan(results: Results) -> list[Block]:
         Heading("The plan"),
         settings,
         Heading("Policies", 3),
-        Table(("policy", "source", "SHA-256", "refinement rounds"), tuple(policies), "lllr"),
+        Table(("policy", "source", "SHA-256", "of", "refinement rounds"), tuple(policies), "llllr"),
         *_tasks(campaign),
     ]
 
@@ -57,15 +65,35 @@ def checks(results: Results) -> list[Block]:
             (
                 "The commitment above was published before the first trial: compare it with the published one. It is "
                 "the SHA-256 of salt, seed and plan, so neither could be changed afterwards.",
-                "`unichunk eval verify DIR` checks every signature of the log, its chain, that every table is what the "
-                "log says, and, after the opening, that the order of trials is the one that the seed gives.",
+                "The command unichunk eval verify DIR checks every signature of the log, its chain, that each table is "
+                "what the log says, and, after the opening, that the order of trials is the one that the seed gives.",
                 f"The log ended with event {results.log_head.partition(':')[0]}; whoever exported an earlier head can "
-                f"check with `--head` that it is part of this log.",
-                "trials.csv and trials.parquet have every trial, analysis.json every number of this report, lerobot/ "
-                "what was recorded of the robot.",
+                f"check with its option --head that it is part of this log.",
+                "trials.csv and trials.parquet have every trial, analysis.json every number of this report. In the CSV "
+                "files text that a spreadsheet would take for a formula has an apostrophe in front.",
             )
         ),
     ]
+
+
+def recordings(results: Results, exported: Exported) -> list[Block]:
+    """What was recorded of the robot, and what is missing of it.
+
+    Args:
+        results: What was recorded.
+        exported: What became of it.
+    """
+    if not exported.episodes and not exported.left_out:
+        return [Heading("Recordings"), Text("Nothing was recorded of the robot in these trials.")]
+    said = (
+        f"lerobot/ is a LeRobot dataset (format v3.0) of {plural(exported.episodes, 'episode')}, for "
+        f"{plural(len(results.trials), 'trial')} that {'counts' if len(results.trials) == 1 else 'count'}. "
+        f"Of {plural(exported.unrecorded, 'trial')} nothing was recorded; "
+        f"{plural(len(exported.left_out), 'recording')} could not be used."
+    )
+    rows: list[tuple[Cell, ...]] = list(exported.left_out)
+    listed = [Table(("trial", "why its recording is left out"), tuple(rows), "ll")] if rows else []
+    return [Heading("Recordings"), Text(said), *listed]
 
 
 def methods(analysis: AnalysisResult) -> list[Block]:
@@ -94,6 +122,12 @@ def notes(results: Results) -> list[Block]:
     said = "Word for word, written when nobody knew the policy."
     headers = ("trial", "policy", "layout", "outcome", "note")
     return [Heading("Operators' notes"), Text(said), Table(headers, tuple(rows), "rllll")]
+
+
+def _vouched(source: str) -> str:
+    """What a policy's hash stands for."""
+    kind = source_kind(source)
+    return "" if kind is None else VOUCHED[kind]
 
 
 def _tasks(campaign: Campaign) -> list[Block]:

@@ -43,10 +43,22 @@ def verdict(analysis: AnalysisResult) -> Verdict:
     level = f"α = {number(analysis.alpha)}"
     if test.rejects:
         title = "The policies differ in how often they succeed."
-        first = f"Primary test, declared before the first trial: {named}, at most {level}."
+        first = f"Primary test, declared before the first trial: {named}, at most {level}.{_redrawn(analysis)}"
         return Verdict(title, (first, _extremes(analysis), _pairs(analysis)))
-    first = f"Primary test, declared before the first trial: {named}, above {level}."
+    first = f"Primary test, declared before the first trial: {named}, above {level}.{_redrawn(analysis)}"
     return Verdict("No difference in success was shown.", (first, _extremes(analysis), _absence(analysis)))
+
+
+def _redrawn(analysis: AnalysisResult) -> str:
+    """What the randomization test says beside it: nothing that drifted can mislead that one."""
+    test = analysis.randomization
+    if test.p is None:
+        return ""
+    alike = "says the same" if test.rejects == analysis.omnibus.rejects else "does not agree"
+    return (
+        f" The same statistic judged by redrawing the plan's own order, which holds whatever drifted, {alike}: "
+        f"{p_equals(test.p, analysis.alpha)}."
+    )
 
 
 def _statistic(analysis: AnalysisResult) -> str:

@@ -93,7 +93,9 @@ def p_value(p: float | None, alpha: float) -> str:
 def p_equals(p: float | None, alpha: float) -> str:
     """`p = 0.012`, `p < 0.001`."""
     text = p_value(p, alpha)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+    said = f"p {text}" if text.startswith("<") else f"p = {text}"
+    # On one line, with spaces that do not break.
+    return said.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def decision(tested: Tested) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from unichunk.server.evaluation.report.comma_separated import comma_separated
 from unichunk.server.evaluation.report.content import content
-from unichunk.server.evaluation.report.dataset import write_dataset
+from unichunk.server.evaluation.report.dataset import NOTHING, write_dataset
 from unichunk.server.evaluation.report.folder import MARK, whole_folder
 from unichunk.server.evaluation.report.page import page
 from unichunk.server.evaluation.report.paper import paper
@@ -37,18 +37,16 @@ def write_report(results: Results, analysis: AnalysisResult, folder: Path, episo
         What was written, in the order of names; folders of `lerobot/` not one by one.
 
     Raises:
-        ReportError: Where it cannot be written, or an episode cannot be read; nothing is left behind, and an older
-            report stays.
+        ReportError: Where it cannot be written; nothing is left behind, and an older report stays.
     """
-    document = content(results, analysis)
     with whole_folder(folder) as new:
+        exported = NOTHING if episodes is None else write_dataset(new / "lerobot", results, episodes)
+        document = content(results, analysis, exported)
         (new / "report.html").write_text(page(document), encoding="utf-8")
         (new / "report.pdf").write_bytes(paper(document))
         (new / MARK).write_bytes(msgspec.json.format(msgspec.json.encode(analysis), indent=1) + b"\n")
         for table in records(results):
             (new / f"{table.name}.csv").write_text(comma_separated(table), encoding="utf-8", newline="")
         write_trials(new / "trials.parquet", results)
-        if episodes is not None:
-            write_dataset(new / "lerobot", results, episodes)
         names = sorted(path.name for path in new.iterdir())
     return [folder / name for name in names]

@@ -11,6 +11,7 @@ from unichunk.server.evaluation.statistics.blinding_index import blinding_index
 from unichunk.server.evaluation.statistics.counts import count
 from unichunk.server.evaluation.statistics.document import AnalysisResult, CellRate, RubricRate
 from unichunk.server.evaluation.statistics.drift import drift
+from unichunk.server.evaluation.statistics.holm import judged
 from unichunk.server.evaluation.statistics.intervals import rate_of
 from unichunk.server.evaluation.statistics.mantel_haenszel import cmh
 from unichunk.server.evaluation.statistics.methods import methods_of
@@ -18,6 +19,7 @@ from unichunk.server.evaluation.statistics.pairs import compare_pairs
 from unichunk.server.evaluation.statistics.posterior import posteriors
 from unichunk.server.evaluation.statistics.preferences import preferred
 from unichunk.server.evaluation.statistics.problems import problems_of
+from unichunk.server.evaluation.statistics.rerandomization import randomization_test
 from unichunk.server.evaluation.statistics.sensitivity import sensitivities
 from unichunk.server.evaluation.statistics.voids import void_rates
 
@@ -34,8 +36,7 @@ def analyse(results: Results) -> AnalysisResult:
     alpha, confidence = campaign.analysis.alpha, campaign.analysis.confidence
     policies = tuple(policy.name for policy in campaign.policies)
     counts = count(results.trials, policies, [layout.name for layout in campaign.layouts])
-    omnibus = cmh(counts)
-    omnibus = msgspec.structs.replace(omnibus, rejects=omnibus.p is not None and omnibus.p <= alpha)
+    omnibus = judged(cmh(counts), alpha)
     pairs = compare_pairs(campaign, counts, results.trials)
     agreement = agreements(results.trials, results.second_scores, campaign.tasks, confidence)
     of_trial = {trial.trial: trial.policy for trial in results.trials}
@@ -54,6 +55,7 @@ def analyse(results: Results) -> AnalysisResult:
         by_layout=_by_layout(campaign, counts, confidence),
         rubric=_rubric(results, confidence),
         omnibus=omnibus,
+        randomization=judged(randomization_test(campaign, results.trials, policies), alpha),
         pairs=pairs,
         posteriors=posteriors(policies, [counts.pooled(name) for name in policies], confidence),
         preferences=preferred(results.preferences, policies, of_trial, confidence) if results.preferences else None,
@@ -70,7 +72,7 @@ def analyse(results: Results) -> AnalysisResult:
         ),
         problems=(),
     )
-    return msgspec.structs.replace(analysis, problems=problems_of(analysis))
+    return msgspec.structs.replace(analysis, problems=problems_of(analysis, campaign.randomization))
 
 
 def _per_policy(counts: Counts, confidence: float) -> tuple[CellRate, ...]:

@@ -192,6 +192,7 @@ class PairComparison(_Part, frozen=True, kw_only=True):
         difference: First less second.
         odds_ratio: First to second, over layouts.
         cmh: Cochran-Mantel-Haenszel, layouts as strata: the primary test of the pair.
+        randomization: Its statistic judged by redrawing the plan's own order: valid under drift.
         exact: Exact conditional test with layouts as strata.
         barnard: Barnard's exact unconditional test, layouts pooled.
         fisher: Fisher's exact test, layouts pooled.
@@ -207,6 +208,7 @@ class PairComparison(_Part, frozen=True, kw_only=True):
     difference: Difference
     odds_ratio: OddsRatio
     cmh: Tested
+    randomization: Tested
     exact: Tested
     barnard: Tested
     fisher: Tested
@@ -452,6 +454,7 @@ class AnalysisResult(_Part, frozen=True, kw_only=True):
         by_layout: Per policy and layout.
         rubric: Per policy and sub-task.
         omnibus: Primary: Cochran-Mantel-Haenszel over all policies, layouts as strata.
+        randomization: Its statistic judged by redrawing the plan's own order: valid under drift.
         pairs: The declared ones.
         posteriors: Per policy.
         preferences: None where nobody was asked.
@@ -479,6 +482,7 @@ class AnalysisResult(_Part, frozen=True, kw_only=True):
     by_layout: tuple[CellRate, ...]
     rubric: tuple[RubricRate, ...]
     omnibus: Tested
+    randomization: Tested
     pairs: tuple[PairComparison, ...]
     posteriors: tuple[Posterior, ...]
     preferences: Preferences | None

@@ -21,13 +21,15 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     Returns:
         Adjusted ones, in the same order, None where None was.
     """
-    if not p_values:
-        return []
-    # Only here: it imports pandas.
-    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415
-
-    adjusted = multipletests([1.0 if p is None else p for p in p_values], method="holm")[1]
-    return [None if p is None else float(value) for p, value in zip(p_values, adjusted, strict=True)]
+    # Written out: statsmodels' `multipletests` collects garbage in every call, which takes longer than the analysis.
+    members = len(p_values)
+    known = [1.0 if p is None else p for p in p_values]
+    adjusted: list[float | None] = [None] * members
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(members), key=known.__getitem__)):
+        largest = max(largest, min(1.0, (members - rank) * known[index]))
+        adjusted[index] = None if p_values[index] is None else largest
+    return adjusted
 
 
 def decided(tests: Sequence[Tested], alpha: float) -> list[Tested]:
@@ -37,3 +39,8 @@ def decided(tests: Sequence[Tested], alpha: float) -> list[Tested]:
         msgspec.structs.replace(test, adjusted=value, rejects=value is not None and value <= alpha)
         for test, value in zip(tests, adjusted, strict=True)
     ]
+
+
+def judged(test: Tested, alpha: float) -> Tested:
+    """A test that stands alone, with `rejects` filled in."""
+    return msgspec.structs.replace(test, rejects=test.p is not None and test.p <= alpha)

@@ -106,8 +106,9 @@ def _null_distribution(counts: Counts) -> tuple[int, Floats]:
         first, total = int(counts.trials[0, column]), int(counts.trials[:, column].sum())
         succeeded = int(counts.successes[:, column].sum())
         low, high = max(0, succeeded - (total - first)), min(first, succeeded)
-        pmf = np.convolve(pmf, hypergeom.pmf(np.arange(low, high + 1), total, succeeded, first))
         lowest += low
+        if high > low:
+            pmf = np.convolve(pmf, hypergeom.pmf(np.arange(low, high + 1), total, succeeded, first))
     return lowest, pmf
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from unichunk.server.evaluation.results import ScoredTrial
 
@@ -75,7 +75,7 @@ def match(trials: Sequence[ScoredTrial], first: str, second: str, cells: int) ->
     waiting: dict[tuple[str, int], ScoredTrial] = {}
     known = all(trial.slot >= 0 for trial in trials)
     pairs = []
-    for trial, replicate in _with_replicate((t for t in trials if t.policy in {first, second}), cells, known=known):
+    for trial, replicate in with_replicates((t for t in trials if t.policy in {first, second}), cells, known=known):
         other = waiting.pop((trial.layout, replicate), None)
         if other is None:
             waiting[trial.layout, replicate] = trial
@@ -88,7 +88,14 @@ def match(trials: Sequence[ScoredTrial], first: str, second: str, cells: int) ->
     return pairs
 
 
-def _with_replicate(trials: Iterable[ScoredTrial], cells: int, *, known: bool) -> Iterable[tuple[ScoredTrial, int]]:
+def with_replicates(trials: Iterable[ScoredTrial], cells: int, *, known: bool) -> Iterator[tuple[ScoredTrial, int]]:
+    """Trials in the order in which they were scored, each with its replicate.
+
+    Args:
+        trials: Of one or several policies and layouts.
+        cells: Slots of a replicate.
+        known: Whether slots are; otherwise a trial's rank in its cell stands for its replicate.
+    """
     ranks: dict[tuple[str, str], int] = {}
     for trial in sorted(trials, key=lambda trial: trial.order):
         rank = ranks.get((trial.policy, trial.layout), 0)

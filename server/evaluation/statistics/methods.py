@@ -26,6 +26,13 @@ _ALWAYS: Final = (
         source="Mantel & Haenszel 1959; Landis, Heyman & Koch 1978; Robins, Breslow & Greenland 1986; Holm 1979",
     ),
     Method(
+        name="Randomization test",
+        how="The primary statistic judged by dealing policies out anew, the way the plan did it, to trials whose "
+        "outcomes stay as they are; fixed seed. Valid under drift for every randomization, also the paper's draw, for "
+        "which the primary test rejects too often when success changes over the session.",
+        source="Fisher 1935; Edgington 1980; Phipson & Smyth 2010",
+    ),
+    Method(
         name="Exact tests",
         how="With layouts as strata: the conditional distribution of the first policy's successes. With layouts "
         "pooled: Barnard's unconditional test (pooled Wald statistic) and Fisher's. Each is a family of its own for "
@@ -85,7 +92,7 @@ def methods_of(campaign: Campaign, *, preferences: bool, agreement: bool, blindi
     """
     chosen = list(_ALWAYS)
     if campaign.analysis.sequential:
-        chosen.insert(3, _sequential(campaign.randomization))
+        chosen.insert(4, _sequential(campaign.randomization))
     chosen += [method for method, wanted in ((_PREFERENCES, preferences), (_AGREEMENT, agreement)) if wanted]
     return (*chosen, *([_BLINDING] if blinding else []))
 

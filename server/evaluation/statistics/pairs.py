@@ -14,6 +14,7 @@ from unichunk.server.evaluation.statistics.intervals import difference_of, rate_
 from unichunk.server.evaluation.statistics.mantel_haenszel import cmh, exact_stratified
 from unichunk.server.evaluation.statistics.odds_ratio import common_odds_ratio
 from unichunk.server.evaluation.statistics.posterior import probability_better
+from unichunk.server.evaluation.statistics.rerandomization import randomization_test
 from unichunk.server.evaluation.statistics.sequential import sequential_test
 
 if TYPE_CHECKING:
@@ -40,13 +41,14 @@ def compare_pairs(campaign: Campaign, counts: Counts, trials: Sequence[ScoredTri
     Args:
         campaign: Says which pairs, levels, and whether the sequential test is wanted.
         counts: Of all policies.
-        trials: Scored, for the sequential test.
+        trials: Scored, for the tests that need their order.
     """
     alpha, confidence = campaign.analysis.alpha, campaign.analysis.confidence
     pairs = declared_pairs(campaign)
     tables = [counts.of(*pair) for pair in pairs]
     pooled = [(table.pooled(first), table.pooled(second)) for table, (first, second) in zip(tables, pairs, strict=True)]
     cmhs = decided([cmh(table) for table in tables], alpha)
+    redrawn = decided([randomization_test(campaign, trials, pair, len(pairs)) for pair in pairs], alpha)
     exacts = decided([exact_stratified(table) for table in tables], alpha)
     barnards = decided([barnard(*rates) for rates in pooled], alpha)
     fishers = decided([fisher(*rates) for rates in pooled], alpha)
@@ -61,6 +63,7 @@ def compare_pairs(campaign: Campaign, counts: Counts, trials: Sequence[ScoredTri
             difference=difference_of(*pooled[index], confidence),
             odds_ratio=common_odds_ratio(tables[index], confidence, alpha),
             cmh=cmhs[index],
+            randomization=redrawn[index],
             exact=exacts[index],
             barnard=barnards[index],
             fisher=fishers[index],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from unichunk.server.evaluation.planning.campaign import Randomization
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -10,13 +12,21 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.statistics.document import AnalysisResult, PairComparison
 
 
-def problems_of(analysis: AnalysisResult) -> tuple[str, ...]:
+DRAWN_UNDER_DRIFT: Final = (
+    "success changed over the session and policies were drawn independently: the primary test rejects too often then, "
+    "read the randomization test instead"
+)
+
+
+def problems_of(analysis: AnalysisResult, randomization: Randomization) -> tuple[str, ...]:
     """One line each; none for what nobody asked for.
 
     Args:
         analysis: Whole, but for its problems.
+        randomization: How trials were put in order.
     """
-    return tuple(_problems(analysis))
+    drawn = randomization is Randomization.INDEPENDENT_DRAW and analysis.drift.trend.rejects
+    return (*([DRAWN_UNDER_DRIFT] if drawn else []), *_problems(analysis))
 
 
 def _problems(analysis: AnalysisResult) -> Iterator[str]:
@@ -47,7 +57,7 @@ def _tests(analysis: AnalysisResult) -> Iterator[str]:
 
 
 def _pair(pair: PairComparison) -> Iterator[str]:
-    for test in (pair.cmh, pair.exact, pair.barnard, pair.fisher):
+    for test in (pair.cmh, pair.randomization, pair.exact, pair.barnard, pair.fisher):
         if test.p is None:
             yield f"{test.name}: {test.note}"
     if pair.odds_ratio.note:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from unichunk.server.evaluation.results import ScoredTrial
 from unichunk.server.evaluation.statistics.counts import count
 from unichunk.server.evaluation.statistics.document import CellRate, Sensitivity
+from unichunk.server.evaluation.statistics.holm import judged
 from unichunk.server.evaluation.statistics.intervals import rate_of
 from unichunk.server.evaluation.statistics.mantel_haenszel import cmh
 from unichunk.server.evaluation.statistics.pairs import primary_pairs
@@ -88,8 +87,7 @@ def _sensitivity(results: Results, reading: Reading, omnibus: Tested, pairs: Seq
     alpha, confidence = campaign.analysis.alpha, campaign.analysis.confidence
     policies = [policy.name for policy in campaign.policies]
     counts = count(reading.trials, policies, [layout.name for layout in campaign.layouts])
-    over_all = cmh(counts)
-    over_all = msgspec.structs.replace(over_all, rejects=over_all.p is not None and over_all.p <= alpha)
+    over_all = judged(cmh(counts), alpha)
     compared = primary_pairs(campaign, counts)
     decisions = [pair.cmh.rejects for pair in pairs] + [omnibus.rejects]
     return Sensitivity(

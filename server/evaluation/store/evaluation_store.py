@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from unichunk.server.evaluation.errors import NotNow, StoreUnavailable, Tampered
+from unichunk.server.evaluation.errors import EvaluationError, NotNow, StoreUnavailable, Tampered
 from unichunk.server.evaluation.ledger.book import Book
 from unichunk.server.evaluation.ledger.commands import Void
 from unichunk.server.evaluation.ledger.entry import Entry
@@ -285,13 +285,17 @@ class EvaluationStore:
 
     def _write(self, event: Event, changes: Changes) -> None:
         """Have the database take it; returns only if it did."""
+        # Until it is accepted: whatever ends this in between, the next call finds out what became of it.
+        self._pending = (event, changes)
         try:
             with self._database.transaction() as connection:
                 write(connection, self._head, event, changes)
         except SQLAlchemyError as error:
-            # It may have been lost before, in or after the commit.
-            self._pending = (event, changes)
+            # Lost before, in or after the commit.
             self._settle(_reason(error))
+        except EvaluationError:
+            self._pending = None
+            raise
 
     def _settle(self, reason: str = "") -> None:
         """Find out what became of a commit that nobody answered for.
@@ -313,16 +317,17 @@ class EvaluationStore:
                 f"database: {reason or _reason(error)}: whether the last command is recorded is found out when it is"
                 " back: try again with the same key"
             ) from None
-        self._pending = None
         if last == event:
             if not reason:
                 self._accept(event, changes)
-        elif reason:
+            return
+        self._pending = None
+        if reason:
             raise StoreUnavailable(f"database: {reason}: nothing was recorded: try again with the same key")
 
     def _accept(self, event: Event, changes: Changes) -> Receipt:
         receipt = self._book.accept(changes)
-        self._head = event.head
+        self._head, self._pending = event.head, None
         self._save_head()
         return receipt
 

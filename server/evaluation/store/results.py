@@ -13,11 +13,13 @@ from unichunk.server.evaluation.results import (
     SecondScore,
     VoidTrial,
 )
+from unichunk.server.evaluation.store.deviations import deviations_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from unichunk.server.evaluation.ledger.book import Book
+    from unichunk.server.evaluation.ledger.entry import Entry
     from unichunk.server.evaluation.ledger.records import Preferred
     from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
 
@@ -52,7 +54,15 @@ def results_of(store: EvaluationStore, policies: Mapping[int, str]) -> Results:
         ),
         preferences=tuple(_preference(book, preferred, policies) for preferred in book.preferences.values()),
         log_head=str(store.head()),
+        deviations=deviations_of(_entries(store)),
     )
+
+
+def _entries(store: EvaluationStore) -> Iterator[Entry]:
+    after = 0
+    while events := store.events(after):
+        yield from (event.entry for event in events)
+        after = events[-1].seq
 
 
 def _scored(book: Book, order: int, trial_id: str, policies: Mapping[int, str]) -> ScoredTrial:

@@ -1,4 +1,4 @@
-"""What operators and administrators do, as their pages send it: with a key, so that it may be sent until it is answered."""
+"""What operators and administrators do, as their pages send it: with a key, so that it may be sent again."""
 
 from __future__ import annotations
 

@@ -1,0 +1,110 @@
+"""All that is measured of blinded evaluation, one part after the other."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from unichunk.benchmarks.evaluated.crashes import (
+    Campaigns,
+    cut_connections,
+    kill_at_any_moment,
+    kill_at_steps,
+    kill_the_server,
+)
+from unichunk.benchmarks.evaluated.leaks import measure as measure_leaks
+from unichunk.benchmarks.evaluated.operating import operating_characteristics
+from unichunk.benchmarks.evaluated.postgres_server import PostgresServer, PostgresUnavailable
+from unichunk.benchmarks.evaluated.randomizations import measure as measure_randomizations
+from unichunk.benchmarks.evaluated.tampering import measure as measure_tampering
+from unichunk.benchmarks.harness.document import not_measured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from unichunk.benchmarks.evaluated.crashes import CrashRow
+
+KILLS: Final = 2000
+QUICK_KILLS: Final = 40
+"""Of every kind; a tenth of those that bring a PostgreSQL server down."""
+
+
+def measure(parts: Sequence[str], *, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure parts.
+
+    Args:
+        parts: Which.
+        quick: Fewer of everything.
+        say: Told what is measured.
+
+    Returns:
+        For each part, plain values: rows, or tables of rows.
+    """
+    measured: dict[str, Any] = {}
+    for part in parts:
+        say(part)
+        began = time.monotonic()
+        measured[part] = msgspec.to_builtins(_MEASURES[part](quick))
+        say(f"  {time.monotonic() - began:.0f} s")
+    return measured
+
+
+def _operating(quick: bool) -> Any:  # noqa: FBT001  (as all of them)
+    return operating_characteristics(quick=quick)
+
+
+def _randomizations(quick: bool) -> Any:  # noqa: FBT001
+    return measure_randomizations(quick=quick)
+
+
+def _leaks(quick: bool) -> Any:  # noqa: FBT001
+    return measure_leaks(quick=quick)
+
+
+def _tampering(quick: bool) -> Any:  # noqa: FBT001
+    with tempfile.TemporaryDirectory(prefix="unichunk-") as folder:
+        return measure_tampering(Path(folder), quick=quick)
+
+
+def _crashes(quick: bool) -> Any:  # noqa: FBT001
+    kills = QUICK_KILLS if quick else KILLS
+    with tempfile.TemporaryDirectory(prefix="unichunk-") as folder:
+        rows: list[Any] = [
+            kill_at_steps(Campaigns(_made(folder, "steps")), kills),
+            kill_at_any_moment(Campaigns(_made(folder, "moments")), kills),
+        ]
+        try:
+            rows += _postgres_crashes(folder, kills)
+        except PostgresUnavailable as error:
+            rows.append({"database": "PostgreSQL", **not_measured(str(error))})
+        return rows
+
+
+def _postgres_crashes(folder: str, kills: int) -> Iterator[CrashRow]:
+    server = PostgresServer(_made(folder, "pg"))
+    try:
+        yield kill_at_steps(Campaigns(_made(folder, "pg steps"), server), kills)
+        yield kill_at_any_moment(Campaigns(_made(folder, "pg moments"), server), kills)
+        yield cut_connections(Campaigns(_made(folder, "pg cuts"), server), max(1, kills // 10))
+        yield kill_the_server(Campaigns(_made(folder, "pg kills"), server), max(1, kills // 10))
+    finally:
+        server.end()
+
+
+def _made(folder: str, name: str) -> Path:
+    path = Path(folder) / name
+    path.mkdir()
+    return path
+
+
+_MEASURES: Final[dict[str, Callable[[bool], Any]]] = {
+    "operating": _operating,
+    "randomizations": _randomizations,
+    "leaks": _leaks,
+    "crashes": _crashes,
+    "tampering": _tampering,
+}
