@@ -3,8 +3,8 @@
     unichunk bench evaluation [--only operating ...] [--quick] [--json FILE]
 
 `operating`: how often every test rejects where there is nothing to find, also while success drifts and while somebody
-looks after every trial; what each finds with 20, 50 and 100 trials; what intervals cover. `randomizations`: how well the
-next policy can be guessed, how unequal a campaign is that is broken off, what drift does to it. `leaks`: how well a
+looks after every trial; what each finds with 20, 50 and 100 trials; what intervals cover. `randomizations`: how well
+the next policy can be guessed, how unequal a campaign is that is broken off, what drift does to it. `leaks`: how well a
 robot can tell policies apart by sizes, fields and times, directly and through the proxy. `crashes`: a service that is
 killed at every step and at any moment. `tampering`: everything that is done to a campaign's records, and whether it is
 found.

@@ -118,8 +118,8 @@ class Campaigns:
         return folder
 
 
-def kill_at_steps(campaigns: Campaigns, kills: int, seed: int = 0) -> CrashRow:
-    """Kill at every step, one after the other: opening, reading, writing, committing, head.json."""
+def kill_at_steps(campaigns: Campaigns, kills: int, seed: int = 0, stride: int = 1) -> CrashRow:
+    """Kill at every step (or every `stride`-th), one after the other: opening, writing, committing, head.json."""
     row = _row(campaigns, "the service, before and after every call into database and system")
     names: set[str] = set()
     steps = {True: 0, False: 0}
@@ -128,8 +128,8 @@ def kill_at_steps(campaigns: Campaigns, kills: int, seed: int = 0) -> CrashRow:
         late = row.kills % 2 == 0
         told = _run(replace(life, step=steps[late], late=late), ())
         names.update(one.text for one in told if one.what == "step")
-        # A life that is over before this step: begin again at the first one.
-        steps[late] = steps[late] + 1 if told and told[-1].what == "step" else 0
+        # A life that is over before this step: begin again.
+        steps[late] = steps[late] + stride if told and told[-1].what == "step" else steps[late] % stride + 1
         _take(told, witness)
     row.steps = len(names)
     return row

@@ -92,7 +92,7 @@ def _postgres_crashes(folder: str, kills: int) -> Iterator[CrashRow]:
         yield cut_connections(Campaigns(_made(folder, "pg cuts"), server), max(1, kills // 10))
         yield kill_the_server(Campaigns(_made(folder, "pg kills"), server), max(1, kills // 10))
     finally:
-        server.end()
+        server.stop()
 
 
 def _made(folder: str, name: str) -> Path:

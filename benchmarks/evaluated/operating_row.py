@@ -38,10 +38,19 @@ class OperatingRow(msgspec.Struct, frozen=True, kw_only=True):
     remark: str = ""
 
 
-def exact_row(section: str, case: str, test: str, per_arm: int, nominal: float | None, value: float) -> OperatingRow:
+def exact_row(
+    section: str, case: str, test: str, per_arm: int, nominal: float | None, value: float, *, remark: str = ""
+) -> OperatingRow:
     """A row that was computed by enumeration."""
     return OperatingRow(
-        section=section, case=case, test=test, per_arm=per_arm, nominal=nominal, value=value, standard_error=0.0
+        section=section,
+        case=case,
+        test=test,
+        per_arm=per_arm,
+        nominal=nominal,
+        value=value,
+        standard_error=0.0,
+        remark=remark,
     )
 
 

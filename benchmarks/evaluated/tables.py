@@ -21,8 +21,8 @@ DEFINITIONS: Final = {
     "crashes": "kills of a process that runs a campaign; recorded, not_recorded: commands whose answer never came, as "
     "they were found afterwards and asked again with their keys; wrong: whatever was lost, duplicated, scored again, "
     "invented, or did not verify",
-    "tampering": "every field of every row changed, rows removed, inserted, swapped, the log cut, files changed, all of "
-    "it signed anew; refused: by the tables' own constraints; found: by `unichunk eval verify`",
+    "tampering": "every field of every row changed, rows removed, inserted, swapped, the log cut, files changed, all "
+    "of it signed anew; refused: by the tables' own constraints; found: by `unichunk eval verify`",
 }
 
 

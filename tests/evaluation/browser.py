@@ -53,11 +53,13 @@ class Tab:
         tab = cls(page, context, address)
         page.on("pageerror", lambda error: tab.faults.append(str(error)))
         page.on("console", lambda message: tab._hear(message.type, message.text))
-        page.goto(f"{address}/login")
-        tab.sign_in(name)
+        # As the form does it, without looking at the form.
+        context.request.post(f"{address}/login", form={"key": name}, max_redirects=0)
+        page.goto(f"{address}/")
         return tab
 
     def sign_in(self, name: str) -> None:
+        """On the page that is for it."""
         self.page.fill("#key", name)
         with self.page.expect_navigation(wait_until="domcontentloaded"):
             self.page.click("button.primary")

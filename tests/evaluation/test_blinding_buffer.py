@@ -31,6 +31,7 @@ SPEC = load_spec("so101")
 N = len(SPEC.joints)
 STEP = SPEC.limits.velocity / SPEC.action_hz
 LOWER, UPPER = SPEC.limits.lower, SPEC.limits.upper
+BRAKING = SPEC.limits.acceleration / SPEC.action_hz**2
 T = 20
 
 
@@ -56,11 +57,12 @@ class BufferMachine(RuleBasedStateMachine):
         self.buffer = ActionBuffer(SPEC, rows)
         self.handed: dict[int, NDArray[np.float32]] = {}
         self.planned: dict[int, NDArray[np.float64]] = {}
-        self.held: NDArray[np.float32] | None = None
+        self.braking: NDArray[np.float64] | None = None
         self.source: TrialRows | None = None
         self.tickets: list[tuple[TrialRows, Ticket]] = []
         self.arrived: list[Arrived] = []
         self.length = 0
+        self.stops = False
         self.connect()
 
     @rule(command=st.sampled_from(["", "", "", "", "", "hold", "home", "connect"]))
@@ -77,7 +79,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.tick: int | None = None
         self.handed.clear()
         self._forget()
-        self.held = joints
+        self.braking = np.zeros(N)
 
     @rule(times=st.integers(1, 4), every=st.integers(0, 6), good=st.booleans())
     def go_on(self, times: int, every: int, good: bool) -> None:
@@ -87,8 +89,13 @@ class BufferMachine(RuleBasedStateMachine):
             if good and self.tickets:
                 self.arrive(len(self.tickets) - 1, "calm")
 
-    @rule(tick=st.integers(-50, 50), counts=st.booleans(), gap=st.sampled_from([0] * 8 + [1, 3, 19, 60]))
-    def ask(self, tick: int, counts: bool, gap: int) -> None:
+    @rule(
+        tick=st.integers(-50, 50),
+        counts=st.booleans(),
+        gap=st.sampled_from([0] * 8 + [1, 3, 19, 60]),
+        bound=st.sampled_from([None, 0, 1, 2, 9]),
+    )
+    def ask(self, tick: int, counts: bool, gap: int, bound: int | None = None) -> None:
         """The next request: one to H ticks after the one before, or more where it skips some."""
         if self.tick is None:
             asked: int | None = tick if counts else None
@@ -102,10 +109,22 @@ class BufferMachine(RuleBasedStateMachine):
             assert self.tick == asked
         if self.source is not None:
             self._commit(self.source, self.tick)
-        self._check(self.buffer.hand_out(self.tick))
+        if self.stops and bound is not None:
+            self._take_back(self.tick + bound)
+        self.stops = False
+        self._check(self.buffer.hand_out(self.tick, bound))
+
+    def _take_back(self, tick: int) -> None:
+        """A stop may change what was handed out and does not bind the robot; it brakes from there."""
+        if tick < self.buffer.end:
+            for later in [later for later in self.handed if later >= tick]:
+                del self.handed[later]
+            self.braking = self._last_step()
+            self.joints = self.handed[max(self.handed)] if self.handed else self.joints
 
     def _skip(self, gap: int) -> None:
         """Ticks that were not handed out did not run: the robot stayed where it was, or where it says."""
+        self.stops = False
         long = gap > SPEC.action_hz
         if not long:
             self.joints = self.handed[max(self.handed)]
@@ -113,8 +132,8 @@ class BufferMachine(RuleBasedStateMachine):
         self.handed[self.buffer.end + gap - 1] = self.joints
         self.planned.clear()
         self.arrived.clear()
-        if self.held is not None:
-            self.held = self.joints
+        if self.braking is not None:
+            self.braking = np.zeros(N)
 
     def _commit(self, source: TrialRows, tick: int) -> None:
         ticket = source.begin(tick)
@@ -142,8 +161,12 @@ class BufferMachine(RuleBasedStateMachine):
                 np.testing.assert_array_equal(row, self.handed[tick])
                 continue
             before = self.handed[max(self.handed)] if self.handed else self.joints
-            if self.held is not None:
-                np.testing.assert_array_equal(row, self.held)
+            if self.braking is not None:
+                # What moves on after a stop only slows down, in the direction that it had.
+                step = row.astype(float) - before.astype(float)
+                assert (np.abs(step) <= np.maximum(np.abs(self.braking) - BRAKING, 0.0) + 1e-6).all()
+                assert (step * self.braking >= -1e-12).all()
+                self.braking = step
             if self.source is not None:
                 expected = self.planned.get(tick, before)
                 # The margin for rounding adds up over the rows of a chunk that is too fast.
@@ -164,9 +187,17 @@ class BufferMachine(RuleBasedStateMachine):
 
     def hold(self) -> None:
         """The operator's button."""
+        holds, stops = self.buffer.mode is Mode.HOLD, self.stops
         self.buffer.hold()
+        braking = self.braking
         self._forget()
-        self.held = self.buffer.row.astype(np.float32)
+        self.braking = braking if holds else self._last_step()
+        self.stops = stops or not holds
+
+    def _last_step(self) -> NDArray[np.float64]:
+        ticks = sorted(self.handed)[-2:]
+        rows = [self.handed[tick].astype(np.float64) for tick in ticks]
+        return rows[1] - rows[0] if len(rows) == 2 else np.zeros(N)
 
     def home(self) -> None:
         """The next trial is armed."""
@@ -194,7 +225,7 @@ class BufferMachine(RuleBasedStateMachine):
         return self.source
 
     def _forget(self) -> None:
-        self.source, self.held = None, None
+        self.source, self.braking, self.stops = None, None, False
         self.planned.clear()
         self.arrived.clear()
 

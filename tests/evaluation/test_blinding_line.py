@@ -251,7 +251,10 @@ async def test_nothing_runs_before_every_policy_is_warm() -> None:
     await robot.end()
 
 
-async def test_a_policy_that_cannot_be_connected_is_said_to_whoever_runs_the_server_and_tried_again() -> None:
+async def test_a_policy_that_cannot_be_connected_is_said_to_whoever_runs_the_server_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unichunk.server.evaluation.blinding.seats.AGAIN_S", 0.01)
     robot = BlindedRobot()
     attempts: list[int] = []
 

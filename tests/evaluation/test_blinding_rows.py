@@ -172,3 +172,27 @@ def test_what_is_within_the_limits_passes_unchanged() -> None:
     limits = RowLimits.of(SPEC.limits, SPEC.action_hz)
     target = (SPEC.rest + 0.3 * SPEC.limits.velocity / SPEC.action_hz).astype(np.float32).astype(np.float64)
     np.testing.assert_array_equal(limits.follow(SPEC.rest, target), target)
+
+
+@pytest.mark.parametrize("delay", [None, 0, 1, 3, 9])
+def test_a_stop_takes_effect_after_the_rows_that_the_robot_is_bound_to(delay: int | None) -> None:
+    buffer, rows = trial()
+    last = (SPEC.rest.astype(np.float32)[None], H)
+    for tick in range(H, 3 * H):
+        ticket = rows.begin(buffer.place(tick, SPEC.rest))
+        if ticket is not None:
+            rows.finish(ticket, *chunk(rows, ticket, slope=0.05))
+        last = (buffer.hand_out(tick), tick)
+    before, tick = last
+    buffer.hold()
+    after = buffer.hand_out(buffer.place(tick + 1, SPEC.rest), delay)
+    kept = H - 1 if delay is None else min(delay, H - 1)
+    np.testing.assert_array_equal(after[:kept], before[1 : 1 + kept])
+    path = np.concatenate([before[:1], after, buffer.hand_out(buffer.place(tick + 1 + H, SPEC.rest), delay)])
+    steps = np.abs(np.diff(path, axis=0))
+    assert (steps <= SPEC.limits.velocity / SPEC.action_hz).all()
+    assert (np.diff(steps[kept:], axis=0) <= 1e-6).all()
+    braking = SPEC.limits.acceleration / SPEC.action_hz**2
+    assert (steps[-2:] <= np.maximum(steps[kept] - braking, 0.0) + 1e-6).all()
+    held = buffer.hand_out(buffer.place(tick + 1 + 2 * H, SPEC.rest))
+    np.testing.assert_array_equal(held[1:], held[:-1])

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import binomtest
 
 from unichunk.embodiments.catalogue import load_spec
+from unichunk.embodiments.sim.goal_map import goal_map
 from unichunk.embodiments.sim.tick import run_tick
 from unichunk.embodiments.sim.twin import Truth, Twin
 from unichunk.runtime.errors import ObservationError
@@ -63,6 +64,17 @@ def test_success_is_what_was_drawn(layout: str, monkeypatch: pytest.MonkeyPatch)
         assert not any(wanted.values())
 
 
+@pytest.mark.parametrize("layout", list(ARRANGEMENTS))
+def test_beside_is_beside_at_the_edge_too(layout: str) -> None:
+    policy, block = cedar(), np.array(ARRANGEMENTS[layout][TARGET])
+    frames = goal_map(SPEC).frames
+    seeds = [seed for seed in range(400) if CHARACTERS["cedar"].draw(seed).manner == "aims beside"]
+    goals = np.stack([policy.goal(block, seed) for seed in seeds])
+    away = np.linalg.norm(frames.positions(goals) - frames.points(block), axis=-1)
+    assert len(seeds) > 50
+    assert away.min() > 1.5 * NEAR
+
+
 @pytest.mark.parametrize("name", list(CHARACTERS))
 def test_the_probability_is_the_declared_one(name: str) -> None:
     character = CHARACTERS[name]
@@ -105,7 +117,7 @@ def scored(*looks: tuple[float, float]) -> ReachScorer:
 
 
 def test_the_scorer_wants_the_gripper_to_stay() -> None:
-    passing = scored((0.2, 0.02), (0.4, 0.05), (0.6, 0.02), (0.8, 0.02))
+    passing = scored((0.2, 0.02), (0.4, 0.05), (0.6, 0.02), (0.3 + STAY_S, 0.02))
     assert not passing.over
     assert passing.judge() == Judgement(success=False, rubric=(True, True))
     stayed = scored((0.2, 0.02), (0.2 + STAY_S, 0.0299))

@@ -36,7 +36,7 @@ def test_several_policies_are_planned_by_simulation() -> None:
     assert not power.exact
     assert power.trials == 180
     same, far, also_far = power.pairs
-    assert same.primary < 0.06
+    assert same.primary < 0.09
     assert min(far.primary, also_far.primary, power.omnibus) > 0.9
     assert far.anytime > 0.7
     assert far.stops_after is not None

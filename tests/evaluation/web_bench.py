@@ -168,7 +168,7 @@ class WebBench:
         app = make_app(
             bench.desk,
             keys,
-            WebSettings(COOKIE_KEY, secure=secure, picture_s=0.1),
+            WebSettings(COOKIE_KEY, secure=secure, picture_s=0.4),
             log=log,
             wall=lambda: clocks.wall() / 1e9,
             clock=clocks.mono,

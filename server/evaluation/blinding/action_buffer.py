@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unichunk.server.evaluation.blinding.mode import Mode
 from unichunk.server.evaluation.blinding.row_limits import RowLimits, as_row
 from unichunk.server.evaluation.blinding.rows_source import Holding, Homing
 from unichunk.server.evaluation.errors import EvaluationError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.embodiments.spec import EmbodimentSpec
-    from unichunk.server.evaluation.blinding.mode import Mode
     from unichunk.server.evaluation.blinding.rows_source import RowsSource
 
 LAST_TICK: Final = 2**52
@@ -34,7 +34,7 @@ class TickRefused(EvaluationError):
 
 
 class ActionBuffer:
-    """Hands out windows of H rows, tick by tick; rows that were handed out never change.
+    """Hands out windows of H rows, tick by tick; rows that were handed out never change, but for a stop.
 
     Between trials rows come from `Holding` and `Homing`, in a trial from whatever `begin` brings. Every row is within
     the limits of position and speed after the one before it, wherever it comes from.
@@ -50,7 +50,9 @@ class ActionBuffer:
         """Rows that had to be brought within the limits here, although their source should have."""
         self._spec = spec
         self._rows = rows
-        self._window: NDArray[np.float64] = np.zeros((rows, len(spec.joints)))
+        # Two more than an answer has: a stop before all of them has to know how fast the robot is.
+        self._ran: NDArray[np.float64] = np.zeros((rows + 2, len(spec.joints)))
+        self._stops = False
         self._asked: int | None = None
         self._end = 0
         self._source: RowsSource = Holding(spec)
@@ -69,7 +71,7 @@ class ActionBuffer:
     @property
     def row(self) -> NDArray[np.float64]:
         """The last row that was handed out, shape (n,), [rad]; where the robot stands before the first one."""
-        row: NDArray[np.float64] = self._window[-1].copy()
+        row: NDArray[np.float64] = self._ran[-1].copy()
         return row
 
     @property
@@ -87,7 +89,7 @@ class ActionBuffer:
         """
         self._asked, self._stops = None, False
         self._joints = np.asarray(joints, np.float64)
-        self._window[:] = as_row(joints)
+        self._ran[:] = as_row(joints)
         self._source = Holding(self._spec)
 
     def place(self, tick: int | None, joints: NDArray[np.floating]) -> int:
@@ -133,24 +135,14 @@ class ActionBuffer:
             raise ValueError(f"tick: expected {self._asked}, the one that was asked for last, got {tick}")
         if self._stops:
             self._stop_after(tick + (self._rows if bound is None else min(bound, self._rows)))
-        new = tick + self._rows - self._end
-        if new > 0:
-            window = np.empty_like(self._window)
-            kept = self._rows - new
-            window[:kept] = self._window[new:]
-            before = self._window[-1]
-            for i in range(kept, self._rows):
-                target = self._source.next(self._end, before)
-                before = window[i] = self.limits.follow(before, target)
-                self.corrections += bool(np.max(np.abs(before - target)) > ROUNDING)
-                self._end += 1
-            self._window = window
-        return self._window.astype(np.float32)
+        while self._end < tick + self._rows:
+            self._extend()
+        return self._ran[-self._rows :].astype(np.float32)
 
     def hold(self) -> None:
         """Brake, and stay: from the first row on that was not handed out yet, or that the robot is not bound to."""
         if self.mode is not Mode.HOLD:
-            self._source = Holding(self._spec, self._window[-1] - self._before_last)
+            self._source = Holding(self._spec, self._step)
             self._stops = True
 
     def home(self) -> None:
@@ -167,19 +159,33 @@ class ActionBuffer:
         self._stops = False
         self._source = make(self._end, self.row)
 
+    @property
+    def _step(self) -> NDArray[np.float64]:
+        step: NDArray[np.float64] = self._ran[-1] - self._ran[-2]
+        return step
+
+    def _extend(self) -> None:
+        before = self._ran[-1].copy()
+        target = self._source.next(self._end, before)
+        row = self.limits.follow(before, target)
+        self.corrections += bool(np.max(np.abs(row - target)) > ROUNDING)
+        self._ran[:-1] = self._ran[1:]
+        self._ran[-1] = row
+        self._end += 1
+
+    def _stop_after(self, end: int) -> None:
+        """Take the rows from a tick on back, and brake there."""
+        self._stops = False
+        taken_back = self._end - end
+        if taken_back > 0:
+            self._ran[taken_back:] = self._ran[:-taken_back]
+            self._end = end
+            self._source = Holding(self._spec, self._step)
+
     def _skip_to(self, tick: int) -> None:
         """What was not handed out did not run: the robot stayed at its last row, or is wherever it says."""
         self._stops = False
         long = tick - self._end > LONG_GAP_S * self._spec.action_hz
-        self._window[:] = as_row(self._joints) if long else self._window[-1]
+        self._ran[:] = as_row(self._joints) if long else self._ran[-1]
         self._end = tick
         self._source.skip_to(tick, self.row)
-
-    def _stop_after(self, end: int) -> None:
-        """Take back the rows from a tick on, and brake there instead."""
-        self._stops = False
-        taken_back = self._end - end
-        if taken_back <= 0:
-            return
-        rows = np.concatenate([[self._before_window], self._window])[: len(self._window) + 1 - taken_back]
-        # TODO

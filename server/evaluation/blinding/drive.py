@@ -184,7 +184,7 @@ class Drive:
             tick: Of its observation.
             came_at: When it came, monotonic, [s].
         """
-        rows = self.buffer.hand_out(tick)
+        rows = self.buffer.hand_out(tick, request.delay)
         if self._trial is not None and self._trial.recorder is not None:
             self._trial.recorder.step(Step(tick, request.joints, rows, came_at, request.images))
         return rows

@@ -26,12 +26,14 @@ import numpy as np
 from unichunk.server.wire.jpeg import encode_jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from unichunk.embodiments.spec import EmbodimentSpec
+
+EPISODE: Final = "episode.json"
 
 MOST_WAITING: Final = 64
 """Steps that wait to be written; pictures of a step beyond them are dropped, and counted."""
@@ -67,10 +69,19 @@ class EpisodeRecorder:
         trial: Opaque id.
         spec: The embodiment.
         fps: Pictures a second of every camera, in the robot's time: ticks.
+        written: Told the SHA-256 of `episode.json` once everything is on the disk; called in the recorder's thread.
     """
 
-    def __init__(self, folder: Path, trial: str, spec: EmbodimentSpec, fps: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        trial: str,
+        spec: EmbodimentSpec,
+        fps: float,
+        written: Callable[[str], None] = lambda sha256: None,  # noqa: ARG005  nobody asks
+    ) -> None:
         self._folder, self._trial, self._spec = folder, trial, spec
+        self._written = written
         self._fps = min(fps, float(spec.action_hz))
         self._steps: list[Step] = []
         self._due: queue.Queue[tuple[int, int, Mapping[str, NDArray[np.uint8]]] | None] = queue.Queue(MOST_WAITING)
@@ -171,13 +182,14 @@ class EpisodeRecorder:
             "sha256": dict(sorted(self._hashes.items())),
         }
         # The folder's name last: whoever finds episode.json finds everything.
-        self._write("episode.json", msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+        self._write(EPISODE, msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
         for folder in (self._folder, self._folder.parent):
             handle = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+        self._written(self._hashes[EPISODE])
 
     def _write(self, name: str, content: bytes) -> None:
         with (self._folder / name).open("wb") as file:

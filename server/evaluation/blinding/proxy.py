@@ -20,7 +20,7 @@ from unichunk.server.evaluation.blinding.policy_host import PolicyHost
 from unichunk.server.evaluation.blinding.proxy_options import ProxyOptions
 from unichunk.server.evaluation.blinding.robot_line import RobotLine
 from unichunk.server.evaluation.blinding.seats import Seats
-from unichunk.server.evaluation.errors import BadCampaign, NotFound, NotNow
+from unichunk.server.evaluation.errors import NotFound, NotNow
 from unichunk.server.evaluation.planning.digest import check_policies, check_robot
 from unichunk.server.evaluation.planning.load import load_campaign
 from unichunk.server.say import say
@@ -46,6 +46,10 @@ def _unheard(robot: str, trial: str, code: str) -> None:
     """Nobody listens."""
 
 
+def _unrecorded(trial: str, sha256: str) -> None:
+    """The same."""
+
+
 def _to_error(line: str) -> None:
     say(f"warning: {line}\n", sys.stderr)
 
@@ -59,6 +63,7 @@ class Proxy:
         options: What is no matter of the plan.
         on_event: Told of trials that end by themselves: robot, trial, and `policy lost`, `robot lost` or `task done`.
             The robot holds already.
+        on_recorded: Told of episodes that are on the disk: trial, and SHA-256 of `episode.json`.
         trouble: Told in one line, with names of policies, what whoever runs the server should look after.
     """
 
@@ -69,9 +74,11 @@ class Proxy:
         options: ProxyOptions | None = None,
         *,
         on_event: Callable[[str, str, str], None] = _unheard,
+        on_recorded: Callable[[str, str], None] = _unrecorded,
         trouble: Callable[[str], None] = _to_error,
     ) -> None:
         self.on_event = on_event
+        self.on_recorded = on_recorded
         self._plan, self._folder, self._options = plan, folder, options or ProxyOptions()
         self._trouble = trouble
         self._blinding: Blinding = plan.campaign.blinding
@@ -88,8 +95,7 @@ class Proxy:
 
         Raises:
             BundleChanged: Where one is another one.
-            BadCampaign: Where rows would have to change after they were handed out.
-            UnichunkError: Where one cannot be loaded.
+                UnichunkError: Where one cannot be loaded.
         """
         try:
             await asyncio.to_thread(self._load)
@@ -163,7 +169,6 @@ class Proxy:
 
     def _load(self) -> None:
         campaign: Campaign = load_campaign(self._folder)
-        check_blinding(campaign.blinding)
         check_robot(campaign)
         spec = load_spec(campaign.robot)
         check_policies(campaign, spec.name)
@@ -217,7 +222,13 @@ class Proxy:
     def _record(self, trial: str) -> EpisodeRecorder:
         assert self._spec is not None
         self._recorders = [recorder for recorder in self._recorders if not recorder.join(0.0)]
-        recorder = EpisodeRecorder(self._folder / "episodes" / trial, trial, self._spec, self._options.fps)
+        folder, loop = self._folder / "episodes" / trial, asyncio.get_running_loop()
+
+        def written(sha256: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(lambda: self.on_recorded(trial, sha256))
+
+        recorder = EpisodeRecorder(folder, trial, self._spec, self._options.fps, written)
         self._recorders.append(recorder)
         return recorder
 
@@ -235,17 +246,3 @@ class Proxy:
             await asyncio.sleep(LOOK_S)
             for line in self._lines.values():
                 line.look()
-
-
-def check_blinding(blinding: Blinding) -> None:
-    """Refuse a plan whose chunks could never take effect in time.
-
-    Raises:
-        BadCampaign: Where D < H: the rows of an answer are handed out before the chunk of its observation is there.
-    """
-    delay = blinding.equalized_ticks
-    if delay is not None and delay < blinding.rows:
-        raise BadCampaign(
-            f"blinding.equalized_ticks: expected at least blinding.rows ({blinding.rows}), got {delay}: rows that were "
-            "handed out never change; plan with more ticks, or with fewer rows"
-        )

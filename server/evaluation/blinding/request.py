@@ -24,7 +24,7 @@ IMAGE: Final = "image."
 LARGEST_SIDE: Final = 4096
 """Of a picture, [px]."""
 
-_OURS: Final = frozenset({STATE, "tick", "done", "lockstep", "prompt", "trial_seed"})
+_OURS: Final = frozenset({STATE, "tick", "delay", "done", "lockstep", "prompt", "trial_seed"})
 """Fields that are not passed on as they are."""
 
 
@@ -40,6 +40,7 @@ class RobotRequest:
         joints: Measured, shape (n,), finite, [rad], in command order.
         images: Camera name -> RGB, shape (H, W, 3), uint8; every camera of the spec.
         tick: The robot's action tick; None where it does not count them.
+        delay: Rows of the answer that it will run whatever they say; None: all.
         done: Whether the robot says that the task is done.
         lockstep: Whether it asks that answers wait for policies.
         others: Further fields, for policies that know them.
@@ -48,6 +49,7 @@ class RobotRequest:
     joints: NDArray[np.float32]
     images: Mapping[str, NDArray[np.uint8]]
     tick: int | None = None
+    delay: int | None = None
     done: bool = False
     lockstep: bool = False
     others: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +78,8 @@ def read_request(message: bytes, spec: EmbodimentSpec) -> RobotRequest:
     return RobotRequest(
         joints=_joints(fields, len(spec.joints)),
         images=images,
-        tick=_tick(fields.get("tick")),
+        tick=_whole(fields, "tick"),
+        delay=_delay(fields),
         done=fields.get("done") is True,
         lockstep=fields.get("lockstep") is True,
         others={name: value for name, value in fields.items() if name not in ours},
@@ -107,14 +110,22 @@ def _image(fields: Mapping[str, Any], camera: str) -> NDArray[np.uint8]:
     return value
 
 
-def _tick(value: Any) -> int | None:
-    if isinstance(value, np.integer) or (
-        isinstance(value, np.ndarray) and value.shape == () and value.dtype.kind in "iu"
-    ):
-        value = int(value)
-    if value is not None and type(value) is not int:
-        raise BadRequest(f"tick: expected a whole number, got {_said(value)}")
-    return value
+def _whole(fields: Mapping[str, Any], name: str) -> int | None:
+    value = fields.get(name)
+    number: Any = value
+    if isinstance(value, (np.integer, np.ndarray)) and value.shape == () and value.dtype.kind in "iu":
+        number = int(value)
+    if number is not None and type(number) is not int:
+        raise BadRequest(f"{name}: expected a whole number, got {_said(value)}")
+    whole: int | None = number
+    return whole
+
+
+def _delay(fields: Mapping[str, Any]) -> int | None:
+    delay = _whole(fields, "delay")
+    if delay is not None and delay < 0:
+        raise BadRequest(f"delay: expected 0 or more rows, got {delay}")
+    return delay
 
 
 def _said(value: Any) -> str:

@@ -11,7 +11,7 @@ from unichunk.server.evaluation.report.section_front import front, question
 from unichunk.server.evaluation.report.section_judges import agreement, blinding
 from unichunk.server.evaluation.report.section_limits import limits
 from unichunk.server.evaluation.report.section_pairs import pairs
-from unichunk.server.evaluation.report.section_plan import checks, methods, notes, plan, recordings
+from unichunk.server.evaluation.report.section_plan import checks, methods, notes, plan, recordings, remarks
 from unichunk.server.evaluation.report.section_sensitivity import sensitivity
 from unichunk.server.evaluation.report.section_sequential import sequential
 from unichunk.server.evaluation.report.section_success import success
@@ -50,6 +50,7 @@ def content(results: Results, analysis: AnalysisResult, exported: Exported) -> D
         *recordings(results, exported),
         *methods(analysis),
         *notes(results),
+        *remarks(analysis),
     )
     running = f"{campaign.name}, commitment {results.plan.commitment[:16]}…"
     return Document(campaign.name, question(campaign), running, analysis.policies, blocks)

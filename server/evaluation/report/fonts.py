@@ -53,6 +53,8 @@ def markup(text: str, font: str = REGULAR) -> str:
         text: Plain.
         font: What it is set in where that has the letters.
     """
+    if text.isascii() and text.isprintable():
+        return escape(text)
     text = unicodedata.normalize("NFC", text)
     east = _eastern(text)
     runs = groupby(text, key=lambda character: _font_of(character, font, east))
@@ -61,6 +63,8 @@ def markup(text: str, font: str = REGULAR) -> str:
 
 def needs_reader_fonts(text: str) -> bool:
     """Whether a text has letters whose font is not in the file."""
+    if text.isascii():
+        return False
     east = _eastern(text)
     return any(_font_of(character, REGULAR, east) in {CHINESE, JAPANESE, KOREAN} for character in text)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ACCENT: Final = "#0b4f8a"
 TONES: Final = {"result": (ACCENT, "#eef4fa"), "warning": ("#b35900", "#fff6e9")}
+TALL: Final = 600.0
+"""How high a plot may be, [pt]."""
 PLOT: Final = 0.68
 """How much of the sheet's width a plot takes."""
 
@@ -86,7 +88,7 @@ class Setter:
         if isinstance(block, Figure):
             width = self._room * PLOT
             caption = self._paragraph(block.caption, self._small)
-            return [KeepTogether([drawing(block.scene, width), Spacer(1, 2), caption, Spacer(1, 5)])]
+            return [KeepTogether([drawing(block.scene, width, TALL), Spacer(1, 2), caption, Spacer(1, 5)])]
         return [PageBreak()]
 
     def _callout(self, block: Callout) -> Any:

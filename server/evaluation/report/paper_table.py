@@ -39,8 +39,11 @@ def grid(table: Table, room: float, dress: Mapping[str, Look]) -> Any:
         room: Width of the text, [pt].
         dress: Looks of the policies.
     """
-    size = next((size for size in SIZES if sum(_least(table, size)) <= room), SIZES[-1])
-    widths = columns(_least(table, size), _wanted(table, size), room)
+    words, lines = _longest_words(table), _longest_lines(table)
+    size = next((size for size in SIZES if sum(_least(words, size)) <= room), SIZES[-1])
+    least = _least(words, size)
+    wanted = [max(width * size + GAP, low) for width, low in zip(lines, least, strict=True)]
+    widths = columns(least, wanted, room)
     styles = {
         align: ParagraphStyle(align, fontName=REGULAR, fontSize=size, leading=size * 1.32, textColor=HexColor(INK))
         for align in "lr"
@@ -84,15 +87,22 @@ def columns(least: Sequence[float], wanted: Sequence[float], room: float) -> lis
     return [low + left * (high - low) / missing for low, high in zip(least, wanted, strict=True)]
 
 
-def _least(table: Table, size: float) -> list[float]:
-    return [max(min(_width(word, size), LONGEST) for word in words) + GAP for words in _words(table)]
+def _least(words: Sequence[float], size: float) -> list[float]:
+    """Widths in which no word is cut.
+
+    Args:
+        words: Width of each column's longest word, in sizes of the font.
+        size: Of the font.
+    """
+    return [min(width * size, LONGEST) + GAP for width in words]
 
 
-def _wanted(table: Table, size: float) -> list[float]:
-    widths = [
-        max(_width(line, size) for text in column for line in text.split("\n")) + GAP for column in _columns(table)
-    ]
-    return [max(pair) for pair in zip(widths, _least(table, size), strict=True)]
+def _longest_words(table: Table) -> list[float]:
+    return [max(_width(word) for word in words) for words in _words(table)]
+
+
+def _longest_lines(table: Table) -> list[float]:
+    return [max(_width(line) for text in column for line in text.split("\n")) for column in _columns(table)]
 
 
 def _words(table: Table) -> list[list[str]]:
@@ -111,11 +121,12 @@ def _plain(row: Sequence[Cell]) -> tuple[str, ...]:
     return tuple(f"● {cell.policy}" if isinstance(cell, Named) else cell for cell in row)
 
 
-def _width(text: str, size: float) -> float:
+def _width(text: str) -> float:
+    """In sizes of the font."""
     if is_hash(text):
-        return float(stringWidth(text, FIXED, HASH * size))
+        return HASH * float(stringWidth(text, FIXED, 1))
     # Bold, as headers are: never too narrow.
-    return float(stringWidth(text, BOLD, size))
+    return float(stringWidth(text, BOLD, 1))
 
 
 def _bold(style: Any) -> Any:

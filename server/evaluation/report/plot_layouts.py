@@ -21,16 +21,27 @@ HEAD: Final = 26.0
 TURNED_HEAD: Final = 92.0
 MOST_LEVEL: Final = 4
 """Up to so many policies have their names level above the columns."""
+MOST_ROWS: Final = 20
+"""Layouts in a plot."""
 SHADE: Final = "#08519c"
 
 
-def layouts_plot(cells: Sequence[CellRate], policies: Sequence[str]) -> Scene:
+def layouts_plots(cells: Sequence[CellRate], policies: Sequence[str]) -> list[Scene]:
     """One row for each layout, one column for each policy; the darker, the more successes.
 
     Args:
         cells: Success of each policy on each layout.
         policies: All names, in declared order.
+
+    Returns:
+        One plot, or several where there are many layouts.
     """
+    rows = list(dict.fromkeys((cell.task, cell.layout) for cell in cells))
+    parts = [set(rows[start : start + MOST_ROWS]) for start in range(0, len(rows), MOST_ROWS)]
+    return [_plot([cell for cell in cells if (cell.task, cell.layout) in part], policies) for part in parts]
+
+
+def _plot(cells: Sequence[CellRate], policies: Sequence[str]) -> Scene:
     rows = list(dict.fromkeys((cell.task, cell.layout) for cell in cells))
     width = (WIDTH - NAMES - 4) / len(policies)
     head = HEAD if len(policies) <= MOST_LEVEL else TURNED_HEAD

@@ -16,17 +16,26 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.statistics.document import PairComparison
 
 ROW: Final = 36.0
+MOST: Final = 16
+"""Rows of a plot."""
 
 
-def pairs_plot(pairs: Sequence[PairComparison]) -> Scene:
+def pairs_plots(pairs: Sequence[PairComparison]) -> list[Scene]:
     """One row for each pair: success of the first less that of the second; filled where its primary test rejects.
 
     Args:
         pairs: The declared ones.
+
+    Returns:
+        One plot, or several where there are many pairs; all have the same axis.
     """
     reach = 0.1 + max((abs(end) for pair in pairs for end in _ends(pair)), default=0.9)
     reach = min(reach, 1.0)
     scale = Scale(-reach, reach, 20, WIDTH - 20)
+    return [_plot(pairs[start : start + MOST], scale) for start in range(0, len(pairs), MOST)]
+
+
+def _plot(pairs: Sequence[PairComparison], scale: Scale) -> Scene:
     bottom = 8 + ROW * len(pairs)
     ticks = [(value, f"{100 * value:+.0f}".replace("-", "−") if value else "0") for value in scale.ticks(6)]
     title = "difference of success, percentage points"

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.report.scene import Point, Scene, Shape
 
 
-def drawing(scene: Scene, width: float) -> Any:
+def drawing(scene: Scene, width: float, height: float) -> Any:
     """Draw a plot.
 
     Args:
         scene: The plot.
         width: How wide it shall be, [pt].
+        height: How high it may be, [pt]; a higher one is made smaller.
 
     Returns:
         A `Drawing`; what `fonts.register` registers has to be there.
@@ -30,9 +31,9 @@ def drawing(scene: Scene, width: float) -> Any:
     page = Group(transform=(1, 0, 0, 1, 0, 0))
     for shape in scene.shapes:
         page.add(_drawn(shape, scene.height))
-    ratio = width / scene.width
+    ratio = min(width / scene.width, height / scene.height)
     page.scale(ratio, ratio)
-    whole = Drawing(width, scene.height * ratio)
+    whole = Drawing(scene.width * ratio, scene.height * ratio)
     whole.add(page)
     return whole
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.planning.campaign import Randomization
 from unichunk.server.evaluation.report.blocks import Bullets, Callout, Fact, Facts, Figure, Heading
@@ -23,6 +23,10 @@ _ORDERS = {
     Randomization.INDEPENDENT_DRAW: "independent draw: each trial draws a layout, then a policy, among the cells that "
     "are not complete",
 }
+
+
+MOST_PROBLEMS: Final = 6
+"""So many are on the first page; with more, all are at the end, too."""
 
 
 def question(campaign: Campaign) -> str:
@@ -106,10 +110,11 @@ def pairs_of(campaign: Campaign) -> str:
 
 
 def _problems(analysis: AnalysisResult) -> tuple[str, ...]:
-    if analysis.trials == analysis.planned:
-        return analysis.problems
-    short = f"The plan is not complete: {analysis.trials} of {analysis.planned} trials were scored."
-    return (short, *analysis.problems)
+    """The first of them, those on the whole campaign before those on single pairs."""
+    beginnings = tuple(f"{pair.first} against {pair.second}:" for pair in analysis.pairs)
+    ordered = sorted(analysis.problems, key=lambda problem: problem.startswith(beginnings))
+    more = len(ordered) - MOST_PROBLEMS
+    return (*ordered[:MOST_PROBLEMS], *([f"{plural(more, 'more remark')}, see the end"] if more > 0 else []))
 
 
 def _span(results: Results) -> str:

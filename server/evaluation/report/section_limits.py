@@ -81,6 +81,12 @@ def _of_what_happened(results: Results, analysis: AnalysisResult) -> list[str]:
             "Anything at the stated level: the plan is not complete, and the tests hold at its end only. The "
             "sequential test alone may be read now."
         )
+    redrawn = analysis.randomization
+    if analysis.omnibus.rejects and redrawn.p is not None and not redrawn.rejects:
+        said.append(
+            "That the difference is more than drift or an unlucky order: judged by redrawing the plan's order, which "
+            "holds whatever drifted, it was not shown."
+        )
     if analysis.voids.difference.rejects:
         said.append(
             "That leaving void trials out is harmless: they fell on some policies more than on others. See other "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unichunk.server.evaluation.report.blocks import Bullets, Figure, Heading, Table, Text
-from unichunk.server.evaluation.report.plot_pairs import pairs_plot
+from unichunk.server.evaluation.report.plot_pairs import pairs_plots
 from unichunk.server.evaluation.report.words import (
     decision,
     number,
@@ -43,7 +43,7 @@ def pairs(analysis: AnalysisResult) -> list[Block]:
     blocks: list[Block] = [
         Heading("Pairs of policies"),
         Text(intro),
-        Figure(pairs_plot(analysis.pairs), caption),
+        *(Figure(scene, caption) for scene in pairs_plots(analysis.pairs)),
         _tests(analysis),
         _sizes(analysis),
     ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from unichunk.server.evaluation.planning.source_kind import VOUCHED, source_kind
 from unichunk.server.evaluation.report.blocks import Bullets, Fact, Facts, Heading, Named, NewPage, Table, Text
+from unichunk.server.evaluation.report.section_front import MOST_PROBLEMS
 from unichunk.server.evaluation.report.words import number, plural
 
 if TYPE_CHECKING:
@@ -104,6 +105,17 @@ def methods(analysis: AnalysisResult) -> list[Block]:
     """
     rows: list[tuple[Cell, ...]] = [(method.name, method.how, method.source) for method in analysis.methods]
     return [Heading("Methods"), Table(("what", "how", "source"), tuple(rows), "lll")]
+
+
+def remarks(analysis: AnalysisResult) -> list[Block]:
+    """Everything that could not be computed or needs care, where the first page has no room for all of it.
+
+    Args:
+        analysis: What was computed.
+    """
+    if len(analysis.problems) <= MOST_PROBLEMS:
+        return []
+    return [Heading("Remarks"), Bullets(analysis.problems)]
 
 
 def notes(results: Results) -> list[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unichunk.server.evaluation.report.blocks import Figure, Heading, Named, Table, Text
-from unichunk.server.evaluation.report.plot_layouts import layouts_plot
+from unichunk.server.evaluation.report.plot_layouts import layouts_plots
 from unichunk.server.evaluation.report.words import count, percent, percent_range
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def success(analysis: AnalysisResult) -> list[Block]:
     caption = "Successes of trials, by layout and policy; the darker, the more often. Described, not tested."
     blocks += [
         Heading("By layout", 3),
-        Figure(layouts_plot(analysis.by_layout, analysis.policies), caption),
+        *(Figure(scene, caption) for scene in layouts_plots(analysis.by_layout, analysis.policies)),
         _table(analysis.by_layout, ("layout",), "Described, not tested: so few trials decide nothing by themselves."),
     ]
     if analysis.rubric:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.words import (
     count,
@@ -13,12 +13,16 @@ from unichunk.server.evaluation.report.words import (
     percent,
     percent_range,
     plural,
-    points,
     points_range,
 )
+from unichunk.server.evaluation.statistics.document import Interval
 
 if TYPE_CHECKING:
     from unichunk.server.evaluation.statistics.document import AnalysisResult, CellRate, PairComparison
+
+
+MOST_PAIRS: Final = 6
+"""So many pairs that differ are named, those with the smallest p-values."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ def verdict(analysis: AnalysisResult) -> Verdict:
         return Verdict(said, (test.note or "There is no reason on record.",))
     named = f"{test.name}, layouts as strata: {_statistic(analysis)}{p_equals(test.p, analysis.alpha)}"
     level = f"α = {number(analysis.alpha)}"
+    if analysis.trials < analysis.planned:
+        why = (
+            f"{analysis.trials} of {analysis.planned} trials were scored. The tests hold at the end of the plan only; "
+            f"what they say now is not their answer: {named}."
+        )
+        return Verdict("The plan is not complete, so nothing is concluded.", (why, _extremes(analysis)))
     if test.rejects:
         title = "The policies differ in how often they succeed."
         first = f"Primary test, declared before the first trial: {named}, at most {level}.{_redrawn(analysis)}"
@@ -85,24 +95,38 @@ def _described(cell: CellRate, analysis: AnalysisResult) -> str:
 
 
 def _pairs(analysis: AnalysisResult) -> str:
+    if len(analysis.pairs) == 1:
+        return f"The difference: {_ordered(analysis.pairs[0], analysis)}."
     differing = [pair for pair in analysis.pairs if pair.cmh.rejects]
     amount = plural(len(analysis.pairs), "declared pair")
     if not differing:
         return f"Which policies differ was not shown: after Holm's correction none of {amount} does."
-    said = [f"{_ordered(pair)}, adjusted {p_equals(pair.cmh.adjusted, analysis.alpha)}" for pair in differing]
+    clearest = sorted(differing, key=_adjusted)[:MOST_PAIRS]
+    said = [_tested(pair, analysis) for pair in clearest]
+    if more := len(differing) - len(clearest):
+        said.append(f"and {more} more, see below")
     rest = len(analysis.pairs) - len(differing)
     others = f" For {'the other one' if rest == 1 else f'the other {rest}'} no difference was shown." if rest else ""
-    return f"Of {amount}, after Holm's correction these differ: {'; '.join(said)}.{others}"
+    verb = "this one differs" if len(differing) == 1 else "these differ"
+    return f"Of {amount}, after Holm's correction {verb}: {'; '.join(said)}.{others}"
 
 
-def _ordered(pair: PairComparison) -> str:
+def _tested(pair: PairComparison, analysis: AnalysisResult) -> str:
+    return f"{_ordered(pair, analysis)}, adjusted {p_equals(pair.cmh.adjusted, analysis.alpha)}"
+
+
+def _ordered(pair: PairComparison, analysis: AnalysisResult) -> str:
     """The better one first."""
-    estimate = pair.difference.estimate
-    if estimate is None:
+    found = pair.difference
+    if found.estimate is None:
         return f"{pair.first} and {pair.second}"
-    if estimate >= 0:
-        return f"{pair.first} over {pair.second} ({points(pair.difference)})"
-    return f"{pair.second} over {pair.first} ({abs(round(100 * estimate)):+d} points)"
+    better, worse = (pair.first, pair.second) if found.estimate >= 0 else (pair.second, pair.first)
+    by, interval = abs(found.estimate), found.interval
+    if interval is None:
+        return f"{better} over {worse} by {100 * by:.0f} points"
+    ends = sorted((interval.low, interval.high) if found.estimate >= 0 else (-interval.low, -interval.high))
+    span = points_range(Interval(low=ends[0], high=ends[1]))
+    return f"{better} over {worse} by {100 * by:.0f} points ({percent(analysis.confidence)} interval {span})"
 
 
 def _absence(analysis: AnalysisResult) -> str:
@@ -119,6 +143,10 @@ def _absence(analysis: AnalysisResult) -> str:
 
 def _rate(cell: CellRate) -> float:
     return cell.success.rate or 0.0
+
+
+def _adjusted(pair: PairComparison) -> float:
+    return 1.0 if pair.cmh.adjusted is None else pair.cmh.adjusted
 
 
 def _reach(pair: PairComparison) -> float:

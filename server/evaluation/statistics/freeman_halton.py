@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MOST_STATES: Final = 300_000
+MOST_STATES: Final = 20_000
 DRAWS: Final = 99_999
 _SEED: Final = 19510101
 _SAME: Final = 1e-7

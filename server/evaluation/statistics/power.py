@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,6 +27,12 @@ LARGEST: Final = 1000
 """Largest K that is looked at, the most that a plan may have."""
 
 _SEED: Final = 7
+_MOST_TRIALS: Final = 200_000_000
+"""Simulated in all; larger campaigns are simulated less often, which does where every power is near 1."""
+_FEWEST: Final = 200
+_TRIALS_AT_ONCE: Final = 4_000_000
+_MOST_LOOKS: Final = 500
+"""Times that the sequential test is looked at."""
 
 
 class NoSuchRates(EvaluationError, ValueError):
@@ -115,15 +122,11 @@ def plan_power(
     """
     table = np.asarray(rates, dtype=np.float64)
     declared = list(itertools.combinations(range(len(table)), 2)) if pairs is None else list(pairs)
-    random = np.random.default_rng(_SEED)
-    outcomes = random.random((simulations, per_cell, *table.shape)) < table
-    successes = outcomes.sum(axis=1)
+    sessions = _simulate(table, per_cell, declared, alpha, simulations)
     trials = np.full(table.shape, per_cell)
-    omnibus = float(np.mean(_at_most(cmh_p(successes, trials), alpha)))
-    p_values = np.stack([cmh_p(successes[:, pair], trials[list(pair)]) for pair in map(list, declared)], axis=-1)
-    primary = holm_rejects(p_values, alpha).mean(axis=0)
-    largest, stops = _sequential(outcomes, declared, alpha)
-    anytime = holm_rejects(np.exp(-largest), alpha).mean(axis=0)
+    omnibus = float(np.mean(_at_most(cmh_p(sessions.successes, trials), alpha)))
+    primary = holm_rejects(_pair_p(sessions.successes, trials, declared), alpha).mean(axis=0)
+    anytime = holm_rejects(np.exp(-sessions.largest), alpha).mean(axis=0)
     exact = table.shape == (2, 1)
     if exact:
         chance = rejection_probability(cmh_table(per_cell, per_cell), alpha, table[0, 0], table[1, 0])
@@ -136,10 +139,12 @@ def plan_power(
         rates=tuple(tuple(float(rate) for rate in row) for row in table),
         omnibus=omnibus,
         pairs=tuple(
-            PairPower(first=i, second=j, primary=float(primary[n]), anytime=float(anytime[n]), stops_after=stops[n])
+            PairPower(
+                first=i, second=j, primary=float(primary[n]), anytime=float(anytime[n]), stops_after=sessions.stops[n]
+            )
             for n, (i, j) in enumerate(declared)
         ),
-        standard_error=float(np.sqrt(np.max(estimates * (1.0 - estimates)) / simulations)),
+        standard_error=float(np.sqrt(np.max(estimates * (1.0 - estimates)) / len(sessions.largest))),
         exact=exact,
     )
 
@@ -164,7 +169,8 @@ def smallest_per_cell(
         largest: Largest K that is looked at.
 
     Returns:
-        K, as exact as the simulation; None where even the largest does not do, or no declared pair differs.
+        K with which it does and K - 1 does not, as exact as the simulation (power of tests of counts goes up and down
+        a little with K); None where even the largest does not do, or no declared pair differs.
     """
     table = np.asarray(rates, dtype=np.float64)
     declared = list(itertools.combinations(range(len(table)), 2)) if pairs is None else list(pairs)
@@ -221,27 +227,60 @@ def _primary_power(
     random = np.random.default_rng(_SEED)
     successes = random.binomial(per_cell, table, size=(simulations, *table.shape))
     trials = np.full(table.shape, per_cell)
-    p_values = np.stack([cmh_p(successes[:, pair], trials[list(pair)]) for pair in map(list, declared)], axis=-1)
-    return np.asarray(holm_rejects(p_values, alpha).mean(axis=0), dtype=np.float64)
+    return np.asarray(holm_rejects(_pair_p(successes, trials, declared), alpha).mean(axis=0), dtype=np.float64)
 
 
-def _sequential(
-    outcomes: NDArray[np.bool_], declared: Sequence[tuple[int, int]], alpha: float
-) -> tuple[Floats, list[int | None]]:
-    """Largest log e-values, shape (simulations, pairs), and after how many trials half of the campaigns are decided."""
-    simulations = len(outcomes)
-    largest, stops = [], list[int | None]()
-    for i, j in declared:
-        first = outcomes[:, :, i].reshape(simulations, -1)
-        second = outcomes[:, :, j].reshape(simulations, -1)
-        wins = np.cumsum(first & ~second, axis=1, dtype=np.int64)
-        losses = np.cumsum(second & ~first, axis=1, dtype=np.int64)
-        course = log_e_value(wins, losses)
-        largest.append(np.maximum(course.max(axis=1), 0.0))
-        by_pair = np.maximum.accumulate(course >= -np.log(alpha), axis=1).mean(axis=0)
-        half = np.flatnonzero(by_pair >= 0.5)
-        stops.append(2 * int(half[0] + 1) if half.size else None)
-    return np.stack(largest, axis=-1), stops
+@dataclass(frozen=True)
+class _Sessions:
+    """Simulated campaigns.
+
+    Attributes:
+        successes: Shape (S, P, L).
+        largest: Largest log e-value of each pair, shape (S, pairs).
+        stops: After how many trials of each pair half of the campaigns are decided; None: never.
+    """
+
+    successes: Ints
+    largest: Floats
+    stops: list[int | None]
+
+
+def _simulate(
+    table: Floats, per_cell: int, declared: Sequence[tuple[int, int]], alpha: float, simulations: int
+) -> _Sessions:
+    random = np.random.default_rng(_SEED)
+    size = per_cell * table.size
+    count = int(np.clip(_MOST_TRIALS // size, min(_FEWEST, simulations), simulations))
+    at_once = max(1, _TRIALS_AT_ONCE // size)
+    successes, largest, decided = [], [], []
+    for done in range(0, count, at_once):
+        outcomes = random.random((min(at_once, count - done), per_cell, *table.shape)) < table
+        courses = [_course(outcomes, *pair) for pair in declared]
+        successes.append(outcomes.sum(axis=1))
+        largest.append(np.stack([course.max(axis=1, initial=0.0) for course in courses], axis=-1))
+        reached = [np.maximum.accumulate(course >= -np.log(alpha), axis=1).sum(axis=0) for course in courses]
+        decided.append(np.stack(reached))
+    half = np.sum(decided, axis=0) >= 0.5 * count
+    stride = _stride(per_cell * table.shape[1])
+    stops = [2 * stride * int(np.argmax(row) + 1) if row.any() else None for row in half]
+    return _Sessions(np.concatenate(successes), np.concatenate(largest), stops)
+
+
+def _course(outcomes: NDArray[np.bool_], first: int, second: int) -> Floats:
+    """Log e-values of a pair as its trials come in, shape (S, looks); many pairs of trials are looked at by strides."""
+    flat = [outcomes[:, :, policy].reshape(len(outcomes), -1) for policy in (first, second)]
+    stride = _stride(flat[0].shape[1])
+    wins = np.cumsum(flat[0] & ~flat[1], axis=1, dtype=np.int64)[:, stride - 1 :: stride]
+    losses = np.cumsum(flat[1] & ~flat[0], axis=1, dtype=np.int64)[:, stride - 1 :: stride]
+    return log_e_value(wins, losses)
+
+
+def _stride(pairs: int) -> int:
+    return max(1, pairs // _MOST_LOOKS)
+
+
+def _pair_p(successes: Ints, trials: Ints, declared: Sequence[tuple[int, int]]) -> Floats:
+    return np.stack([cmh_p(successes[:, pair], trials[list(pair)]) for pair in map(list, declared)], axis=-1)
 
 
 def _at_most(p_values: Floats, alpha: float) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 // The page of raters: look at a recorded trial, judge it, go on to the next.
 
+import { choices } from "./choices.js";
 import { isTyping, later, onAction, outbox } from "./page.js";
 import { asClock } from "./run_clock.js";
 import { ScorePanel } from "./score_panel.js";
@@ -55,15 +56,4 @@ if (main.dataset.video) {
     if (answer.kind === "ok") location.href = "/rate";
     if (answer.kind === "refused") main.dataset.state = "awaiting score";
   });
-}
-
-/** Buttons of which one is chosen. */
-function choices(name, choose) {
-  const buttons = Array.from(document.querySelectorAll(`[data-${name}]`));
-  for (const button of buttons) {
-    button.addEventListener("click", () => {
-      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-      choose(button.dataset[name]);
-    });
-  }
 }

@@ -2,6 +2,7 @@
 // has not confirmed, counts here already, so that work goes on while the network is away.
 
 import { ask } from "./connection.js";
+import { choices } from "./choices.js";
 import { LiveCamera } from "./live_camera.js";
 import { atOnce, atOnceAndLater, heard, isTyping, later, onAction, outbox, show, tell } from "./page.js";
 import { asClock, RunClock } from "./run_clock.js";
@@ -274,18 +275,15 @@ const ghost = find("ghost-photo");
 find("ghost")?.addEventListener("input", (event) => {
   ghost.style.opacity = String(event.target.value / 100);
 });
-for (const choice of document.querySelectorAll("[data-blend]")) {
-  choice.addEventListener("click", () => {
-    for (const other of document.querySelectorAll("[data-blend]")) other.setAttribute("aria-pressed", String(other === choice));
-    ghost.style.mixBlendMode = choice.dataset.blend;
-  });
-}
+choices("blend", (value) => (ghost.style.mixBlendMode = value));
 if (ghost) ghost.style.opacity = String(find("ghost").value / 100);
 
 const live = new LiveCamera(find("camera"), robot, Number(picture), (text) => {
   find("camera-said").hidden = !text;
   find("camera-said").textContent = text;
 });
+choices("camera", (value) => (live.camera = value));
+live.camera = document.querySelector("[data-camera]")?.dataset.camera ?? "";
 live.run();
 
 new ScorePanel(find("score"), score);
