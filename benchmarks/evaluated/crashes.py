@@ -108,14 +108,22 @@ class Campaigns:
         url = None if self.server is None or self._database is None else self.server.url(self._database)
         EvaluationStore.create(self._template, self.campaign.plan, self.campaign.secrets, url).close()
         self._numbers = itertools.count()
+        self._current = ""
 
     def fresh(self) -> Path:
         """The folder of another one."""
         folder = self.folder / f"campaign {next(self._numbers)}"
         shutil.copytree(self._template, folder)
         if self.server is not None:
-            write_url(folder, self.server.url(self.server.make_database(like=self._database)))
+            self._current = self.server.make_database(like=self._database)
+            write_url(folder, self.server.url(self._current))
         return folder
+
+    def discard(self, folder: Path) -> None:
+        """Throw the last one away."""
+        shutil.rmtree(folder)
+        if self.server is not None:
+            self.server.drop_database(self._current)
 
 
 def kill_at_steps(campaigns: Campaigns, kills: int, seed: int = 0, stride: int = 1) -> CrashRow:
@@ -223,7 +231,7 @@ def _lives(
         row.recorded += witness.resolved[True]
         row.not_recorded += witness.resolved[False]
         row.wrong += witness.wrong
-        shutil.rmtree(folder)
+        campaigns.discard(folder)
     row.seconds = time.monotonic() - started
 
 

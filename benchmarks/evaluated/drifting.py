@@ -71,7 +71,7 @@ def _of_order(name: str, method: Randomization | None, layouts: int, sessions: i
             None if method is None else ALPHA,
             rejected,
             peers=PEERS.get(name) if first else None,
-            remark="not randomized: no test is valid" if method is None else "",
+            remark=_remark(method, test),
         )
 
 
@@ -89,6 +89,14 @@ def _tests(schedules: Schedules, outcomes: Bools, per_arm: int, *, matched: bool
     yield "Fisher, first against last", fisher_table(per_arm, per_arm)[x, y] <= ALPHA
     yield "anytime-valid, first against last, at any time", anytime[:, POLICIES - 2] <= ALPHA
     yield "anytime-valid, any of 6 pairs at any time (Holm)", np.asarray(holm_rejects(anytime, ALPHA).any(axis=1))
+
+
+def _remark(method: Randomization | None, test: str) -> str:
+    if method is None:
+        return "not randomized: no test is valid"
+    if method is Randomization.INDEPENDENT_DRAW and test.startswith("Cochran-Mantel-Haenszel"):
+        return "rejects too often: the draw's last trials are left over, neighbours in time"
+    return ""
 
 
 def _redrawn(method: Randomization, policies: Ints, outcomes: Bools) -> Bools:

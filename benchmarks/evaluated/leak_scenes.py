@@ -7,11 +7,9 @@ import contextlib
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final, Protocol
 
-from fastapi import FastAPI
-
 from unichunk.server.evaluation.blinding.policy_host import free_port
 from unichunk.server.evaluation.blinding.proxy import Proxy
-from unichunk.server.evaluation.blinding.robot_route import robot_route
+from unichunk.server.evaluation.blinding.robot_route import robot_app
 from unichunk.server.evaluation.planning.freeze import freeze
 from unichunk.server.ready_process import ReadyProcess
 from unichunk.server.serving.api_keys import KeyRing
@@ -143,8 +141,7 @@ class Proxied:
         write_keys(self._folder / "keys.json", [record])
         self._proxy = Proxy(plan, out)
         await self._proxy.start()
-        app = FastAPI()
-        app.router.routes.append(robot_route(self._proxy, KeyRing(self._folder / "keys.json")))
+        app = robot_app(self._proxy, KeyRing(self._folder / "keys.json"))
         sockets = reserve("127.0.0.1", 0)
         self._address = f"ws://{address_of(sockets[0])}/robot/{NAME}"
         server = HttpServer(app, sockets, limits=ClientLimits(), tls=None, log=Log(level="error"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from unichunk.benchmarks.evaluated.small_campaign import ADA, ANN, BOB, EVE, RAY
 from unichunk.server.evaluation.ledger import commands as c
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from unichunk.server.evaluation.ledger.book import Book
 
-ROBOTS = {ANN.name: "left robot", BOB.name: "right robot"}
+CODES: Final[tuple[Literal["robot lost", "policy lost", "server ended", "emergency stop"], ...]] = (
+    "robot lost",
+    "policy lost",
+    "server ended",
+    "emergency stop",
+)
+ROBOTS: Final = {ANN.name: "left robot", BOB.name: "right robot"}
 
 
 def next_move(book: Book, rng: random.Random) -> tuple[Actor, c.Command] | None:
@@ -51,8 +57,7 @@ def _go_on(trial: Trial, operator: Actor, book: Book, rng: random.Random) -> tup
     if trial.state in {TrialState.LEASED, TrialState.ARMED} and rng.random() < 0.08:
         return rng.choice((operator, SERVER)), c.Release(trial=trial.id, reason="a break")
     if trial.state in {TrialState.ARMED, TrialState.RUNNING} and rng.random() < 0.06:
-        code = rng.choice(("robot lost", "policy lost", "server ended", "emergency stop"))
-        return SERVER, c.Interrupt(trial=trial.id, code=code, duration_s=rng.random())
+        return SERVER, c.Interrupt(trial=trial.id, code=rng.choice(CODES), duration_s=rng.random())
     return _forward(trial, operator, book, rng)
 
 

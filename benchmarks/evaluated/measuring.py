@@ -85,7 +85,7 @@ def _crashes(quick: bool) -> Any:  # noqa: FBT001
 
 
 def _postgres_crashes(folder: str, kills: int) -> Iterator[CrashRow]:
-    server = PostgresServer(_made(folder, "pg"))
+    server = PostgresServer()
     try:
         yield kill_at_steps(Campaigns(_made(folder, "pg steps"), server), kills)
         yield kill_at_any_moment(Campaigns(_made(folder, "pg moments"), server), kills)

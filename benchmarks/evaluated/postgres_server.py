@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -23,32 +24,37 @@ class PostgresUnavailable(RuntimeError):
 
 
 class PostgresServer:
-    """Listens on a socket in its folder, nowhere else.
-
-    Args:
-        folder: An empty one; short, because sockets have short names. Others must be able to enter it.
+    """In a temporary folder of its own; listens on a socket there, nowhere else.
 
     Raises:
         PostgresUnavailable: Where there is none, or it does not start.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         control = shutil.which("pg_ctl")
         if control is None:
             raise PostgresUnavailable("pg_ctl is not on the path: install PostgreSQL's server")
         self._programs = Path(control).resolve().parent
-        self._folder = folder
+        # Not in a folder of the caller's: names of sockets are short, and who runs the server has to get there.
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = folder / "data"
         self._databases = 0
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
+        try:
+            self._make()
+        except PostgresUnavailable:
+            shutil.rmtree(folder)
+            raise
+
+    def _make(self) -> None:
         self._run("initdb", "-D", str(self._data), "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C", "--no-sync")
         with (self._data / "postgresql.conf").open("a") as file:
             file.write("max_connections = 20\nshared_buffers = 16MB\nlisten_addresses = ''\n")
             # What a killed process wrote stays in the system's memory; waiting for the disk would change nothing but
             # how long recovery takes.
             file.write("fsync = off\n")
-            file.write(f"unix_socket_directories = '{folder}'\n")
+            file.write(f"unix_socket_directories = '{self._folder}'\n")
         self.start()
 
     def url(self, name: str) -> str:
@@ -101,18 +107,28 @@ class PostgresServer:
                 os.kill(process, signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it; never raises."""
-        with contextlib.suppress(PostgresUnavailable):
-            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+        """End it; nothing of it is needed any more."""
+        with contextlib.suppress(OSError, ValueError):
+            self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> str:
         command = [str(self._programs / program), *arguments]
-        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        user = NOBODY if os.geteuid() == 0 else None
+        others: list[str | int] | None = None if user is None else []
         # `pg_ctl` hands its output on to the server: a pipe would stay open as long as that runs.
         with (self._folder / "output").open("w+b") as output:
             try:
                 done = subprocess.run(  # noqa: S603
-                    command, stdout=output, stderr=output, cwd=self._folder, timeout=60, check=False, **user
+                    command,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self._folder,
+                    timeout=60,
+                    check=False,
+                    user=user,
+                    group=user,
+                    extra_groups=others,
                 )
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise PostgresUnavailable(f"{program}: {error}") from None

@@ -10,6 +10,7 @@ from unichunk.server.evaluation.drives import Drives
 from unichunk.server.evaluation.errors import EvaluationError, NotFound, NotNow
 from unichunk.server.evaluation.ledger import commands as c
 from unichunk.server.evaluation.ledger.actor import SERVER
+from unichunk.server.evaluation.ledger.rules import POLICY_LOST
 from unichunk.server.evaluation.ledger.trial import TrialState
 from unichunk.server.evaluation.recorder import Recorder, checked
 from unichunk.server.serving.identity import Role
@@ -161,7 +162,7 @@ class Driving:
             self._owe(c.End(trial=drive.trial, cause="timeout", duration_s=ran_s))
 
     async def interrupt_strays(self, *, armed: bool) -> None:
-        """Interrupt what the records say is moving, and nothing here drives.
+        """Interrupt what the records say is moving and nothing here drives; count as failures what counts as such.
 
         Args:
             armed: Armed trials too: their robots were sent to their start poses by a server that is gone.
@@ -174,8 +175,8 @@ class Driving:
                 if stray or (armed and trial.state is TrialState.ARMED):
                     self.hold(trial.robot)
                     self._interrupt(trial.id, "server ended")
-                elif trial.state is TrialState.INTERRUPTED:
-                    self._count_as_failure(trial.id, trial.reason)
+                elif trial.state is TrialState.INTERRUPTED and self._is_failure(trial):
+                    self._owe(c.CountAsFailure(trial=trial.id))
 
     def recorded(self, trial: str, sha256: str) -> None:
         """A trial's episode is complete: from now on its files are bound to the log.
@@ -238,14 +239,13 @@ class Driving:
             self.hold(drive.robot)
             self._interrupt(drive.trial, "server ended")
 
+    def _is_failure(self, trial: Trial) -> bool:
+        """Whether the plan says that a policy that dies has failed."""
+        return trial.reason == POLICY_LOST and self._book.plan.campaign.rules.policy_death == "failure"
+
     def _interrupt(self, trial: str, code: str) -> None:
         ran_s = self.drives.end(trial) or 0.0
         self._owe(checked(c.Interrupt(trial=trial, code=code, duration_s=ran_s)))  # type: ignore[arg-type]
-        self._count_as_failure(trial, code)
-
-    def _count_as_failure(self, trial: str, code: str) -> None:
-        if code == "policy lost" and self._book.plan.campaign.rules.policy_death == "failure":
-            self._owe(c.CountAsFailure(trial=trial))
 
     def _owe(self, command: c.Command) -> None:
         self.recorder.owe(SERVER, command, server_key())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -115,7 +115,7 @@ def test_what_is_true_stands_beside_what_was_found() -> None:
     [({"trials": 0}, "--trials: expected 1 to 1000, got 0"), ({"port": 70000}, "--port: expected 0 to 65535")],
 )
 def test_a_wrong_command_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], demo: dict[str, int], said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], demo: dict[str, Any], said: str
 ) -> None:
     assert EvalDemo(tmp_path / "demo", **demo)() == 2
     assert said in capsys.readouterr().err

@@ -273,6 +273,19 @@ def test_a_dead_policy_is_a_failure_where_the_plan_says_so() -> None:
     assert len(scored.score.rubric) == len(writer.book.task_of(trial).rubric)
 
 
+def test_what_was_seen_of_a_void_trial_is_said() -> None:
+    causes = []
+    for state in (TrialState.LEASED, TrialState.ARMED, TrialState.RUNNING, TrialState.AWAITING_SCORE):
+        for actor in (ANN, SERVER):
+            writer = Writer()
+            trial = writer.up_to(state)
+            writer.do(actor, c.Void(trial=trial.id, reason="cup fell"))
+            causes.append(writer.book.causes[trial.id])
+    assert causes[:4] == ["operator", "server", "operator", "server"]
+    assert causes[4:6] == ["operator, while it ran", "server, while it ran"]
+    assert causes[6:] == ["operator, after its end", "server, after its end"]
+
+
 def test_and_nowhere_else() -> None:
     writer = Writer()
     trial = writer.up_to(TrialState.INTERRUPTED)

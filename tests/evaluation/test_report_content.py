@@ -72,7 +72,7 @@ def test_the_first_page_has_question_answer_and_what_binds() -> None:
     for wanted in (plan.commitment, plan.frozen_at, plan.campaign_id, plan.signing_key, small_results().log_head):
         assert wanted in first
     assert "Primary test, declared before the first trial: Cochran-Mantel-Haenszel" in first
-    assert "20 scored trials, 2023-11-14 22:13:20 UTC to" in first
+    assert "20 scored, 3 void; 2023-11-14 22:13:20 UTC to" in first
 
 
 def test_every_section_is_there() -> None:
@@ -205,7 +205,7 @@ def test_blinding_is_read_with_care() -> None:
 def test_recordings_that_were_left_out_are_named() -> None:
     text = words(content(small_results(), small_analysis(), Exported(18, 1, (("t0003", "no picture"),))).blocks)
     assert (
-        "18 episodes, for 20 trials that count. Of 1 trial nothing was recorded; 1 recording could not be used." in text
+        "18 episodes, for 20 trials that count. Of 1 trial nothing was recorded. 1 recording could not be used." in text
     )
     assert "t0003" in text
     assert "no picture" in text

@@ -44,7 +44,7 @@ def test_strengths_of_the_american_league_are_the_published_ones() -> None:
 
 
 @given(st.lists(st.floats(-2, 2), min_size=2, max_size=5))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_strengths_are_found_again_from_what_they_make_expect(truth: list[float]) -> None:
     strengths = np.array(truth) - np.mean(truth)
     wins = 100.0 / (1.0 + np.exp(strengths[None, :] - strengths[:, None]))
@@ -150,6 +150,11 @@ def test_bangs_index_for_several_policies_is_zero_by_chance() -> None:
     assert never is not None
     assert never[0] == pytest.approx(-1 / 3)
     assert bang(0, 0, 0, 4, 0.95) is None
+    # Scores 1, -1/2 and 0 with shares 0.4, 0.4 and 0.2: variance 0.4 + 0.1 - 0.2^2.
+    spread = bang(8, 8, 4, 3, 0.95)
+    assert spread is not None
+    assert spread[0] == pytest.approx(0.2)
+    assert spread[1].high == pytest.approx(0.2 + 1.959964 * (0.46 / 20) ** 0.5)
 
 
 def test_guesses_are_counted_by_policy() -> None:
@@ -166,7 +171,7 @@ def test_guesses_are_counted_by_policy() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=6), st.integers(0, 6))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_chances_of_hits_are_those_of_all_orders(pairs: list[tuple[int, int]], hits: int) -> None:
     policies, guesses = zip(*pairs, strict=True)
     orders = list(itertools.permutations(guesses))
@@ -183,7 +188,7 @@ def test_many_guesses_are_judged_by_the_normal_approximation() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)).filter(sum), min_size=2, max_size=4))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_the_test_of_void_rates_is_that_of_all_tables(groups: list[tuple[int, int]]) -> None:
     events, totals = [group[0] for group in groups], [sum(group) for group in groups]
     weights = {
@@ -211,7 +216,7 @@ def test_too_many_tables_are_drawn_and_agree_with_counting(monkeypatch: pytest.M
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_one_of_two_policies_is_better(a: int, b: int, c: int, d: int) -> None:
     first, second = (a, a + b), (c, c + d)
     assert probability_better(first, second) + probability_better(second, first) == pytest.approx(1.0, abs=1e-4)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import barnard_exact, chi2_contingency, fisher_exact
+from scipy.stats import barnard_exact, binom, chi2_contingency, fisher_exact
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.multitest import multipletests
 
 from unichunk.server.evaluation.statistics.all_tables import cmh_table, fisher_table, rejection_probability
-from unichunk.server.evaluation.statistics.barnard import barnard_p, barnard_table
+from unichunk.server.evaluation.statistics.barnard import barnard_p, barnard_table, score_table
 from unichunk.server.evaluation.statistics.counts import Counts
 from unichunk.server.evaluation.statistics.exact_pairs import barnard, fisher
 from unichunk.server.evaluation.statistics.holm import holm
@@ -73,7 +73,7 @@ def test_the_interval_of_a_difference_is_the_one_that_newcombe_published(
 
 
 @given(trials=st.integers(1, 60), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_every_interval_holds_its_estimate_and_stays_in_bounds(trials: int, share: float, confidence: float) -> None:
     successes = round(share * trials)
     rate = rate_of(successes, trials, confidence)
@@ -133,7 +133,7 @@ def _counts(drawn: tuple[list[tuple[int, int]], ...], policies: int) -> Counts:
 
 
 @given(drawn=cells)
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_pairs_are_tested_as_statsmodels_does_it(drawn: tuple[list[tuple[int, int]], ...]) -> None:
     counts = _counts(drawn, 2)
     tested, exact = cmh(counts), exact_stratified(counts)
@@ -151,7 +151,7 @@ def test_pairs_are_tested_as_statsmodels_does_it(drawn: tuple[list[tuple[int, in
 
 
 @given(drawn=cells, order=st.permutations([0, 1, 2]))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_the_order_of_policies_does_not_matter(drawn: tuple[list[tuple[int, int]], ...], order: list[int]) -> None:
     counts = _counts(drawn, 3)
     ours = cmh_statistic(counts.successes, counts.trials)
@@ -161,7 +161,7 @@ def test_the_order_of_policies_does_not_matter(drawn: tuple[list[tuple[int, int]
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=2, max_size=5))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_one_layout_gives_the_chi_square_of_pearson_but_for_its_divisor(policies: list[tuple[int, int]]) -> None:
     table = np.array(policies)
     total = table.sum()
@@ -191,7 +191,7 @@ def test_the_covariance_over_layouts_is_that_of_dealing_successes_out() -> None:
 
 
 @given(drawn=cells)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_layouts_agree_about_the_odds_ratio_as_statsmodels_says(drawn: tuple[list[tuple[int, int]], ...]) -> None:
     counts = _counts(drawn, 2)
     ratio = common_odds_ratio(counts, 0.95, 0.05)
@@ -234,6 +234,18 @@ def test_barnard_and_fisher_agree_with_scipy(first: tuple[int, int], second: tup
     assert fisher(one, other).p == pytest.approx(fisher_exact(table).pvalue, rel=1e-6)
     assert fisher_table(one[1], other[1])[one[0], other[0]] == pytest.approx(fisher_exact(table).pvalue, rel=1e-6)
     assert barnard_table(one[1], other[1])[one[0], other[0]] == pytest.approx(ours, abs=2e-4)
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 12), st.integers(0, 12))
+@settings(max_examples=30, deadline=None)
+def test_barnards_p_value_is_the_largest_over_all_rates(n: int, m: int, x: int, y: int) -> None:
+    x, y = min(x, n), min(y, m)
+    scores = score_table(n, m)
+    tail = scores >= scores[x, y] * (1 - 1e-9)
+    rates = np.linspace(0, 1, 4001)[:, None]
+    chances = np.sum((binom.pmf(np.arange(n + 1), n, rates) @ tail) * binom.pmf(np.arange(m + 1), m, rates), axis=1)
+    assert barnard_p((x, n), (y, m)) == pytest.approx(min(1.0, chances.max()), abs=1e-6)
+    assert barnard_p((x, n), (y, m)) >= min(1.0, chances.max()) - 1e-12
 
 
 def test_barnards_test_counts_mirror_images() -> None:

@@ -40,6 +40,7 @@ def _trial(order: int, policy: str, success: bool, layout: str = "l0", slot: int
 
 
 @given(wins=st.integers(0, 60), losses=st.integers(0, 60))
+@settings(max_examples=50, deadline=None)
 def test_every_bet_is_fair(wins: int, losses: int) -> None:
     now, won, lost = np.exp(log_e_value(np.array([wins, wins + 1, wins]), np.array([losses, losses, losses + 1])))
     assert 0.5 * (won + lost) == pytest.approx(now)
@@ -109,6 +110,25 @@ def test_pairs_are_matched_by_replicate_also_where_trials_were_redone() -> None:
     assert [(pair.settled, pair.first, pair.second) for pair in by_rank] == [(1, True, False), (3, False, True)]
 
 
+def test_labels_are_bet_on_in_the_order_of_the_draw_when_all_before_are_settled() -> None:
+    # Two robots: slot 0 was scored after slot 1.
+    trials = [_trial(1, "a", True, slot=0), _trial(0, "b", False, slot=1), _trial(2, "b", True, slot=2)]
+    assert [(trial.settled, trial.is_first) for trial in fair_trials(trials, "a", "b", per_cell=3)] == [
+        (1, True),
+        (1, False),
+        (2, False),
+    ]
+
+
+def test_labels_of_successes_and_of_failures_are_bet_on() -> None:
+    campaign = made_campaign(2, 1, 3, Randomization.INDEPENDENT_DRAW)
+    trials = [_trial(order, label, label == "p0") for order, label in enumerate(("p0", "p1", "p0", "p1"))]
+    # Two heads among two successes, two tails among two failures: (4 / 3) each.
+    found = sequential_test(campaign, trials, "p0", "p1")
+    assert found.e_value == pytest.approx(16 / 9)
+    assert found.bets == 4
+
+
 def test_forced_and_redone_labels_are_not_bet_on() -> None:
     labels = "aababb"
     trials = [_trial(order, label, True) for order, label in enumerate(labels)]
@@ -157,7 +177,7 @@ def test_the_steps_tell_what_they_are_after() -> None:
 
 
 @given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=80))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_the_sequence_of_odds_ratios_leaves_one_out_exactly_when_the_test_rejects(differences: list[int]) -> None:
     values = np.array(differences)
     wins, losses = np.cumsum(values > 0, dtype=np.int64), np.cumsum(values < 0, dtype=np.int64)

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.evaluation.postgres_fixture import postgres  # noqa: F401  (a fixture)
 from tests.evaluation.small_campaign import ADA, Small, small, write_folder
+from unichunk.benchmarks.evaluated.crashes import (
+    Campaigns,
+    CrashRow,
+    cut_connections,
+    kill_at_any_moment,
+    kill_at_steps,
+    kill_the_server,
+)
 from unichunk.benchmarks.evaluated.lively_hands import next_move
-from unichunk.benchmarks.evaluated.postgres_server import PostgresUnavailable
+from unichunk.benchmarks.evaluated.postgres_server import PostgresServer, PostgresUnavailable
 from unichunk.server.evaluation.errors import StoreUnavailable, Tampered
 from unichunk.server.evaluation.ledger.actor import SERVER
 from unichunk.server.evaluation.ledger.commands import ClockJumped, Opened
@@ -23,11 +30,26 @@ from unichunk.server.evaluation.store.migrations.first_guards import GUARDS
 from unichunk.server.evaluation.store.verify import verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from unichunk.benchmarks.evaluated.postgres_server import PostgresServer
+pytestmark = [
+    pytest.mark.processes,
+    # Forked children only open their own campaign and end without ever returning into this process's code.
+    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
+]
 
-pytestmark = pytest.mark.processes
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """Skips where there is none."""
+    try:
+        running = PostgresServer()
+    except PostgresUnavailable as error:
+        pytest.skip(str(error))
+    yield running
+    running.stop()
+
 
 HARM = {
     "campaign": "commitment = repeat('0', 64)",
@@ -53,7 +75,7 @@ def lived(server: PostgresServer, folder: Path) -> tuple[Small, str]:
     return campaign, name
 
 
-def test_a_whole_campaign_and_what_is_done_to_it(postgres: PostgresServer, tmp_path: Path) -> None:  # noqa: F811
+def test_a_whole_campaign_and_what_is_done_to_it(postgres: PostgresServer, tmp_path: Path) -> None:
     folder = tmp_path / "campaign"
     campaign, name = lived(postgres, folder)
     assert not (folder / "evaluation.db").exists()
@@ -83,7 +105,7 @@ def test_a_whole_campaign_and_what_is_done_to_it(postgres: PostgresServer, tmp_p
 
 
 def test_a_second_service_elsewhere_is_refused(
-    postgres: PostgresServer,  # noqa: F811
+    postgres: PostgresServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -113,3 +135,20 @@ def test_a_server_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         EvaluationStore.create(folder, campaign.plan, campaign.secrets, url)
     assert "secret" not in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def kill_at_some_steps(campaigns: Campaigns, kills: int) -> CrashRow:
+    return kill_at_steps(campaigns, kills, stride=61)
+
+
+@pytest.mark.parametrize(
+    ("series", "kills"),
+    [(kill_at_some_steps, 14), (kill_at_any_moment, 10), (cut_connections, 10), (kill_the_server, 2)],
+)
+def test_with_postgresql(
+    postgres: PostgresServer, tmp_path: Path, series: Callable[[Campaigns, int], CrashRow], kills: int
+) -> None:
+    row = series(Campaigns(tmp_path, postgres), kills)
+    assert row.wrong == []
+    assert row.commands > 0
+    assert row.kills > 0

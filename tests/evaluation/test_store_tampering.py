@@ -43,18 +43,13 @@ def test_every_column_of_every_table_and_every_field_of_every_file(campaigns: Ca
     """One of the rows each, drawn anew for every kind of change; the benchmark goes through all of them."""
     original = tmp_path / "original"
     campaign = campaigns.copy("complete", original)
-    rng = random.Random(5)
-    kinds: dict[tuple[str, str], list[tampering.Case]] = {}
-    for case in tampering.cases(original):
-        where = case.what if case.what in {"move", "cut"} else case.where
-        kinds.setdefault((case.what, where), []).append(case)
-    touched = {where for what, where in kinds if what == "change"}
+    everything = list(tampering.cases(original))
+    touched = {case.where for case in everything if case.what == "change"}
     columns = {f"{table.name}.{column.name}" for table in tables.METADATA.tables.values() for column in table.columns}
     assert touched == columns | {"alembic_version.version_num"}
-    chosen = [rng.choice(cases) for cases in kinds.values()]
     missed = [
         f"{case.what} {case.where}"
-        for case in (*chosen, tampering.signed_by_another(campaign))
+        for case in (*tampering.sample(everything, 5), tampering.signed_by_another(campaign))
         if tampering.is_found(original, tmp_path / "copy", case) is False
     ]
     assert missed == []
@@ -171,6 +166,9 @@ def test_what_is_verified_is_said(campaigns: Campaigns, tmp_path: Path) -> None:
     assert verified.commitment == campaign.plan.commitment
     (tmp_path / "complete" / "unblinded.json").unlink()
     assert any("unblinded.json is not there" in note for note in verify(tmp_path / "complete").notes)
+    assert any("have no recording" in note for note in verified.notes)
+    assert any("--head" in note for note in verified.notes)
+    assert not any("--head" in note for note in verify(tmp_path / "complete", heads=[str(verified.head)]).notes)
     campaigns.copy("halfway", tmp_path / "halfway")
     assert any("not complete" in note for note in verify(tmp_path / "halfway").notes)
 

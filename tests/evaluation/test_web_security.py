@@ -119,7 +119,7 @@ def test_the_cookie_is_for_this_server_alone(tmp_path: Path, secure: bool) -> No
         answer = await AsgiClient(web.app).form("/login", {"key": "ann"})
         cookie = answer.header("set-cookie") or ""
         parts = {part.strip().lower() for part in cookie.split(";")[1:]}
-        assert {"httponly", "samesite=strict", "path=/", "max-age=43200"} <= parts
+        assert {"httponly", "samesite=strict", "path=/", "max-age=86400"} <= parts
         assert ("secure" in parts) == secure == cookie.startswith("__Host-")
         assert not any(part.startswith("domain") for part in parts)
 
@@ -214,11 +214,32 @@ def test_other_sites_can_do_nothing(quiet: WebBench, headers: dict[str, str]) ->
     async def run() -> None:
         ann = await quiet.sign_in("ann")
         sent = {"x-form-token": ann.token, **headers}
-        answer = await ann.send("POST", "/api/hold", b'{"robot": "so101-left"}', {"idempotency-key": "k" * 16, **sent})
-        assert (answer.status, answer.json["code"]) == (403, "stale page")
+        paths = ("lease", "hold", "trials/x/stop") if "x-form-token" not in headers else ("lease", "trials/x/stop")
+        for path in paths:
+            body = {"idempotency-key": "k" * 16, **sent}
+            answer = await ann.send("POST", f"/api/{path}", b'{"robot": "so101-left"}', body)
+            assert (answer.status, answer.json["code"]) == (403, "stale page")
         if "x-form-token" not in headers:
             assert (await ann.form("/login", {"key": "bob"}, **headers)).status == 403
             assert (await ann.form("/logout", {"token": ann.token}, **headers)).status == 403
+
+    asyncio.run(run())
+
+
+def test_an_old_page_can_still_hold_a_robot(web: WebBench) -> None:
+    async def run() -> None:
+        ann = await web.sign_in("ann")
+        ann.token = "of another session"
+        web.bench.clocks.wait(13 * 3600)
+        assert (await ann.do("/api/lease", {"robot": "so101-left"})).status == 401
+        assert (await ann.do("/api/hold", {"robot": "so101-left"})).status == 200
+        assert web.bench.robots.told == [("hold", "so101-left")]
+        identity = web.keys.known.pop("ann")
+        assert (await ann.do("/api/hold", {"robot": "so101-left"})).status == 401
+        web.keys.known["ann"] = identity
+        await ann.form("/logout", {"token": "x"})
+        ann.cookies["__Host-unichunk"] += "x"
+        assert (await ann.do("/api/hold", {"robot": "so101-left"})).status == 401
 
     asyncio.run(run())
 

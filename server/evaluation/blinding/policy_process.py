@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import sys
 
+from unichunk.runtime.autogroup import set_session_niceness
 from unichunk.server.command_line import main
 
 
 def begin(nice: int) -> None:
     """Give way to others, and say nothing on an output that may be read by whoever must not know policies."""
     os.nice(nice)
+    # Where sessions share the processor, that counts only among the threads of one; this process has one of its own.
+    set_session_niceness(os.nice(0))
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (of no path)
         os.dup2(nowhere.fileno(), 1)
 

@@ -26,7 +26,7 @@ from unichunk.server.evaluation.planning.load import load_campaign
 from unichunk.server.say import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.server.evaluation.blinding.drive import EventCode
@@ -178,19 +178,22 @@ class Proxy:
         self._hosts = [
             PolicyHost(number, entry, spec, private, self._options) for number, entry in enumerate(campaign.policies)
         ]
-        # Side by side: loading takes seconds each.
-        with ThreadPoolExecutor(len(self._hosts)) as threads:
-            for started in [threads.submit(host.start) for host in self._hosts]:
-                started.result()
+        self._side_by_side([host.start for host in self._hosts])
         self._spec = spec
 
     def _end(self) -> None:
         deadline = time.monotonic() + RECORD_S
         for recorder in self._recorders:
             recorder.join(max(0.0, deadline - time.monotonic()))
-        for host in self._hosts:
-            host.end()
+        self._side_by_side([host.end for host in self._hosts])
         self._private.close()
+
+    @staticmethod
+    def _side_by_side(calls: Sequence[Callable[[], None]]) -> None:
+        """Loading takes seconds each, and so may ending."""
+        with ThreadPoolExecutor(max(1, len(calls))) as threads:
+            for done in [threads.submit(call) for call in calls]:
+                done.result()
 
     def _ready(self, robot: str) -> RobotLine:
         line = self._lines.get(robot)

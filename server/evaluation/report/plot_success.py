@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.report.palette import MUTED, looks, tint
 from unichunk.server.evaluation.report.scale import Scale, horizontal_axis, percent_ticks
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.report.scene import Shape
     from unichunk.server.evaluation.statistics.document import CellRate
 
-ROW = 40.0
+ROW: Final = 37.0
 
 
 def success_plot(cells: Sequence[CellRate], policies: Sequence[str]) -> Scene:
@@ -37,7 +37,7 @@ def success_plot(cells: Sequence[CellRate], policies: Sequence[str]) -> Scene:
 
 def _row(cell: CellRate, colour: str, shape: str, scale: Scale, top: float) -> list[Shape]:
     rate = cell.success
-    y = top + 28
+    y = top + 26
     shapes: list[Shape] = [
         *backed(Label((scale.start, top + 14), shortened(cell.policy, 200, 12), 12, bold=True)),
         *backed(Label((scale.end, top + 14), f"{count(rate)} = {percent(rate.rate, rate.trials)}", 11, MUTED, "end")),

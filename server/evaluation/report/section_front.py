@@ -93,8 +93,8 @@ def declared(campaign: Campaign) -> tuple[str, ...]:
         f"Order: {_ORDERS[campaign.randomization]}.",
         f"Primary test: Cochran-Mantel-Haenszel over {pairs_of(campaign)} with layouts as strata, "
         f"α = {number(analysis.alpha)}.",
-        f"Then {pairs}, with Holm's correction.",
-        f"Sequential test for looking early: {'yes' if analysis.sequential else 'no'}.",
+        f"Then {pairs}, with Holm's correction; a sequential test for looking early: "
+        f"{'yes' if analysis.sequential else 'no'}.",
         f"A trial whose policy died: {died}.",
         f"Latency: {latency}.",
         f"Second raters: {'every trial' if rules.second_rater else 'none'}. "
@@ -119,7 +119,5 @@ def _problems(analysis: AnalysisResult) -> tuple[str, ...]:
 
 def _span(results: Results) -> str:
     began = [trial.started_at for trial in results.trials if trial.started_at]
-    scored = plural(len(results.trials), "scored trial")
-    if not began:
-        return scored
-    return f"{scored}, {moment(min(began))} to {moment(max(began))}; {plural(len(results.voids), 'void trial')}"
+    scored = f"{len(results.trials)} scored, {len(results.voids)} void"
+    return f"{scored}; {moment(min(began))} to {moment(max(began))}" if began else scored

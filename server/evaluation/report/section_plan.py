@@ -89,12 +89,17 @@ def recordings(results: Results, exported: Exported) -> list[Block]:
     said = (
         f"lerobot/ is a LeRobot dataset (format v3.0) of {plural(exported.episodes, 'episode')}, for "
         f"{plural(len(results.trials), 'trial')} that {'counts' if len(results.trials) == 1 else 'count'}. "
-        f"Of {plural(exported.unrecorded, 'trial')} nothing was recorded; "
-        f"{plural(len(exported.left_out), 'recording')} could not be used."
+        f"{_missing(exported)}"
     )
     rows: list[tuple[Cell, ...]] = list(exported.left_out)
     listed = [Table(("trial", "why its recording is left out"), tuple(rows), "ll")] if rows else []
     return [Heading("Recordings"), Text(said), *listed]
+
+
+def _missing(exported: Exported) -> str:
+    said = f"Of {plural(exported.unrecorded, 'trial')} nothing was recorded. " if exported.unrecorded else ""
+    unusable = f"{plural(len(exported.left_out), 'recording')} could not be used." if exported.left_out else ""
+    return f"{said}{unusable}" or "None is missing."
 
 
 def methods(analysis: AnalysisResult) -> list[Block]:

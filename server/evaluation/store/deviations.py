@@ -47,6 +47,6 @@ def _named(command: Command) -> tuple[str, str] | None:
         return "note", command.text
     if isinstance(command, ClockJumped):
         return "clock jumped", f"by {command.by_s:.3g} s"
-    plain = {ConfirmUnblinding: "unblinding confirmed", CountAsFailure: "counted as failure"}
-    kind = plain.get(type(command))
-    return None if kind is None else (kind, "")
+    if isinstance(command, ConfirmUnblinding):
+        return "unblinding confirmed", ""
+    return ("counted as failure", "") if isinstance(command, CountAsFailure) else None

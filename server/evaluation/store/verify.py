@@ -110,7 +110,7 @@ def verify(folder: Path, *, heads: Sequence[str] = (), admin_key: Path | None = 
         voids=len(book.voided),
         opened=book.opened,
         commitment_opened=opening is not None,
-        notes=tuple(_notes(book, opening, missing)),
+        notes=tuple(_notes(book, opening, missing, heads)),
     )
 
 
@@ -173,11 +173,21 @@ def _check_complete(folder: Path, book: Book) -> None:
         raise Tampered(f"{folder / names.UNBLINDED}: is there, and the log does not say that the campaign was opened")
 
 
-def _notes(book: Book, opening: Opening | None, missing: int) -> list[str]:
+def _notes(book: Book, opening: Opening | None, missing: int, heads: Sequence[str]) -> list[str]:
     notes = []
     if opening is None:
         why = f"{names.UNBLINDED} is not there" if book.opened else "the campaign is not complete"
         notes.append(f"schedule and redone trials were not compared with the seed: {why} (or use --admin-key)")
     if missing:
         notes.append(f"{missing} of {len(book.recordings)} recordings are not there")
+    unseen = len(set(book.judged) - set(book.recordings))
+    if unseen:
+        notes.append(
+            f"{unseen} of {len(book.judged)} scored trials have no recording: their scores rest on the log alone"
+        )
+    if not heads:
+        notes.append(
+            "no head was given that was noted down elsewhere: a folder that was replaced as a whole, by whoever has "
+            "the signing key or an older copy, cannot be told (--head SEQ:HASH)"
+        )
     return notes

@@ -55,7 +55,8 @@ class Actions:
 
     async def hold(self, request: Request) -> Response:
         """Emergency: a robot holds at once."""
-        who, key = self._who(request, *MANAGE)
+        who = self._gate.stopper(request, *MANAGE).who
+        key = request_key(request, who)
         wanted = await read_body(request, bodies.OfRobot)
         await self._desk.emergency_stop(who, wanted.robot, key)
         return _changed(None)

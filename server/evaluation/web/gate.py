@@ -81,13 +81,7 @@ class Gate:
             SignInFirst: Where nobody is signed in.
             NotAllowed: Where the role has none of the rights.
         """
-        session = self._sessions.read(request.cookies.get(self.cookie))
-        if session is None or not self._keys.is_current(session.identity):
-            raise SignInFirst("no session, or one whose key was revoked")
-        visitor = Visitor(session, self._sessions.form_token(session))
-        if rights and not visitor.may(*rights):
-            raise NotAllowed(f"a key of the role {session.role.value} may not do this")
-        return visitor
+        return self._visitor(self._sessions.read(request.cookies.get(self.cookie)), *rights)
 
     def sender(self, request: Request, *rights: Right, token: str | None = None) -> Visitor:
         """Who wants to change something: it has to come from a page of ours.
@@ -106,6 +100,26 @@ class Gate:
         sent = request.headers.get(TOKEN_HEADER, "") if token is None else token
         if not hmac.compare_digest(sent.encode(), visitor.token.encode()):
             raise StalePage("the form's token is another session's")
+        return visitor
+
+    def stopper(self, request: Request, *rights: Right) -> Visitor:
+        """Who wants to stop a robot.
+
+        A page that was left open overnight, or from before somebody signed in again, has to be able to. What comes from
+        elsewhere is refused all the same, and so is a key that was revoked.
+
+        Raises:
+            SignInFirst, NotAllowed, StalePage: As `sender`; not for a session that has expired or an old form's token.
+        """
+        check_origin(request)
+        return self._visitor(self._sessions.read(request.cookies.get(self.cookie), expired=True), *rights)
+
+    def _visitor(self, session: Session | None, *rights: Right) -> Visitor:
+        if session is None or not self._keys.is_current(session.identity):
+            raise SignInFirst("no session, or one whose key was revoked")
+        visitor = Visitor(session, self._sessions.form_token(session))
+        if rights and not visitor.may(*rights):
+            raise NotAllowed(f"a key of the role {session.role.value} may not do this")
         return visitor
 
 

@@ -85,7 +85,8 @@ class Login:
         answer.set_cookie(
             self._gate.cookie,
             self._sessions.begin(identity),
-            max_age=int(self._settings.session_s),
+            # Longer than the session: an expired one still holds a robot, see `Gate.stopper`.
+            max_age=2 * int(self._settings.session_s),
             secure=self._settings.secure,
             httponly=True,
             samesite="strict",

@@ -71,8 +71,16 @@ class Sessions:
         session = Session(id=self._token(), key=identity.id, name=identity.name, role=identity.role, until=until)
         return sign(self._key, "session", msgspec.json.encode(session))
 
-    def read(self, cookie: str | None) -> Session | None:
-        """Whose cookie this is; None where it is none, has expired, or its owner has signed out."""
+    def read(self, cookie: str | None, *, expired: bool = False) -> Session | None:
+        """Whose cookie this is.
+
+        Args:
+            cookie: What the browser sent.
+            expired: Take one that has expired, too.
+
+        Returns:
+            None where it is no cookie of ours, has expired, or its owner has signed out.
+        """
         content = read_signed(self._key, "session", cookie)
         if content is None:
             return None
@@ -80,7 +88,8 @@ class Sessions:
             session = msgspec.json.decode(content, type=Session)
         except msgspec.DecodeError:
             return None
-        return session if self._wall() < session.until and session.id not in self._ended else None
+        lives = expired or self._wall() < session.until
+        return session if lives and session.id not in self._ended else None
 
     def end(self, session: Session) -> None:
         """Sign somebody out: the cookie is worth nothing, whoever has a copy of it."""

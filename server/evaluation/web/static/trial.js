@@ -272,11 +272,15 @@ function tick() {
 }
 
 const ghost = find("ghost-photo");
-find("ghost")?.addEventListener("input", (event) => {
-  ghost.style.opacity = String(event.target.value / 100);
+const fade = () => (ghost.style.opacity = String(find("ghost").value / 100));
+find("ghost")?.addEventListener("input", fade);
+choices("blend", (value) => {
+  ghost.style.mixBlendMode = value;
+  // Whole, what is the same is black.
+  find("ghost").value = value === "difference" ? 100 : 50;
+  fade();
 });
-choices("blend", (value) => (ghost.style.mixBlendMode = value));
-if (ghost) ghost.style.opacity = String(find("ghost").value / 100);
+if (ghost) fade();
 
 const live = new LiveCamera(find("camera"), robot, Number(picture), (text) => {
   find("camera-said").hidden = !text;
