@@ -43,8 +43,9 @@ class EvalRobot:
     """Let a campaign's service drive a robot: it decides when the robot holds, goes home, and which policy moves it.
 
     The robot cannot tell policies apart. While the service is out of reach, the robot's fallback runs; it goes on by
-    itself when it is back. The robot is held, and a report is written, however the run ends. Exit status: as of
-    `unichunk run`.
+    itself when it is back. The stop on the campaign's page takes effect within the robot's own few committed ticks, and
+    is no substitute for its emergency stop. The robot is held, and a report is written, however the run ends. Exit
+    status: as of `unichunk run`.
 
     Try: unichunk eval robot --embodiment so101 --sim --server ws://127.0.0.1:8100/robot/arm-1 --key-file arm-1.key
     """

@@ -54,6 +54,8 @@ class PostgresServer:
             # What a killed process wrote stays in the system's memory; waiting for the disk would change nothing but
             # how long recovery takes.
             file.write("fsync = off\n")
+            # In its own folder, so that killed servers leave nothing elsewhere.
+            file.write("dynamic_shared_memory_type = mmap\n")
             file.write(f"unix_socket_directories = '{self._folder}'\n")
         self.start()
 
@@ -108,8 +110,11 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End it; nothing of it is needed any more."""
-        with contextlib.suppress(OSError, ValueError):
-            self.kill()
+        try:
+            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "-t", "10", "stop")
+        except PostgresUnavailable:
+            with contextlib.suppress(OSError, ValueError):
+                self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> str:

@@ -35,8 +35,10 @@ class FakeRobots:
     robots: dict[str, FakeRobot]
     told: list[tuple[object, ...]] = field(default_factory=list)
     refuses: bool = False
-    on_event: Callable[[str, str, str], None] = lambda *_: None
-    on_recorded: Callable[[str, str], None] = lambda *_: None
+
+    def __post_init__(self) -> None:
+        self.on_event: Callable[[str, str, str], None] = lambda *_: None
+        self.on_recorded: Callable[[str, str], None] = lambda *_: None
 
     @classmethod
     def of(cls, *names: str) -> FakeRobots:

@@ -135,6 +135,35 @@ async def test_a_chunk_of_an_older_trial_never_reaches_a_newer_one() -> None:
     await robot.end()
 
 
+async def test_a_failure_of_an_older_trial_is_none_of_a_newer_one() -> None:
+    robot = BlindedRobot()
+    await robot.ready()
+    old = robot.hosts[0].made[0]
+    old.behave = FAILURES["is broken"]
+    old.gate.clear()
+    robot.drive.run("t1", 0, "wave")
+    await robot.until(lambda: old.asked)
+    robot.drive.run("t2", 1, "wave")
+    old.gate.set()
+    await robot.until(lambda: robot.joints[0] < SPEC.rest[0] - 0.1)
+    assert robot.events == []
+    assert robot.drive.trial == "t2"
+    await robot.end()
+
+
+async def test_nobody_waits_for_a_policy_that_has_answered() -> None:
+    robot = BlindedRobot()
+    await robot.ready()
+    robot.drive.run("t1", 0, "wave")
+    trial = robot.drive._trial
+    assert trial is not None
+    await robot.ask()
+    await robot.until(lambda: trial.rows.counts.chunks and trial.rows.waits_at is None)
+    assert trial.watch is None
+    assert robot.events == []
+    await robot.end()
+
+
 async def test_a_simulation_waits_for_the_chunk_that_its_rows_depend_on() -> None:
     robot = BlindedRobot(options=SIMULATED)
     await robot.ready(lockstep=True)
@@ -192,7 +221,9 @@ async def test_a_robot_that_hangs_up_while_it_runs_is_lost() -> None:
 async def test_the_task_is_done_when_the_robot_says_so() -> None:
     robot = BlindedRobot()
     await robot.ready()
+    robot.drive.home()
     await robot.ask(done=True)
+    assert robot.drive.buffer.mode is Mode.HOME
     robot.drive.run("t1", 0, "wave")
     assert robot.events == []
     await robot.ask(done=True)

@@ -1,4 +1,4 @@
-"""Whatever people, robots, disks and clocks do, in whatever order: what moves is recorded, and what stopped stays so."""
+"""Whatever people, robots, disks and clocks do, in whatever order: what moves is recorded; what stopped stays so."""
 
 from __future__ import annotations
 
@@ -102,36 +102,45 @@ class World:
 
     async def do(self, action: str, who: int) -> None:
         """Try something; it may be refused."""
-        person, robot = PEOPLE[who], ROBOTS[who]
-        held = self.store.book.held_by(person.name)
-        trial = held.id if held is not None else ""
-        self.keys += 1
-        key = f"key-{self.keys}"
-        desk = self.desk
-        with contextlib.suppress(EvaluationError):
-            if action == "go on":
-                await self._go_on(who, key)
-            elif action == "stop":
-                await desk.stop_trial(person, trial, key)
-            elif action == "void":
-                await desk.void(person, trial, "no reason at all", key)
-            elif action == "release":
-                await desk.release(person, trial, key)
-            elif action == "emergency":
-                await desk.emergency_stop(ADA, robot, key)
-            elif action == "used key":
-                await desk.stop_trial(person, trial, "key-1")
-            elif action in {"policy lost", "robot lost", "task done"}:
-                self.robots.on_event(robot, trial, action)
-                await asyncio.sleep(0)
-        if action == "full":
-            self.store.full = not self.store.full
-        elif action == "time":
-            self.clocks.wait(25.0)
-        elif action == "jump":
-            self.clocks.wall_s += 3600.0
+        if action in HAPPENS:
+            HAPPENS[action](self)
         elif action == "look":
-            await desk.look()
+            await self.desk.look()
+        elif action in {"policy lost", "robot lost", "task done"}:
+            self.robots.on_event(ROBOTS[who], self._held(who), action)
+        else:
+            self.keys += 1
+            with contextlib.suppress(EvaluationError):
+                await self._ask(action, who, f"key-{self.keys}")
+
+    async def _ask(self, action: str, who: int, key: str) -> None:
+        person, robot, trial = PEOPLE[who], ROBOTS[who], self._held(who)
+        if action == "go on":
+            await self._go_on(who, key)
+        elif action == "stop":
+            await self.desk.stop_trial(person, trial, key)
+        elif action == "void":
+            await self.desk.void(person, trial, "no reason at all", key)
+        elif action == "release":
+            await self.desk.release(person, trial, key)
+        elif action == "emergency":
+            await self.desk.emergency_stop(ADA, robot, key)
+        else:
+            assert action == "used key"
+            await self.desk.stop_trial(person, trial, "key-1")
+
+    def _held(self, who: int) -> str:
+        held = self.store.book.held_by(PEOPLE[who].name)
+        return held.id if held is not None else ""
+
+    def toggle_disk(self) -> None:
+        self.store.full = not self.store.full
+
+    def wait(self) -> None:
+        self.clocks.wait(25.0)
+
+    def jump(self) -> None:
+        self.clocks.wall_s += 3600.0
 
     async def _go_on(self, who: int, key: str) -> None:
         """The next thing that an operator would do."""
@@ -176,6 +185,8 @@ class World:
         """Whether the next look interrupts it."""
         return self.desk._driving.drives.elapsed_s(trial) is None
 
+
+HAPPENS = {"full": World.toggle_disk, "time": World.wait, "jump": World.jump}
 
 ACTIONS = st.sampled_from(
     ["go on"] * 12

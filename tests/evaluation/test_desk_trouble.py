@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -235,6 +237,46 @@ def test_a_full_disk_moves_nothing_and_stops_everything(bench: Bench) -> None:
         assert (await bench.desk.overview(ANN)).recording
         lost = bench.trial(running)
         assert (lost.state.value, lost.reason, lost.duration_s) == ("interrupted", "server ended", 4.0)
+
+    asyncio.run(run())
+
+
+@contextmanager
+def no_room(folder: Path) -> Iterator[None]:
+    """No file of the campaign can grow, as on a full disk."""
+    size = max(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_database_that_cannot_grow(bench: Bench) -> None:
+    async def run() -> None:
+        trial = (await bench.running()).trial
+        bench.clocks.wait(4.0)
+        refusals = 0
+        with no_room(bench.folder):
+            # What room there is is used up first.
+            for number in range(200):
+                try:
+                    await bench.desk.note(ANN, trial, "x" * 2000, f"note-{number}")
+                except StoreUnavailable:
+                    refusals += 1
+                    break
+            assert refusals == 1
+            assert bench.robots.told[-1] == ("hold", "r1")
+            assert not (await bench.desk.overview(ANN)).recording
+        await bench.desk.look()
+        assert (bench.trial(trial).reason, bench.trial(trial).duration_s) == ("server ended", 4.0)
+        assert (await bench.desk.overview(ANN)).recording
+        await bench.desk.void(ANN, trial, "disk was full", "v")
+        bench.close()
+        # What was recorded before, meanwhile and since can be read again.
+        bench.open()
+        assert bench.trial(trial).state.value == "void"
 
     asyncio.run(run())
 

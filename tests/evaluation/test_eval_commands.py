@@ -109,11 +109,11 @@ def test_verify_says_what_was_changed(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     "command",
     [
-        lambda folder: EvalStatus(folder),
-        lambda folder: EvalVerify(folder),
+        EvalStatus,
+        EvalVerify,
         lambda folder: EvalUnblind(folder, folder / "admin.key"),
-        lambda folder: EvalReport(folder),
-        lambda folder: EvalServe(folder),
+        EvalReport,
+        EvalServe,
         lambda folder: EvalPlan(folder / "campaign.toml", folder / "out"),
         lambda folder: EvalPower(folder / "campaign.toml"),
     ],

@@ -276,12 +276,12 @@ def test_a_dead_policy_is_a_failure_where_the_plan_says_so() -> None:
 def test_what_was_seen_of_a_void_trial_is_said() -> None:
     causes = []
     for state in (TrialState.LEASED, TrialState.ARMED, TrialState.RUNNING, TrialState.AWAITING_SCORE):
-        for actor in (ANN, SERVER):
+        for actor in (ANN, ADA) if state is TrialState.LEASED else (ANN, SERVER):
             writer = Writer()
             trial = writer.up_to(state)
             writer.do(actor, c.Void(trial=trial.id, reason="cup fell"))
             causes.append(writer.book.causes[trial.id])
-    assert causes[:4] == ["operator", "server", "operator", "server"]
+    assert causes[:4] == ["operator", "admin", "operator", "server"]
     assert causes[4:6] == ["operator, while it ran", "server, while it ran"]
     assert causes[6:] == ["operator, after its end", "server, after its end"]
 
@@ -341,6 +341,18 @@ def test_emergency_unblinding_takes_two_people() -> None:
         writer.do(Actor("ada", Role.ADMIN), confirm)
     unblinding = writer.book.unblindings[trial.id]
     assert (unblinding.proposed_by, unblinding.confirmed_by, unblinding.before_score) == ("ada", "eve", True)
+
+
+def test_what_is_done_again_for_an_unblinded_trial_is_not_blind_either() -> None:
+    for judged_before in (False, True):
+        writer = Writer()
+        void = writer.up_to(TrialState.VOID)
+        writer.do(ADA, COMMANDS[c.ProposeUnblinding](writer, void.id))
+        if judged_before:
+            writer.complete()
+        writer.do(EVE, c.ConfirmUnblinding(trial=void.id))
+        assert writer.book.unblindings[void.id].before_score is not judged_before
+    assert writer.book.causes[void.id] == "operator"
 
 
 def test_a_campaign_is_opened_when_it_is_complete_and_nothing_moves_any_more() -> None:

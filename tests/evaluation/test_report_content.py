@@ -135,6 +135,15 @@ def test_a_disagreeing_randomization_test_is_said() -> None:
     assert "more than drift" in words(limits(small_results(), analysis))
 
 
+def test_a_pair_that_only_the_primary_test_tells_apart_is_warned_of() -> None:
+    analysis = small_analysis()
+    pair = msgspec.structs.replace(analysis.pairs[0], randomization=Outcome(name="x", p=0.2, adjusted=0.2))
+    assert pair.cmh.rejects
+    text = words(limits(small_results(), changed(analysis, pairs=(pair,))))
+    assert "That p0 and p1 differ whatever drifted" in text
+    assert "whatever drifted" not in words(limits(small_results(), analysis))
+
+
 def test_several_pairs_are_told_after_holm() -> None:
     results = made_results(made_campaign(3, 2, 10), (0.05, 0.5, 0.95), seed=1)
     text = "\n".join(verdict(analyse(results)).paragraphs)

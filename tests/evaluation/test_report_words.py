@@ -44,6 +44,7 @@ def test_a_p_value_just_above_its_level_is_shown_above_it() -> None:
 @given(value=st.floats(0, 1))
 def test_a_posterior_is_never_certain(value: float) -> None:
     assert probability(value) not in {"0.000", "1.000"}
+    assert [probability(share) for share in (0.0004, 0.9996, 0.5)] == ["< 0.001", "> 0.999", "0.500"]
 
 
 def test_percentages_have_a_decimal_where_there_are_trials_enough() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(300)
 def test_a_campaign_whose_service_is_killed_in_a_trial_and_whose_policy_dies_in_another(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,7 +60,7 @@ def _run_to_the_end(ann: PageClient, robot: WireRobot) -> list[str]:
         trial = ann.started("arm-1")
         robot.moved = 0.0
         robot.wish = "" if "interrupted" in ends else "die"
-        mine = ann.until(lambda seen: seen["mine"]["state"] != "running" and seen["mine"] or robot.moved > 2.0)
+        mine = ann.until(lambda seen: (seen["mine"]["state"] != "running" and seen["mine"]) or robot.moved > 2.0)
         robot.wish = ""
         if mine is True:
             ann.judge(trial, success=True)

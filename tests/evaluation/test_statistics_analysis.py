@@ -95,6 +95,8 @@ def test_the_same_outcome_everywhere_is_no_trouble(rates: tuple[float, ...], ran
         assert analysis.omnibus.p is not None
         assert "p1 was the better one" in analysis.pairs[0].odds_ratio.note
     assert analysis.problems
+    said = [line for line in analysis.problems if line.startswith("agreement about ")]
+    assert len(said) == sum(bool(agreement.note) for agreement in analysis.agreement)
 
 
 def test_nothing_at_all_is_no_trouble() -> None:
@@ -125,6 +127,7 @@ def test_other_readings_change_what_they_say() -> None:
     voids = (
         VoidTrial("v0", "p0", "l0", "died", "policy lost", slot=won[0].slot),
         VoidTrial("v1", "p0", "l0", "died", "policy lost"),
+        VoidTrial("v3", "p0", "l0", "died", "policy lost"),
         VoidTrial("v2", "p0", "l0", "fell", "robot lost", slot=won[1].slot),
     )
     marked = tuple(
@@ -139,15 +142,17 @@ def test_other_readings_change_what_they_say() -> None:
     )
     found = {reading.name: reading for reading in readings(results)}
     assert {name: (reading.changed, len(reading.trials)) for name, reading in found.items()} == {
-        "policy deaths as failures": (2, 9),
+        "policy deaths as failures": (3, 10),
         "policy deaths left out": (1, 7),
         "redone trials left out": (2, 6),
         "unblinded trials left out": (1, 7),
         "second raters instead": (1, 8),
     }
     assert sum(trial.success for trial in found["policy deaths as failures"].trials if trial.policy == "p0") == 3
+    nameless = replace(results, trials=tuple(replace(trial, slot=-1) for trial in results.trials))
+    assert readings(nameless)[0].changed == 3
     rates = {reading.name: reading.success[0].success for reading in analyse(results).sensitivity}
-    assert (rates["policy deaths as failures"].successes, rates["policy deaths as failures"].trials) == (3, 5)
+    assert (rates["policy deaths as failures"].successes, rates["policy deaths as failures"].trials) == (3, 6)
     assert (rates["second raters instead"].successes, rates["second raters instead"].trials) == (3, 4)
 
 
@@ -160,6 +165,11 @@ def test_a_conclusion_that_hangs_on_a_reading_is_named() -> None:
     )
     analysis = analyse(replace(results, voids=died))
     assert analysis.sensitivity[0].conclusions_change
+    (pair,) = analysis.sensitivity[0].pairs
+    assert (pair.first, pair.second) == ("p0", "p1")
+    assert pair.difference.estimate == 0.0
+    better = analyse(replace(results, voids=died[:1])).sensitivity[0].pairs[0]
+    assert better.difference.estimate == pytest.approx(5 / 6)
     assert "a conclusion changes with policy deaths as failures" in analysis.problems
     assert analysis.voids.difference.p == pytest.approx(0.0537, abs=1e-4)
 

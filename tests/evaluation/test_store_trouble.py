@@ -286,3 +286,18 @@ def test_postgresql_by_its_usual_names(tmp_path: Path) -> None:
     for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
         url = database_url(tmp_path, f"{scheme}://user@host/name")
         assert url.drivername == "postgresql+psycopg"
+
+
+def test_a_folder_that_can_only_be_read(campaigns: Campaigns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "a folder #1?"
+    campaign = campaigns.copy("complete", folder)
+    before = sorted(folder.iterdir())
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert verify(folder).scored == 8
+    assert sorted(folder.iterdir()) == before
+    monkeypatch.undo()
+    with contextlib.closing(EvaluationStore.open(folder, campaign.secrets)) as store:
+        store.apply(SERVER, JUMP, "key")
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(StoreUnavailable, match="check a copy"):
+            verify(folder)

@@ -286,6 +286,18 @@ def test_a_robot_moves_for_a_page_that_knows_what_is_going_on(web: WebBench, ent
     tab.says("#strip output", "Connected")
     tab.page.click("#arm")
     tab.state("armed")
+    # Something held it on its way: it may be sent home again, and does not start from where it is.
+    arm = web.bench.robots.robots[LEFT]
+    arm.at_home, arm.mode = False, "hold"
+    tab.says("#start-why", "not in its start pose")
+    assert tab.page.is_disabled("#start")
+    tab.page.wait_for_timeout(HOME_MS)
+    with tab.page.expect_response("**/api/now"):
+        tab.press("Space")
+    assert tab.page.is_hidden("#alarm")
+    tab.page.click("#again")
+    tab.page.wait_for_selector("#start:not(:disabled)")
+    assert web.bench.robots.told == [("arm", LEFT)] * 2
 
 
 def test_a_start_without_an_answer_says_that_it_may_move(web: WebBench, enter: Callable[..., Tab]) -> None:
@@ -321,8 +333,9 @@ def test_signing_in_again_loses_nothing(web: WebBench, enter: Callable[..., Tab]
     tab.press("Space")
     tab.says("#strip output", "Not yet recorded: stop.")
     tab.says("#strip output", "Signed out")
-    web.keys.known["ann"] = identity
     tab.page.click("#strip a")
+    tab.page.wait_for_selector("#key")
+    web.keys.known["ann"] = identity
     tab.sign_in("ann")
     tab.says("#strip output", "Connected, all recorded")
     assert web.bench.trial(trial).state is TrialState.AWAITING_SCORE

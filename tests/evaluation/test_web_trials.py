@@ -140,6 +140,7 @@ def test_two_operators_on_one_trial(web: WebBench) -> None:
         assert web.bench.robots.told == []
         # Another robot is free for the other one.
         assert (await bob.do("/api/lease", {"robot": RIGHT})).status == 200
+        assert "Trial 1 is with ann" in (await bob.get(f"/trials/{trial}")).text
         # A trial that is over says so to its own operator too.
         await ann.do(f"/api/trials/{trial}/void", {"reason": "the cup fell"})
         assert "is over" in (await ann.get(f"/trials/{trial}")).text
@@ -206,7 +207,10 @@ def test_nothing_is_recorded_while_the_disk_is_full(web: WebBench) -> None:
         body = {"success": True, "rubric": rubric}
         answer = await ann.do(f"/api/trials/{trial}/score", body, key="full" * 4)
         assert (answer.status, answer.json["code"]) == (503, "not recorded")
-        assert (await ann.get("/api/now")).json["overview"]["recording"] is False
+        now = await ann.get("/api/now")
+        assert now.json["overview"]["recording"] is False
+        assert "disk full" not in now.text
+        assert "disk full" in (await (await web.sign_in("ada")).get("/admin")).text
         web.bench.store.full = False
         assert (await ann.do(f"/api/trials/{trial}/score", body, key="full" * 4)).status == 200
         assert web.bench.trial(trial).state is TrialState.SCORED

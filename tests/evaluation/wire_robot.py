@@ -59,7 +59,9 @@ class WireRobot:
             socket.recv(10.0)
             while not self._ending.wait(PAUSE_S):
                 socket.send(pack(self._observation()))
-                answer: Any = unpack(socket.recv(10.0))
+                message = socket.recv(10.0)
+                assert isinstance(message, bytes)
+                answer: Any = unpack(message)
                 rows = answer["actions"]
                 self.moved += float(np.abs(np.diff(rows, axis=0, prepend=self._joints[None])).sum())
                 self._joints = rows[-1]

@@ -1,15 +1,25 @@
-"""Where one of the plan's policies runs: in a process of ours, or at an address; warm, and made anew when it dies."""
+"""Where one of the plan's policies runs: in a process of ours, or at an address; warm, and made anew when it dies.
+
+Everybody with an account on this machine sees the arguments of all processes, the names of all sockets, and which process
+is busy. The first two say nothing here: arguments stand in a private file, and names are random. The third cannot be
+hidden, and links trials of one policy: whoever operates or judges has no account on the machine of the service.
+"""
 
 from __future__ import annotations
 
+import secrets
 import socket
 import threading
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from unichunk.runtime.errors import PolicyError
 from unichunk.server.evaluation.blinding.openpi_policy import OpenpiPolicy
 from unichunk.server.evaluation.blinding.runtime_policy import RuntimePolicy
+from unichunk.server.evaluation.planning.digest import policy_digest, require_same
 from unichunk.server.evaluation.planning.source_kind import SourceKind, source_kind
 from unichunk.server.ready_process import ReadyProcess
 from unichunk.server.remote.address import parse_address
@@ -21,8 +31,6 @@ from unichunk.server.serving.key_file import write_keys
 from unichunk.server.serving.key_record import new_key
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.server.evaluation.blinding.hidden_policy import HiddenPolicy, Seen
     from unichunk.server.evaluation.blinding.proxy_options import ProxyOptions
@@ -66,6 +74,7 @@ class PolicyHost:
         """Start its process, unless it runs or is somebody else's, and wait until the policy is loaded.
 
         Raises:
+            BundleChanged: Where its source text is not what was frozen.
             UnichunkError: Where it does not come up.
         """
         if self._kind not in {SourceKind.BUNDLE, SourceKind.PYTHON}:
@@ -96,7 +105,7 @@ class PolicyHost:
             credentials=self._credentials(),
         )
         try:
-            return RuntimePolicy(remote, self._spec, first=first)
+            return RuntimePolicy(remote, self._spec, first=first, sha256=self._entry.sha256)
         except BaseException:
             remote.close()
             raise
@@ -120,23 +129,30 @@ class PolicyHost:
         )
 
     def _begin(self) -> ReadyProcess:
+        if self._kind is SourceKind.PYTHON:
+            # Not only when the service starts: also when a process that died is started anew. A bundle's server says
+            # which one it serves, see `RuntimePolicy`.
+            require_same(self.name, self._entry.sha256, policy_digest(self._entry, Path(), self._spec.name))
         name = "policy"
-        options = [str(self._options.nice), "serve", "--policy", f"{name}={self._entry.source}", "--log-level", "error"]
+        # Random: neither `ps` nor the list of sockets says which of the plan's policies it is.
+        files = self._folder / secrets.token_hex(8)
+        options = ["serve", "--policy", f"{name}={self._entry.source}", "--log-level", "error"]
         options += ["--no-zmq", "--refinement-rounds", str(self._entry.refinement_rounds)]
         if self._kind is SourceKind.BUNDLE:
-            path = self._folder / f"{self.number}.ipc"
-            path.unlink(missing_ok=True)
+            path = files.with_suffix(".ipc")
             self._address = f"ipc://{path}"
             options += ["--ipc", str(path), "--no-http"]
         else:
             port = free_port()
             self._address = f"ws://127.0.0.1:{port}"
-            options += ["--port", str(port), "--keys", str(self._make_key())]
+            options += ["--port", str(port), "--keys", str(self._make_key(files.with_suffix(".keys")))]
+        arguments = files.with_suffix(".arguments")
+        arguments.write_bytes(msgspec.json.encode(options))
         process = ReadyProcess(
             f"the process of policy {self.name!r}",
             _MODULE,
-            options,
-            self._folder / f"{self.number}.said",
+            [str(self._options.nice), f"@{arguments}"],
+            files.with_suffix(".said"),
             start_s=self._options.load_s,
             end_s=END_S,
         )
@@ -147,9 +163,8 @@ class PolicyHost:
             raise
         return process
 
-    def _make_key(self) -> Path:
+    def _make_key(self, path: Path) -> Path:
         """A key for the policy's server: others on this machine shall not find out what runs by asking it."""
-        path = self._folder / f"{self.number}.keys"
         self._key, record = new_key("proxy", Role.ROBOT, datetime.now(timezone.utc))
         write_keys(path, [record])
         return path

@@ -9,6 +9,7 @@ from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.runtime.fallback import HoldFallback
 from unichunk.runtime.unified import UNIFIED_WIDTH
 from unichunk.server.evaluation.blinding.hidden_policy import WARM_UPS, Predicted
+from unichunk.server.evaluation.planning.digest import require_same
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ class RuntimePolicy:
         remote: The policy, at its server.
         spec: The embodiment.
         first: What to warm it up with.
+        sha256: Of the bundle that was frozen: a server that changes to another one, at any time, is refused.
 
     Attributes:
         width: Of a unified row.
@@ -36,10 +38,13 @@ class RuntimePolicy:
     Raises:
         BundleError: Where it does not drive this robot.
         PolicyError: Where it does not answer.
+        BundleChanged: Where another bundle answers than was frozen.
     """
 
-    def __init__(self, remote: RemotePolicy, spec: EmbodimentSpec, *, first: Seen) -> None:
+    def __init__(self, remote: RemotePolicy, spec: EmbodimentSpec, *, first: Seen, sha256: str) -> None:
         self._remote = remote
+        self._sha256 = sha256
+        self._check()
         self._adapter = EmbodimentAdapter(spec, remote.robot, "the policy")
         slots = self._adapter.displacement_slots
         self.fallback = HoldFallback(slots, self.encode(spec.rest[None], spec.rest)[0, slots])
@@ -67,9 +72,14 @@ class RuntimePolicy:
         """See `HiddenPolicy`."""
         inputs = self._adapter.policy_input(seen.observation, seen.instruction)
         chunk = self._remote.infer(inputs, commitment.previous_chunk, commitment.delay)
+        self._check()
         joints = self._adapter.joints(chunk.actions, commitment.before, commitment.delay)
         return Predicted(chunk.unified, joints, chunk.cold)
 
     def close(self) -> None:
         """See `HiddenPolicy`."""
         self._remote.close()
+
+    def _check(self) -> None:
+        """A server may be told to serve another bundle while clients go on: not here."""
+        require_same("the policy", self._sha256, self._remote.digest)

@@ -99,4 +99,4 @@ class Seats:
                 if str(error) != said:
                     said = str(error)
                     self._trouble(said)
-                return
+                await asyncio.sleep(AGAIN_S)

@@ -29,6 +29,7 @@ from unichunk.server.evaluation.service import EvaluationService
 from unichunk.server.evaluation.service_options import ServiceOptions
 from unichunk.server.remote.credentials import Credentials
 from unichunk.server.remote.websocket_connection import WebSocketDialer
+from unichunk.server.serving.lifecycle import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -165,13 +166,15 @@ def _near(spec: EmbodimentSpec) -> float:
 
 
 async def keep_serving(folder: Path, port: int, say: Callable[[str], None]) -> None:
-    """Show a campaign's pages until somebody interrupts.
+    """Show a campaign's pages until somebody interrupts, or SIGTERM comes.
 
     Args:
         folder: Of the campaign.
         port: For pages; 0: any free one.
         say: Told where they are.
     """
+    stop = Stop()
+    stop.on_signals()
     async with _serving(folder, port) as service:
         say(f"pages on {service.address}/ until Ctrl-C; keys to log in with are in {folder / PRIVATE}/*.key")
-        await asyncio.Event().wait()
+        await stop.wait()

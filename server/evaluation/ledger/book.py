@@ -42,8 +42,8 @@ class Book:
         preferences: By the two trials' ids.
         unblindings: Of single trials, by trial.
         recordings: SHA-256 of the recordings of trials (of their `episode.json`), by trial.
-        causes: Why a trial is void, by trial: the code of the interruption before, or `operator` or `server`, with
-            `, while it ran` or `, after its end` where it had begun: who voids then has seen something of it.
+        causes: Why a trial is void, by trial: the code of the interruption before, or `operator`, `admin` or `server`,
+            with `, while it ran` or `, after its end` where it had begun: who voids then has seen something of it.
         judged: Ids of scored trials, in the order in which they were.
         voided: Ids of void trials, likewise.
         receipts: What commands did, by their idempotency keys.
@@ -219,7 +219,7 @@ def _cause(before: Trial, entry: Entry) -> str:
     """Why a trial is void: what interrupted it, or who voided it and what they had seen of it by then."""
     if before.state is TrialState.INTERRUPTED:
         return before.reason
-    who = "server" if entry.role is None else "operator"
+    who = "server" if entry.role is None else entry.role.value
     seen = {TrialState.RUNNING: ", while it ran", TrialState.AWAITING_SCORE: ", after its end"}
     return who + seen.get(before.state, "")
 

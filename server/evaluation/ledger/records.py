@@ -54,7 +54,7 @@ class Unblinding:
         reason: Why.
         proposed_by: The first one.
         confirmed_by: The second one; empty while there is none: nothing is shown to anybody until then.
-        before_score: Whether it was confirmed before the trial was judged.
+        before_score: Whether it was confirmed before the trial, or the one that is done again for it, was judged.
     """
 
     trial: str

@@ -267,7 +267,8 @@ def _confirm(book: Book, entry: Entry, trial: Trial) -> Changes:
         raise NotNow(f"confirm unblinding: trial {trial.id}: {known.confirmed_by} has confirmed it already")
     if known.proposed_by == entry.actor:
         raise NotAllowed(f"confirm unblinding: {entry.actor} has proposed it: expected a second person")
-    before_score = trial.state is not TrialState.SCORED
+    # Of the slot: a trial that is done again for an unblinded one is not blind either.
+    before_score = not any(one.slot == trial.slot and one.score is not None for one in book.in_order())
     return Changes(entry, trial, trial, unblinding=replace(known, confirmed_by=entry.actor, before_score=before_score))
 
 

@@ -87,6 +87,13 @@ def _of_what_happened(results: Results, analysis: AnalysisResult) -> list[str]:
             "That the difference is more than drift or an unlucky order: judged by redrawing the plan's order, which "
             "holds whatever drifted, it was not shown."
         )
+    apart = [pair for pair in analysis.pairs if pair.cmh.rejects and not pair.randomization.rejects]
+    if apart:
+        names = joined([f"{pair.first} and {pair.second}" for pair in apart])
+        said.append(
+            f"That {names} differ whatever drifted: their primary test says so, but judged by redrawing the plan's order "
+            f"it was not shown."
+        )
     if analysis.voids.difference.rejects:
         said.append(
             "That leaving void trials out is harmless: they fell on some policies more than on others. See other "

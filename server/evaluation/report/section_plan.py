@@ -64,8 +64,8 @@ def checks(results: Results) -> list[Block]:
         Heading("How to check this"),
         Bullets(
             (
-                "The commitment above was published before the first trial: compare it with the published one. It is "
-                "the SHA-256 of salt, seed and plan, so neither could be changed afterwards.",
+                "Compare the commitment above with the one that was published before the first trial: this report "
+                "cannot know that. It is the SHA-256 of salt, seed and plan, so none of them could be changed after it.",
                 "The command unichunk eval verify DIR checks every signature of the log, its chain, that each table is "
                 "what the log says, and, after the opening, that the order of trials is the one that the seed gives.",
                 f"The log ended with event {results.log_head.partition(':')[0]}; whoever exported an earlier head can "
@@ -136,7 +136,8 @@ def notes(results: Results) -> list[Block]:
     ]
     if not rows:
         return []
-    said = "Word for word, written when nobody knew the policy."
+    said = "Word for word, as they were written with the score; the policy was sealed then, but for trials that were "
+    said += "unblinded in an emergency."
     headers = ("trial", "policy", "layout", "outcome", "note")
     return [Heading("Operators' notes"), Text(said), Table(headers, tuple(rows), "rllll")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from unichunk.server.evaluation.errors import EvaluationError
 from unichunk.server.evaluation.statistics.all_tables import cmh_table, rejection_probability
 from unichunk.server.evaluation.statistics.holm_many import holm_rejects
 from unichunk.server.evaluation.statistics.mantel_haenszel import cmh_p
-from unichunk.server.evaluation.statistics.matched_pairs import log_e_value
+from unichunk.server.evaluation.statistics.simulated_power import SEED, pair_p, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +24,6 @@ Ints = NDArray[np.int64]
 SIMULATIONS: Final = 4000
 LARGEST: Final = 1000
 """Largest K that is looked at, the most that a plan may have."""
-
-_SEED: Final = 7
-_MOST_TRIALS: Final = 200_000_000
-"""Simulated in all; larger campaigns are simulated less often, which does where every power is near 1."""
-_FEWEST: Final = 200
-_TRIALS_AT_ONCE: Final = 4_000_000
-_MOST_LOOKS: Final = 500
-"""Times that the sequential test is looked at."""
 
 
 class NoSuchRates(EvaluationError, ValueError):
@@ -122,10 +113,10 @@ def plan_power(
     """
     table = np.asarray(rates, dtype=np.float64)
     declared = list(itertools.combinations(range(len(table)), 2)) if pairs is None else list(pairs)
-    sessions = _simulate(table, per_cell, declared, alpha, simulations)
+    sessions = simulate(table, per_cell, declared, alpha, simulations)
     trials = np.full(table.shape, per_cell)
     omnibus = float(np.mean(_at_most(cmh_p(sessions.successes, trials), alpha)))
-    primary = holm_rejects(_pair_p(sessions.successes, trials, declared), alpha).mean(axis=0)
+    primary = holm_rejects(pair_p(sessions.successes, trials, declared), alpha).mean(axis=0)
     anytime = holm_rejects(np.exp(-sessions.largest), alpha).mean(axis=0)
     exact = table.shape == (2, 1)
     if exact:
@@ -224,63 +215,10 @@ def _primary_power(
     if table.shape == (2, 1):
         chance = rejection_probability(cmh_table(per_cell, per_cell), alpha, table[0, 0], table[1, 0])
         return np.array([chance])
-    random = np.random.default_rng(_SEED)
+    random = np.random.default_rng(SEED)
     successes = random.binomial(per_cell, table, size=(simulations, *table.shape))
     trials = np.full(table.shape, per_cell)
-    return np.asarray(holm_rejects(_pair_p(successes, trials, declared), alpha).mean(axis=0), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class _Sessions:
-    """Simulated campaigns.
-
-    Attributes:
-        successes: Shape (S, P, L).
-        largest: Largest log e-value of each pair, shape (S, pairs).
-        stops: After how many trials of each pair half of the campaigns are decided; None: never.
-    """
-
-    successes: Ints
-    largest: Floats
-    stops: list[int | None]
-
-
-def _simulate(
-    table: Floats, per_cell: int, declared: Sequence[tuple[int, int]], alpha: float, simulations: int
-) -> _Sessions:
-    random = np.random.default_rng(_SEED)
-    size = per_cell * table.size
-    count = int(np.clip(_MOST_TRIALS // size, min(_FEWEST, simulations), simulations))
-    at_once = max(1, _TRIALS_AT_ONCE // size)
-    successes, largest, decided = [], [], []
-    for done in range(0, count, at_once):
-        outcomes = random.random((min(at_once, count - done), per_cell, *table.shape)) < table
-        courses = [_course(outcomes, *pair) for pair in declared]
-        successes.append(outcomes.sum(axis=1))
-        largest.append(np.stack([course.max(axis=1, initial=0.0) for course in courses], axis=-1))
-        reached = [np.maximum.accumulate(course >= -np.log(alpha), axis=1).sum(axis=0) for course in courses]
-        decided.append(np.stack(reached))
-    half = np.sum(decided, axis=0) >= 0.5 * count
-    stride = _stride(per_cell * table.shape[1])
-    stops = [2 * stride * int(np.argmax(row) + 1) if row.any() else None for row in half]
-    return _Sessions(np.concatenate(successes), np.concatenate(largest), stops)
-
-
-def _course(outcomes: NDArray[np.bool_], first: int, second: int) -> Floats:
-    """Log e-values of a pair as its trials come in, shape (S, looks); many pairs of trials are looked at by strides."""
-    flat = [outcomes[:, :, policy].reshape(len(outcomes), -1) for policy in (first, second)]
-    stride = _stride(flat[0].shape[1])
-    wins = np.cumsum(flat[0] & ~flat[1], axis=1, dtype=np.int64)[:, stride - 1 :: stride]
-    losses = np.cumsum(flat[1] & ~flat[0], axis=1, dtype=np.int64)[:, stride - 1 :: stride]
-    return log_e_value(wins, losses)
-
-
-def _stride(pairs: int) -> int:
-    return max(1, pairs // _MOST_LOOKS)
-
-
-def _pair_p(successes: Ints, trials: Ints, declared: Sequence[tuple[int, int]]) -> Floats:
-    return np.stack([cmh_p(successes[:, pair], trials[list(pair)]) for pair in map(list, declared)], axis=-1)
+    return np.asarray(holm_rejects(pair_p(successes, trials, declared), alpha).mean(axis=0), dtype=np.float64)
 
 
 def _at_most(p_values: Floats, alpha: float) -> NDArray[np.bool_]:

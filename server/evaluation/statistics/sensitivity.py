@@ -116,7 +116,8 @@ def _deaths_as_failures(results: Results) -> Reading:
     trials = [replace(trial, success=False) if trial.slot in slots else trial for trial in results.trials]
     present = {trial.slot for trial in results.trials}
     # Where the slot is not known (or has no score), the death is one failure more.
-    extra = [_failure(void, len(trials) + number) for number, void in enumerate(deaths) if void.slot not in present]
+    unmatched = [void for void in deaths if void.slot < 0 or void.slot not in present]
+    extra = [_failure(void, len(trials) + number) for number, void in enumerate(unmatched)]
     return Reading(
         "policy deaths as failures",
         "a slot in which the policy died counts as a failure, whatever came out when it was redone",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from unichunk.server.evaluation.errors import StoreUnavailable
@@ -100,7 +102,12 @@ class Database:
     def _keep_others_out(self, connection: Connection) -> None:
         # For as long as the session lives. After a lost connection the wait also makes sure that the server has done
         # with the session before: what became of its last transaction is decided then.
-        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": self._lock_number})
+        try:
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": self._lock_number})
+        except OperationalError as error:
+            if "lock timeout" not in str(error.orig):
+                raise
+            raise StoreUnavailable("database: another service runs this campaign: end it first") from None
         connection.commit()
 
 
@@ -156,8 +163,21 @@ def _engine(url: URL, *, writes: bool) -> Engine:
     return engine
 
 
+def _readable(url: URL) -> URL:
+    """For folders that may only be read: SQLite would make files beside the database even to read it."""
+    path = Path(url.database or "")
+    if os.access(path.parent, os.W_OK):
+        return url
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise StoreUnavailable(f"{path}: its folder cannot be written and its log was not merged: check a copy of it")
+    return url.set(database=f"file:{quote(str(path))}", query={"uri": "true", "immutable": "1"})
+
+
 def _sqlite(url: URL, *, writes: bool) -> Engine:
     arguments = {"check_same_thread": False, "timeout": WAIT_S, "isolation_level": None}
+    if not writes:
+        url = _readable(url)
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
 
     @event.listens_for(engine, "connect")

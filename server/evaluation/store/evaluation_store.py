@@ -283,7 +283,7 @@ class EvaluationStore:
             raise NotNow("malformed command: it does not read as it was written")
         return entry
 
-    def _write(self, event: Event, changes: Changes) -> None:
+    def _write(self, event: Event, changes: Changes, *, again: bool = False) -> None:
         """Have the database take it; returns only if it did."""
         # Until it is accepted: whatever ends this in between, the next call finds out what became of it.
         self._pending = (event, changes)
@@ -292,7 +292,13 @@ class EvaluationStore:
                 write(connection, self._head, event, changes)
         except SQLAlchemyError as error:
             # Lost before, in or after the commit.
-            self._settle(_reason(error))
+            try:
+                self._settle(_reason(error))
+            except StoreUnavailable:
+                # A server that was started anew since the last command is there, and did not get this one.
+                if again or self._pending is not None or not getattr(error, "connection_invalidated", False):
+                    raise
+                self._write(event, changes, again=True)
         except EvaluationError:
             self._pending = None
             raise

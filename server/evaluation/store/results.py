@@ -69,7 +69,7 @@ def _scored(book: Book, order: int, trial_id: str, policies: Mapping[int, str]) 
     trial = book.trials[trial_id]
     score = trial.score
     assert score is not None
-    unblinding = book.unblindings.get(trial.id)
+    unblinded = (one.before_score for one in book.unblindings.values() if book.trials[one.trial].slot == trial.slot)
     return ScoredTrial(
         trial=trial.id,
         slot=trial.slot,
@@ -85,7 +85,7 @@ def _scored(book: Book, order: int, trial_id: str, policies: Mapping[int, str]) 
         started_at=trial.started_at,
         duration_s=trial.duration_s,
         note=score.note,
-        unblinded=unblinding is not None and unblinding.before_score,
+        unblinded=any(unblinded),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from fastapi import Request  # noqa: TC002  (read at run time)
 from starlette.responses import RedirectResponse, Response
 
@@ -82,4 +83,8 @@ class CampaignPages:
         if visitor.may(Right.OPERATE):
             following = await self._desk.next_trial(visitor.who)
             ticket = self._tickets.give()
-        return Now(overview=await self._desk.overview(visitor.who), next=following, ticket=ticket)
+        overview = await self._desk.overview(visitor.who)
+        if not visitor.may(Right.ADMINISTER):
+            # What the error says is for whoever runs the server; that nothing is recorded is for everybody.
+            overview = msgspec.structs.replace(overview, trouble="")
+        return Now(overview=overview, next=following, ticket=ticket)

@@ -32,7 +32,6 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.filters["seconds"] = seconds
 
     def page(
         self, request: Request, name: str, visitor: Visitor | None = None, status: int = 200, **values: Any
@@ -54,9 +53,3 @@ class Pages:
             **values,
         )
         return HTMLResponse(text, status)
-
-
-def seconds(value: float) -> str:
-    """A duration as people read it: `8 s`, `2:05`."""
-    whole = max(0, int(value))
-    return f"{whole // 60}:{whole % 60:02d}" if whole >= 60 else f"{whole} s"

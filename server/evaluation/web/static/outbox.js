@@ -24,7 +24,6 @@ export class Outbox {
     this.#storage = storage;
     this.#send = send;
     this.#changed = changed;
-    this.trouble = "";
     this.refused = [];
   }
 
@@ -76,8 +75,7 @@ export class Outbox {
   /** Send one; whether an answer came. */
   async #deliver(action) {
     const answer = await this.#send(action);
-    this.trouble = answer.kind === "ok" || answer.kind === "refused" ? "" : answer.kind;
-    const answered = this.trouble === "";
+    const answered = answer.kind === "ok" || answer.kind === "refused";
     if (answered) {
       this.#failures = 0;
       // Another window may have sent it too: it is found by its key, not by its place.

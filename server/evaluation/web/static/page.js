@@ -1,4 +1,4 @@
-// What every page has: the line that says what is not yet recorded, the emergency stop, and buttons that send something.
+// What every page has: the line that says what is not yet recorded, the emergency stop, and buttons that send things.
 
 import { ask, newKey } from "./connection.js";
 import { hold } from "./hold.js";
@@ -48,13 +48,13 @@ export async function atOnce(path, body) {
 
 /** Take note of how an answer came: is the server there, are we signed in? */
 export function heard(answer) {
-  const was = connected;
+  const was = connected && !signIn;
   connected = answer.kind !== "away";
   signIn = answer.kind === "sign in";
   if (answer.kind === "ok" && answer.data?.overview) recording = answer.data.overview.recording;
   if (answer.kind === "unrecorded") recording = false;
   if (answer.kind === "stale") reloadStale();
-  if (connected && !was) outbox.send();
+  if (connected && !signIn && !was) outbox.send();
 }
 
 /** The form's token is another session's, as after signing in again elsewhere: a new page has the new one. */
@@ -69,13 +69,14 @@ function reloadStale() {
 export function show() {
   const waiting = outbox.waiting;
   const names = waiting.map((action) => action.label).join(", ");
-  const open = waiting.length === 1 ? `Not yet recorded: ${names}.` : `Not yet recorded (${waiting.length}): ${names}.`;
+  const count = waiting.length > 1 ? ` (${waiting.length})` : "";
+  const open = waiting.length ? ` Not yet recorded${count}: ${names}.` : "";
   let tone = "good";
   let text = "Connected, all recorded";
-  if (signIn) [tone, text] = ["bad", `Signed out. ${waiting.length ? open : ""} Sign in again to go on.`];
-  else if (!connected) [tone, text] = ["warn", `No connection, trying again. ${waiting.length ? `${open} Keep this page open.` : ""}`];
-  else if (!recording) [tone, text] = ["bad", `The database takes nothing now: robots hold. ${waiting.length ? open : ""}`];
-  else if (waiting.length) [tone, text] = ["warn", open];
+  if (signIn) [tone, text] = ["bad", `Signed out.${open} Sign in again to go on.`];
+  else if (!connected) [tone, text] = ["warn", `No connection, trying again.${open}${open && " Keep this page open."}`];
+  else if (!recording) [tone, text] = ["bad", `The database takes nothing now: robots hold.${open}`];
+  else if (open) [tone, text] = ["warn", open.trim()];
   strip.dataset.tone = tone;
   const line = strip.querySelector("output");
   // Setting the same text again would make screen readers say it again.
@@ -145,7 +146,7 @@ document.addEventListener("click", async (event) => {
   } else if (button.id === "dismiss") {
     outbox.dismiss();
   } else if (button.dataset.later) {
-    await later(button.dataset.later, JSON.parse(button.dataset.body ?? "{}"), button.dataset.label ?? button.textContent);
+    await later(button.dataset.later, JSON.parse(button.dataset.body ?? "{}"), button.dataset.label);
   } else if (button.dataset.once) {
     button.disabled = true;
     const answer = await atOnce(button.dataset.once, JSON.parse(button.dataset.body ?? "{}"));

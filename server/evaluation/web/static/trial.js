@@ -14,6 +14,7 @@ const main = document.getElementById("main");
 const { trial, robot, picture } = main.dataset;
 const timeout_s = Number(main.dataset.timeout);
 const find = (name) => document.getElementById(name);
+const reasons = Array.from(document.querySelectorAll("[data-reason]"));
 const clock = new RunClock();
 
 let known = main.dataset.state; // by the server
@@ -28,6 +29,7 @@ clock.take(Number(main.dataset.elapsed), known === "running", performance.now())
 
 // ---- which state is shown -----------------------------------------------------------------------------------------
 
+const MODES = { hold: "holds", home: "goes home", run: "runs" };
 const AFTER = { stop: "awaiting score", score: "scored", void: "void", release: "planned" };
 
 /** The server's state, and on top of it what waits to be sent. */
@@ -53,7 +55,7 @@ function refreshState() {
     if (step.dataset.states.split(",").includes(state)) step.setAttribute("aria-current", "step");
     else step.removeAttribute("aria-current");
   }
-  find("said").textContent = main.querySelector(`.panel[data-for~="${state.replace(" ", "-")}"] h2`)?.textContent ?? "";
+  say("said", main.querySelector(`.panel[data-for~="${state.replace(" ", "-")}"] h2`)?.textContent ?? "");
   // Space belongs to the page again, not to the button that was pressed last.
   if (before) document.activeElement?.blur();
   if (state === "scored" || state === "void" || state === "planned") afterwards();
@@ -111,7 +113,7 @@ function refreshNext() {
   const open = outbox.waiting.some((action) => action.trial === trial);
   find("next").disabled = open || noneLeft;
   const why = open ? "As soon as this one is recorded." : noneLeft ? "No trial is free now." : "";
-  if (find("next-why").textContent !== why) find("next-why").textContent = why;
+  say("next-why", why);
 }
 
 function takeLease(left_s) {
@@ -123,19 +125,28 @@ function takeLease(left_s) {
 function takeRobot(one) {
   atHome = one?.at_home ?? false;
   const lost = !one?.connected;
-  find("robot-state").textContent = lost ? "not connected" : { hold: "holds", home: "goes home", run: "runs" }[one.mode];
+  const goesHome = one?.mode === "home";
+  say("robot-state", lost ? "not connected" : MODES[one.mode]);
   find("robot-state").dataset.tone = lost ? "bad" : "good";
+  find("arm").disabled = find("again").disabled = lost || moving !== "";
   find("start").disabled = lost || !atHome || moving !== "";
-  find("start-why").textContent = lost ? "The robot is not connected." : atHome ? "" : "The robot is on its way to the start pose.";
-  find("arm").disabled = lost || moving !== "";
-  find("arm-why").textContent = lost ? "The robot is not connected." : "";
+  // Something may have held it on its way.
+  find("again").hidden = lost || atHome || goesHome;
+  const absent = lost ? "The robot is not connected." : "";
+  const away = goesHome ? "The robot is on its way to the start pose." : "The robot holds, not in its start pose.";
+  say("arm-why", absent);
+  say("start-why", absent || (atHome ? "" : away));
+}
+
+/** Set a text; the same one again would make screen readers say it again. */
+function say(name, text) {
+  if (find(name).textContent !== text) find(name).textContent = text;
 }
 
 // ---- what the operator does ---------------------------------------------------------------------------------------
 
 /** Set the robot in motion, now or not at all. */
-async function move(action) {
-  const button = find(action);
+async function move(action, button = find(action)) {
   if (button.disabled || moving) return;
   moving = known;
   tell("");
@@ -158,7 +169,7 @@ async function move(action) {
 
 function moved(state) {
   moving = state;
-  for (const name of ["arm", "start"]) delete find(name).dataset.waits;
+  for (const name of ["arm", "again", "start"]) delete find(name).dataset.waits;
 }
 
 function stop() {
@@ -180,14 +191,14 @@ function openVoid(open) {
 
 function chooseReason(button) {
   find("void-reason").value = button?.dataset.reason ?? find("void-reason").value;
-  for (const one of document.querySelectorAll("[data-reason]")) one.setAttribute("aria-pressed", String(one === button));
+  for (const one of reasons) one.setAttribute("aria-pressed", String(one === button));
 }
 
 /** Keys while the trial is being voided. */
 function pressedVoiding(event) {
   if (event.key === "Escape") openVoid(false);
   else if (event.key === "Enter" && !event.target.closest("button")) giveVoid();
-  else if (event.key >= "1" && event.key <= "9" && !isTyping(event)) chooseReason(document.querySelectorAll("[data-reason]")[event.key - 1]);
+  else if (event.key >= "1" && event.key <= "9" && !isTyping(event)) chooseReason(reasons[event.key - 1]);
   else return;
   event.preventDefault();
 }
@@ -202,6 +213,7 @@ function giveVoid() {
 
 const BUTTONS = {
   arm: () => move("arm"),
+  again: () => move("arm", find("again")),
   start: () => move("start"),
   stop,
   release: () => later(`/api/trials/${trial}/release`, {}, "give back", trial),

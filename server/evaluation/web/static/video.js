@@ -2,6 +2,7 @@
 
 const AHEAD = 24;
 const KEPT = 240;
+const PATIENCE_MS = 8000;
 
 export class Video {
   #canvas;
@@ -105,9 +106,9 @@ export class Video {
   }
 
   async #load(number, generation) {
-    const camera = encodeURIComponent(this.camera);
+    const address = `/videos/${this.#id}/${encodeURIComponent(this.camera)}/${number}.jpg`;
     try {
-      const answer = await fetch(`/videos/${this.#id}/${camera}/${number}.jpg`, { cache: "no-store", signal: AbortSignal.timeout(8000) });
+      const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
       if (answer.status === 200) return await createImageBitmap(await answer.blob());
     } catch {
       // Fetched again when it is wanted again.
