@@ -41,4 +41,5 @@ def make_report(folder: Path, out: Path | None = None) -> list[Path]:
         store.close()
     episodes = folder / "episodes"
     target = folder / "report" if out is None else out
-    return write_report(results, analyse(results), target, episodes if episodes.is_dir() else None)
+    runs = folder / "private" / "runs"
+    return write_report(results, analyse(results), target, episodes if episodes.is_dir() else None, runs)

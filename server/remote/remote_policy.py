@@ -135,6 +135,11 @@ class RemotePolicy(BundleRobot):
         return self._address.text
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the `bundle.json` that the server says it serves now, hexadecimal."""
+        return self._digest
+
+    @property
     def answer_within_s(self) -> float:
         """After this long an answer is of no use, [s]."""
         if self._answer_within_s is not None:

@@ -87,6 +87,7 @@ class BlindedRobot:
         self.events: list[tuple[str, str]] = []
         self.ended: list[DrivenTrial] = []
         self.troubles: list[str] = []
+        self.recorder: Any = None
         self.hosts = [FakeHost(number, lambda slope=slope: FakePolicy(slope)) for number, slope in enumerate(slopes)]
         blinding = Blinding(**({"rows": H, "equalized_ticks": H, "answer_ms": 0.0} | plan))
         options = options or ProxyOptions()
@@ -96,7 +97,7 @@ class BlindedRobot:
             blinding,
             options,
             self.seats,
-            record=lambda trial: None,
+            record=lambda trial: self.recorder,
             tell=lambda trial, code: self.events.append((trial, code)),
             ended=self.ended.append,
             clock=lambda: self.now,

@@ -17,6 +17,7 @@ from unichunk.server.evaluation.errors import NotNow
 from unichunk.server.wire.openpi import unpack
 
 if TYPE_CHECKING:
+    from unichunk.server.evaluation.blinding.episodes import Step
     from unichunk.server.evaluation.blinding.hidden_policy import Predicted
 
 pytestmark = pytest.mark.asyncio
@@ -40,6 +41,18 @@ FAILURES = {
     "answers other rows": lambda chunk: replace(chunk, joints=chunk.joints[:-1]),
     "answers other joints": lambda chunk: replace(chunk, joints=chunk.joints[:, :-1]),
 }
+
+
+class Kept:
+    """A recorder that keeps steps in memory."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.step = self.steps.append
+        self.finished = False
+
+    def finish(self) -> None:
+        self.finished = True
 
 
 async def test_a_trial_from_beginning_to_end() -> None:
@@ -181,6 +194,24 @@ async def test_a_simulation_waits_for_the_chunk_that_its_rows_depend_on() -> Non
     robot.drive.hold()
     assert robot.ended[0].rows.counts.underruns == 0
     assert robot.ended[0].rows.counts.chunks == len(policy.asked) - 1 + (robot.ended[0].rows.waits_at is None)
+    await robot.end()
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+async def test_the_times_of_an_episode_do_not_tell_how_long_a_simulation_waited(lockstep: bool) -> None:
+    robot = BlindedRobot(options=SIMULATED)
+    await robot.ready(lockstep=lockstep)
+    robot.recorder = Kept()
+    robot.drive.run("t1", 0, "wave")
+    for _ in range(4):
+        robot.now += 0.7
+        await robot.ask()
+    steps = robot.recorder.steps
+    apart_s = H / SPEC.action_hz if lockstep else 0.7
+    np.testing.assert_allclose(np.diff([step.time_s for step in steps]), apart_s)
+    assert np.diff([step.tick for step in steps]).tolist() == [H, H, H]
+    robot.drive.hold()
+    assert robot.recorder.finished
     await robot.end()
 
 

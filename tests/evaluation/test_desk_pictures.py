@@ -1,4 +1,4 @@
-"""What people look at: live pictures, reference photos, and videos that second raters judge without knowing anything."""
+"""What people look at: live pictures, reference photos, and videos that second raters judge knowing nothing else."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_second_raters_judge_videos_in_an_order_of_their_own(bench: Bench) -> No
         for trial in trials[:3]:
             record(bench.folder / "episodes" / trial)
         (bench.folder / "episodes" / trials[3]).mkdir()
-        seen = []
+        seen: list[str] = []
         while (view := await bench.desk.to_rate(RAY)) is not None:
             assert view == await bench.desk.to_rate(RAY)
             assert view.video not in trials

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,7 @@ from unichunk.server.evaluation.report.page import page
 from unichunk.server.evaluation.report.paper import paper
 from unichunk.server.evaluation.report.section_front import declared
 from unichunk.server.evaluation.report.section_judges import interpretation
+from unichunk.server.evaluation.report.section_latency import RunCounts, latency, read_counts
 from unichunk.server.evaluation.report.section_limits import limits
 from unichunk.server.evaluation.report.verdict import verdict
 from unichunk.server.evaluation.statistics.analysis import analyse
@@ -26,6 +28,7 @@ from unichunk.server.evaluation.statistics.document import Tested as Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from unichunk.server.evaluation.results import Results
     from unichunk.server.evaluation.statistics.document import AnalysisResult
@@ -78,7 +81,7 @@ def test_the_first_page_has_question_answer_and_what_binds() -> None:
 def test_every_section_is_there() -> None:
     document = content(small_results(), small_analysis(), NOTHING)
     headings = [block.text for block in document.blocks if isinstance(block, Heading) and block.level == 2]
-    assert headings[:16] == [
+    assert headings[:17] == [
         "Success",
         "Pairs of policies",
         "Sequential test",
@@ -89,6 +92,7 @@ def test_every_section_is_there() -> None:
         "Void trials",
         "Deviations",
         "Order and drift",
+        "Pace of the policies",
         "Other readings of the data",
         "What cannot be concluded",
         "The plan",
@@ -142,6 +146,25 @@ def test_a_pair_that_only_the_primary_test_tells_apart_is_warned_of() -> None:
     text = words(limits(small_results(), changed(analysis, pairs=(pair,))))
     assert "That p0 and p1 differ whatever drifted" in text
     assert "whatever drifted" not in words(limits(small_results(), analysis))
+
+
+def test_who_kept_the_pace_is_told_by_policy(tmp_path: Path) -> None:
+    results = small_results()
+    assert read_counts(None, results) == {}
+    for trial in results.trials[1:]:
+        slow = trial.policy == "p0"
+        counted = {"chunks": 9, "intact": 9, "missed": int(slow), "underruns": 2 * slow}
+        (tmp_path / f"{trial.trial}.json").write_text(json.dumps(counted))
+    (tmp_path / f"{results.trials[1].trial}.json").write_text("cut o")
+    counts = read_counts(tmp_path, results)
+    assert len(counts) == 18
+    table = next(block for block in latency(results, counts) if isinstance(block, Table))
+    own = sum(trial.policy == "p0" and trial.trial in counts for trial in results.trials)
+    assert table.rows[0][1:] == (str(own), str(9 * own), str(own), "0", str(2 * own), "0", "0", "10%")
+    assert table.rows[1][3] == "0"
+    assert "worse for its speed" in words(latency(results, counts))
+    even = {trial: RunCounts(chunks=3) for trial in counts}
+    assert "No chunk came too late" in words(latency(results, even))
 
 
 def test_several_pairs_are_told_after_holm() -> None:

@@ -186,7 +186,9 @@ class Drive:
         """
         rows = self.buffer.hand_out(tick, request.delay)
         if self._trial is not None and self._trial.recorder is not None:
-            self._trial.recorder.step(Step(tick, request.joints, rows, came_at, request.images))
+            # A simulation's clock are its ticks: how long it waited for the policy is nobody's business.
+            time_s = tick / self._spec.action_hz if self.lockstep else came_at
+            self._trial.recorder.step(Step(tick, request.joints, rows, time_s, request.images))
         return rows
 
     def _predicted(self, trial: DrivenTrial, ticket: Ticket, future: Future[Predicted]) -> None:

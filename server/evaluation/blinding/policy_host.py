@@ -1,8 +1,8 @@
 """Where one of the plan's policies runs: in a process of ours, or at an address; warm, and made anew when it dies.
 
-Everybody with an account on this machine sees the arguments of all processes, the names of all sockets, and which process
-is busy. The first two say nothing here: arguments stand in a private file, and names are random. The third cannot be
-hidden, and links trials of one policy: whoever operates or judges has no account on the machine of the service.
+Everybody with an account on this machine sees the arguments of all processes, the names of all sockets, and which
+process is busy. The first two say nothing here: arguments stand in a private file, and names are random. The third
+cannot be hidden, and links trials of one policy: whoever operates or judges should have no account on the machine.
 """
 
 from __future__ import annotations

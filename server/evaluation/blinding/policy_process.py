@@ -1,7 +1,7 @@
 """A policy's server as a process of the proxy's: silent, and less urgent than what answers robots.
 
-Started as `python -m`, see `PolicyHost`; its first argument is how much less urgent it is. Arguments may stand in a file
-that only its owner can read, `@FILE`, a JSON list of texts: those of the command line are shown to everybody by `ps`.
+Started as `python -m`, see `PolicyHost`; its first argument is how much less urgent it is. Arguments may stand in a
+private file, `@FILE`, a JSON list of texts: `ps` shows those of the command line to everybody.
 """
 
 from __future__ import annotations

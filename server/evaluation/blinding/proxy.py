@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import sys
 import tempfile
 import time
@@ -178,7 +179,8 @@ class Proxy:
         self._hosts = [
             PolicyHost(number, entry, spec, private, self._options) for number, entry in enumerate(campaign.policies)
         ]
-        self._side_by_side([host.start for host in self._hosts])
+        # In a random order: the numbers of processes go by it.
+        self._side_by_side([host.start for host in secrets.SystemRandom().sample(self._hosts, len(self._hosts))])
         self._spec = spec
 
     def _end(self) -> None:

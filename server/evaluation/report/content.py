@@ -9,6 +9,7 @@ from unichunk.server.evaluation.report.section_beliefs import posteriors, prefer
 from unichunk.server.evaluation.report.section_conduct import deviations, drift, voids
 from unichunk.server.evaluation.report.section_front import front, question
 from unichunk.server.evaluation.report.section_judges import agreement, blinding
+from unichunk.server.evaluation.report.section_latency import latency
 from unichunk.server.evaluation.report.section_limits import limits
 from unichunk.server.evaluation.report.section_pairs import pairs
 from unichunk.server.evaluation.report.section_plan import checks, methods, notes, plan, recordings, remarks
@@ -17,18 +18,24 @@ from unichunk.server.evaluation.report.section_sequential import sequential
 from unichunk.server.evaluation.report.section_success import success
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from unichunk.server.evaluation.report.dataset import Exported
+    from unichunk.server.evaluation.report.section_latency import RunCounts
     from unichunk.server.evaluation.results import Results
     from unichunk.server.evaluation.statistics.document import AnalysisResult
 
 
-def content(results: Results, analysis: AnalysisResult, exported: Exported) -> Document:
+def content(
+    results: Results, analysis: AnalysisResult, exported: Exported, counts: Mapping[str, RunCounts] | None = None
+) -> Document:
     """Everything that the report says.
 
     Args:
         results: What was recorded.
         analysis: What was computed of it.
         exported: What became of the recorded trials.
+        counts: Trial -> what the proxy counted in it.
     """
     campaign = results.plan.campaign
     blocks = (
@@ -43,6 +50,7 @@ def content(results: Results, analysis: AnalysisResult, exported: Exported) -> D
         *voids(results, analysis),
         *deviations(results),
         *drift(results, analysis),
+        *latency(results, counts or {}),
         *sensitivity(analysis),
         *limits(results, analysis),
         *plan(results),

@@ -91,8 +91,8 @@ def _of_what_happened(results: Results, analysis: AnalysisResult) -> list[str]:
     if apart:
         names = joined([f"{pair.first} and {pair.second}" for pair in apart])
         said.append(
-            f"That {names} differ whatever drifted: their primary test says so, but judged by redrawing the plan's order "
-            f"it was not shown."
+            f"That {names} differ whatever drifted: their primary test says so, but judged by redrawing the plan's "
+            f"order it was not shown."
         )
     if analysis.voids.difference.rejects:
         said.append(

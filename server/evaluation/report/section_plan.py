@@ -65,7 +65,7 @@ def checks(results: Results) -> list[Block]:
         Bullets(
             (
                 "Compare the commitment above with the one that was published before the first trial: this report "
-                "cannot know that. It is the SHA-256 of salt, seed and plan, so none of them could be changed after it.",
+                "cannot know that. It is the SHA-256 of salt, seed and plan, so none of them could be changed after.",
                 "The command unichunk eval verify DIR checks every signature of the log, its chain, that each table is "
                 "what the log says, and, after the opening, that the order of trials is the one that the seed gives.",
                 f"The log ended with event {results.log_head.partition(':')[0]}; whoever exported an earlier head can "
