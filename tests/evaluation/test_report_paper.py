@@ -17,6 +17,7 @@ from unichunk.server.evaluation.report.dataset import NOTHING
 from unichunk.server.evaluation.report.fonts import CHINESE, JAPANESE, KOREAN, markup, needs_reader_fonts, register
 from unichunk.server.evaluation.report.paper import paper
 from unichunk.server.evaluation.report.paper_table import columns
+from unichunk.server.evaluation.report.scene import Label, Scene
 
 
 def sheets(pdf: bytes) -> int:
@@ -102,6 +103,11 @@ def test_columns_fill_no_more_than_the_room(least: list[float], more: list[float
     assert all(width > 0 for width in widths)
     if sum(least) <= room:
         assert all(width >= low - 1e-6 for width, low in zip(widths, least, strict=True))
+
+
+def test_a_plot_that_is_higher_than_a_sheet_is_made_smaller() -> None:
+    scene = Scene(400, 4000, (Label((0, 3999), "foot"),), "high")
+    assert sheets(paper(Document("t", "q", "r", (), (Figure(scene, "c"),)))) <= 2
 
 
 def test_plots_are_drawn(written: bytes) -> None:
