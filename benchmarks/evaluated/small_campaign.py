@@ -22,6 +22,7 @@ from unichunk.server.evaluation.planning.campaign import (
 from unichunk.server.evaluation.planning.canonical import canonical_json
 from unichunk.server.evaluation.planning.commitment import Opening, commitment_of, draw_slots, published
 from unichunk.server.evaluation.planning.keys import campaign_id, derive_keys, service_secrets
+from unichunk.server.evaluation.planning.opening import seal_opening
 from unichunk.server.evaluation.planning.plan import Plan
 from unichunk.server.serving.identity import Role
 
@@ -95,4 +96,6 @@ def write_folder(campaign: Small, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plan.json").write_bytes(canonical_json(campaign.plan) + b"\n")
     (folder / "commitment.json").write_bytes(canonical_json(published(campaign.plan)) + b"\n")
+    sealed = seal_opening(campaign.plan, campaign.opening, hashlib.sha256(b"ephemeral").digest())
+    (folder / "sealed.json").write_bytes(canonical_json(sealed) + b"\n")
     return folder

@@ -146,6 +146,8 @@ def test_a_frozen_campaign_says_what_was_declared_with_all_hashes(frozen: Frozen
 
 def test_secrets_are_private_and_fit_the_plan(frozen: Frozen) -> None:
     folder = frozen.folder
+    # Not the folder itself either: which trial is a void one's repetition, and so the same policy, stands in its log.
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "private").stat().st_mode) == 0o700
     for path in (folder / "private").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path

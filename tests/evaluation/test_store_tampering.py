@@ -158,6 +158,20 @@ def test_a_seal_that_was_opened_in_secret(campaigns: Campaigns, tmp_path: Path) 
         verify(tmp_path / "campaign")
 
 
+@pytest.mark.parametrize("content", [None, b"{}", b"xyz"])
+def test_what_was_sealed_has_to_be_there_until_it_is_opened(
+    campaigns: Campaigns, tmp_path: Path, content: bytes | None
+) -> None:
+    for kind in ("halfway", "complete"):
+        campaigns.copy(kind, tmp_path / kind)
+        verify(tmp_path / kind)
+        sealed = tmp_path / kind / "sealed.json"
+        sealed.unlink() if content is None else sealed.write_bytes(content)
+    with pytest.raises(Tampered, match=r"sealed\.json"):
+        verify(tmp_path / "halfway")
+    verify(tmp_path / "complete")
+
+
 def test_what_is_verified_is_said(campaigns: Campaigns, tmp_path: Path) -> None:
     campaign = campaigns.copy("complete", tmp_path / "complete")
     verified = verify(tmp_path / "complete")

@@ -81,18 +81,32 @@ def open_sealed(folder: Path, admin_key: Path) -> Opening:
         Tampered: Where what is sealed does not open the plan's commitment.
     """
     plan = load_plan(folder)
+    box = read_sealed(folder, plan)
+    content = open_box(box, read_admin_private(admin_key), _context(plan))
+    opening = parse_document(content, Opening, folder / names.SEALED)
+    check_opening(plan, opening)
+    return opening
+
+
+def read_sealed(folder: Path, plan: Plan) -> bytes:
+    """The sealed box of a campaign, which only its admin's key opens.
+
+    Args:
+        folder: Of the campaign.
+        plan: Its plan.
+
+    Raises:
+        NotFound: Where it is gone.
+        Tampered: Where it is no box, or another campaign's.
+    """
     path = folder / names.SEALED
     sealed = parse_document(read_document(path), SealedOpening, path)
     if (sealed.campaign_id, sealed.admin_key) != (plan.campaign_id, plan.admin_key):
         raise Tampered(f"{path}: it is another campaign's than {names.PLAN} beside it")
     try:
-        box = bytes.fromhex(sealed.box)
+        return bytes.fromhex(sealed.box)
     except ValueError:
         raise Tampered(f"{path}: box: expected hexadecimal digits; it was changed") from None
-    content = open_box(box, read_admin_private(admin_key), _context(plan))
-    opening = parse_document(content, Opening, path)
-    check_opening(plan, opening)
-    return opening
 
 
 def load_unblinded(folder: Path) -> Unblinded | None:

@@ -14,7 +14,7 @@ from unichunk.server.evaluation.errors import BadCampaign
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODE: Final = 0o755
+MODE: Final = 0o700
 """Of the folder."""
 
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 POLICY_LOST: Final = "policy lost"
 """Code of an interruption because a policy died."""
 
+STOPPED: Final = "emergency stop"
+"""Code of an interruption by somebody who pressed the stop."""
+
+SEEN: Final = (", while it ran", ", after its end")
+"""Ends of the causes of voids that were given once a trial had begun."""
+
 COUNTED: Final = "counted as failure"
 """Kind of a deviation: a policy died, and by the plan's rule that is a failure."""
 
@@ -47,7 +53,19 @@ def readings(results: Results) -> tuple[Reading, ...]:
     """All other readings for which there is something to read otherwise."""
     counted = {deviation.trial for deviation in results.deviations if deviation.kind == COUNTED}
     found = (
-        _deaths_as_failures(results),
+        _as_failures(
+            results,
+            "policy deaths as failures",
+            "a slot in which the policy died counts as a failure, whatever came out when it was redone",
+            lambda cause: cause == POLICY_LOST,
+        ),
+        _as_failures(
+            results,
+            "seen and voided as failures",
+            "a slot of which somebody voided or stopped a trial that had begun, having seen something of it, counts as a "
+            "failure, whatever came out when it was redone",
+            lambda cause: cause == STOPPED or cause.endswith(SEEN),
+        ),
         _left_out(
             results,
             "policy deaths left out",
@@ -110,20 +128,16 @@ def _left_out(results: Results, name: str, description: str, kept: Callable[[Sco
     return Reading(name, description, len(results.trials) - len(trials), trials)
 
 
-def _deaths_as_failures(results: Results) -> Reading:
-    deaths = [void for void in results.voids if void.cause == POLICY_LOST]
-    slots = {void.slot for void in deaths if void.slot >= 0}
+def _as_failures(results: Results, name: str, description: str, of: Callable[[str], bool]) -> Reading:
+    """Slots with a void trial of certain causes read as failures."""
+    voids = [void for void in results.voids if of(void.cause)]
+    slots = {void.slot for void in voids if void.slot >= 0}
     trials = [replace(trial, success=False) if trial.slot in slots else trial for trial in results.trials]
     present = {trial.slot for trial in results.trials}
-    # Where the slot is not known (or has no score), the death is one failure more.
-    unmatched = [void for void in deaths if void.slot < 0 or void.slot not in present]
+    # Where the slot is not known (or has no score), that is one failure more.
+    unmatched = [void for void in voids if void.slot < 0 or void.slot not in present]
     extra = [_failure(void, len(trials) + number) for number, void in enumerate(unmatched)]
-    return Reading(
-        "policy deaths as failures",
-        "a slot in which the policy died counts as a failure, whatever came out when it was redone",
-        len(slots & present) + len(extra),
-        (*trials, *extra),
-    )
+    return Reading(name, description, len(slots & present) + len(extra), (*trials, *extra))
 
 
 def _failure(void: VoidTrial, order: int) -> ScoredTrial:

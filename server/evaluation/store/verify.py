@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unichunk.server.evaluation.errors import Tampered
+from unichunk.server.evaluation.errors import NotFound, Tampered
 from unichunk.server.evaluation.planning import folder as names
 from unichunk.server.evaluation.planning.commitment import (
     Published,
@@ -16,7 +16,7 @@ from unichunk.server.evaluation.planning.commitment import (
     schedule_of,
 )
 from unichunk.server.evaluation.planning.load import load_plan, parse_document, read_document
-from unichunk.server.evaluation.planning.opening import load_unblinded, open_sealed
+from unichunk.server.evaluation.planning.opening import load_unblinded, open_sealed, read_sealed
 from unichunk.server.evaluation.store.chain import Head
 from unichunk.server.evaluation.store.episode_files import check_episodes
 from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
@@ -87,6 +87,7 @@ def verify(folder: Path, *, heads: Sequence[str] = (), admin_key: Path | None = 
     path = folder / names.COMMITMENT
     check_published(plan, parse_document(read_document(path), Published, path))
     _check_photos(folder, plan)
+    _check_sealed(folder, plan)
     store = EvaluationStore.open(folder)
     try:
         store.check_database()
@@ -125,6 +126,16 @@ def _check_photos(folder: Path, plan: Plan) -> None:
             raise Tampered(f"{path}: cannot be read: {error.strerror}: it was frozen with the plan") from None
         if found != layout.photo_sha256:
             raise Tampered(f"{path}: is not the photo that was frozen with the plan")
+
+
+def _check_sealed(folder: Path, plan: Plan) -> None:
+    """Whether what the admin's key will open is there: without it, nobody ever learns which trial was which policy."""
+    if (folder / names.UNBLINDED).exists():
+        return
+    try:
+        read_sealed(folder, plan)
+    except NotFound as error:
+        raise Tampered(f"{error}: the campaign can never be opened") from None
 
 
 def _check_heads(store: EvaluationStore, heads: Sequence[str]) -> None:
