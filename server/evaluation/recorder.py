@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from unichunk.server.evaluation.errors import EvaluationError, StoreUnavailable, Tampered
-from unichunk.server.evaluation.ledger.commands import ClockJumped, Command, Note, Opened, Recorded
+from unichunk.server.evaluation.ledger.commands import ClockJumped, Command, EndedEarly, Looked, Note, Opened, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,7 +26,7 @@ LOST: Final = (StoreUnavailable, Tampered)
 """The store takes nothing; or what it holds is not what this service wrote."""
 
 
-ASIDE: Final = (Note, Recorded, Opened, ClockJumped)
+ASIDE: Final = (Note, Recorded, Looked, EndedEarly, Opened, ClockJumped)
 """Commands that leave trials in what they are in."""
 
 

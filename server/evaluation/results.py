@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from unichunk.server.evaluation.planning.plan import Plan
+
+
+LOOKED: Final = "looked"
+"""Kind of a deviation: somebody looked at the sequential test before the plan was complete."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,8 @@ class Deviation:
 
     Attributes:
         at: When, UTC [ns].
-        kind: `clock jumped`, `unblinding proposed`, `unblinding confirmed`, `interrupted`, `counted as failure` or
-            `note`.
+        kind: `clock jumped`, `unblinding proposed`, `unblinding confirmed`, `interrupted`, `counted as failure`,
+            `looked`, `ended early` or `note`.
         trial: Opaque id; empty where it is of the whole campaign.
         by: Who.
         detail: By how much, why, or what was written.
@@ -117,6 +121,21 @@ class Deviation:
     trial: str
     by: str
     detail: str
+
+
+@dataclass(frozen=True)
+class EarlyEnd:
+    """That a campaign was ended before its plan was complete.
+
+    Attributes:
+        by: Who ended it.
+        reason: Why.
+        looks: How often somebody had looked at the sequential test before.
+    """
+
+    by: str
+    reason: str
+    looks: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,7 @@ class Results:
         preferences: Of operators.
         log_head: Sequence number and hash of the last event, `123:abcdef...`.
         deviations: In the order of the log.
+        ended_early: Where the plan was not completed; None otherwise.
     """
 
     plan: Plan
@@ -142,3 +162,4 @@ class Results:
     preferences: tuple[Preference, ...]
     log_head: str
     deviations: tuple[Deviation, ...] = ()
+    ended_early: EarlyEnd | None = None

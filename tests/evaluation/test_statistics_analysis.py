@@ -156,6 +156,32 @@ def test_other_readings_change_what_they_say() -> None:
     assert (rates["second raters instead"].successes, rates["second raters instead"].trials) == (3, 4)
 
 
+@pytest.mark.parametrize(
+    ("cause", "seen"),
+    [
+        ("operator", False),
+        ("operator, while it ran", True),
+        ("operator, after its end", True),
+        ("admin, after its end", True),
+        ("emergency stop", True),
+        ("robot lost", False),
+        ("server ended", False),
+    ],
+)
+def test_what_was_voided_by_somebody_who_had_seen_it_is_read_as_failed_too(cause: str, *, seen: bool) -> None:
+    results = made_results(made_campaign(2, 1, 4), (1.0, 0.5))
+    won = next(trial for trial in results.trials if trial.success)
+    void = VoidTrial("v0", won.policy, won.layout, "the light was bad", cause, slot=won.slot)
+    read = {reading.name: reading for reading in readings(replace(results, voids=(void,), second_scores=()))}.get(
+        "seen and voided as failures"
+    )
+    assert (read is not None) == seen
+    if read is not None:
+        assert [trial.trial for trial in read.trials if trial.success] == [
+            trial.trial for trial in results.trials if trial.success and trial is not won
+        ]
+
+
 def test_a_conclusion_that_hangs_on_a_reading_is_named() -> None:
     results = made_results(made_campaign(2, 1, 6), (1.0, 0.0))
     died = tuple(

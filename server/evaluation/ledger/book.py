@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.ledger.changes import Changes
     from unichunk.server.evaluation.ledger.commands import Command
     from unichunk.server.evaluation.ledger.entry import Entry
-    from unichunk.server.evaluation.ledger.records import GuessMade, Preferred, Rating, Unblinding
+    from unichunk.server.evaluation.ledger.records import Ended, GuessMade, Preferred, Rating, Unblinding
     from unichunk.server.evaluation.planning.campaign import Task
     from unichunk.server.evaluation.planning.plan import Plan
 
@@ -47,6 +47,7 @@ class Book:
         judged: Ids of scored trials, in the order in which they were.
         voided: Ids of void trials, likewise.
         receipts: What commands did, by their idempotency keys.
+        ended: Where no trial is taken any more although the plan is not complete; None otherwise.
         opened: Whether the seal is open.
         last: The last event; None before the first.
     """
@@ -64,6 +65,7 @@ class Book:
         self.judged: list[str] = []
         self.voided: list[str] = []
         self.receipts: dict[str, Receipt] = {}
+        self.ended: Ended | None = None
         self.opened = False
         self.last: Entry | None = None
         tasks = {task.name: task for task in plan.campaign.tasks}
@@ -95,9 +97,9 @@ class Book:
         return tuple(self.trials[trial] for _, trial in tuple(self._order))
 
     def next_trial(self) -> Trial | None:
-        """The first one that is planned; None where none is."""
+        """The first one that is planned; None where none is, or the campaign was ended early."""
         first = self._planned[:1]
-        return self.trials[first[0][1]] if first else None
+        return self.trials[first[0][1]] if first and self.ended is None else None
 
     def trial(self, trial: str) -> Trial:
         """One trial.
@@ -160,6 +162,7 @@ class Book:
         """
         entry = changes.entry
         self.seq, self.last = entry.seq, entry
+        self.ended = changes.ended or self.ended
         self.opened = self.opened or changes.opened
         if changes.after is not None and changes.after is not changes.before:
             self._keep(changes.after)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unichunk.server.evaluation.ledger.entry import Entry
-    from unichunk.server.evaluation.ledger.records import GuessMade, Preferred, Rating, Unblinding
+    from unichunk.server.evaluation.ledger.records import Ended, GuessMade, Preferred, Rating, Unblinding
     from unichunk.server.evaluation.ledger.trial import Trial
 
 
@@ -25,6 +25,7 @@ class Changes:
         preference: Of two trials.
         unblinding: Proposed or confirmed.
         recording: SHA-256 of what was recorded of the trial; empty: nothing was.
+        ended: That the campaign is ended early.
         opened: Whether the campaign is opened.
     """
 
@@ -37,6 +38,7 @@ class Changes:
     preference: Preferred | None = None
     unblinding: Unblinding | None = None
     recording: str = ""
+    ended: Ended | None = None
     opened: bool = False
 
     @property

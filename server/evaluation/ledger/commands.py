@@ -17,7 +17,10 @@
 | `Recorded`          | any but planned                       | the same                   | server           |
 | `ProposeUnblinding` | any but planned                       | the same                   | admin            |
 | `ConfirmUnblinding` | any but planned, after a proposal     | the same                   | another admin    |
-| `Opened`            | of the campaign: everything scored    | unblinded                  | admin            |
+| `Looked`            | of the campaign                       | the same                   | admin            |
+| `EndedEarly`        | of the campaign: no trial on a robot  | no trial is taken any more | admin            |
+| `Opened`            | of the campaign: everything scored,   | unblinded                  | admin            |
+|                     | or ended early                        |                            |                  |
 | `ClockJumped`       | of the campaign                       |                            | server           |
 """
 
@@ -139,8 +142,24 @@ class ConfirmUnblinding(_OfTrial, frozen=True, kw_only=True, tag="confirm unblin
     """The second one agrees; the policy's name is shown to both, and the trial is marked."""
 
 
+class Looked(_Command, frozen=True, kw_only=True, tag="looked"):
+    """Somebody looks at the sequential test before the plan is complete.
+
+    Attributes:
+        scored: How many trials have a score.
+    """
+
+    scored: Annotated[int, Meta(ge=0)]
+
+
+class EndedEarly(_Command, frozen=True, kw_only=True, tag="ended early"):
+    """No trial is taken any more, although the plan is not complete."""
+
+    reason: Reason
+
+
 class Opened(_Command, frozen=True, kw_only=True, tag="opened"):
-    """The campaign is complete and its seal was opened."""
+    """The campaign is complete, or was ended early, and its seal was opened."""
 
 
 class ClockJumped(_Command, frozen=True, kw_only=True, tag="clock jumped"):
@@ -166,6 +185,8 @@ Command: TypeAlias = (
     | Recorded
     | ProposeUnblinding
     | ConfirmUnblinding
+    | Looked
+    | EndedEarly
     | Opened
     | ClockJumped
 )

@@ -65,6 +65,19 @@ class Unblinding:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """The campaign was ended before its plan was complete.
+
+    Attributes:
+        reason: Why.
+        by: Who ended it.
+    """
+
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a command did, kept under its idempotency key.
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from unichunk.server.evaluation.errors import NotAllowed, NotNow
 from unichunk.server.evaluation.ledger import commands as c
 from unichunk.server.evaluation.ledger.changes import Changes
-from unichunk.server.evaluation.ledger.records import GuessMade, Preferred, Rating, Unblinding
-from unichunk.server.evaluation.ledger.states import HELD
+from unichunk.server.evaluation.ledger.records import Ended, GuessMade, Preferred, Rating, Unblinding
+from unichunk.server.evaluation.ledger.states import HELD, ON_A_ROBOT
 from unichunk.server.evaluation.ledger.trial import Score, Trial, TrialState
 from unichunk.server.serving.identity import Role
 
@@ -42,6 +42,8 @@ WHO: Final[dict[type[c.Command], frozenset[Role | None]]] = {
     c.Recorded: frozenset({SERVER}),
     c.ProposeUnblinding: frozenset({Role.ADMIN}),
     c.ConfirmUnblinding: frozenset({Role.ADMIN}),
+    c.Looked: frozenset({Role.ADMIN}),
+    c.EndedEarly: frozenset({Role.ADMIN}),
     c.Opened: frozenset({Role.ADMIN}),
     c.ClockJumped: frozenset({SERVER}),
 }
@@ -70,6 +72,9 @@ BEFORE: Final[dict[type[c.Command], frozenset[TrialState]]] = {
 }
 """What a trial has to be in for a command."""
 
+OF_THE_CAMPAIGN: Final = (c.Looked, c.EndedEarly, c.Opened, c.ClockJumped)
+"""What is about no single trial."""
+
 AFTERWARDS: Final = (c.Note, c.ClockJumped)
 """What may still happen once the campaign was opened: nothing that a known policy could sway."""
 
@@ -90,11 +95,9 @@ def changes_of(book: Book, entry: Entry) -> Changes:
     if entry.redo is not None and not isinstance(command, c.Void):
         raise NotNow(f"{_name(command)}: came with a trial to be done again, only a void one is")
     if book.opened and not isinstance(command, AFTERWARDS):
-        raise NotNow(f"{_name(command)}: the campaign is complete and was opened: nothing can be changed any more")
-    if isinstance(command, c.Opened):
-        return _opened(book, entry)
-    if isinstance(command, c.ClockJumped):
-        return Changes(entry)
+        raise NotNow(f"{_name(command)}: the campaign was opened: nothing can be changed any more")
+    if isinstance(command, OF_THE_CAMPAIGN):
+        return _of_the_campaign(book, entry, command)
     trial = book.trial(command.trial)
     if entry.role is Role.OPERATOR and isinstance(command, HOLDERS) and trial.operator != entry.actor:
         whose = f"{trial.operator} has it" if trial.operator else "nobody has it"
@@ -105,15 +108,51 @@ def changes_of(book: Book, entry: Entry) -> Changes:
     return RULES[type(command)](book, entry, trial)
 
 
+def _of_the_campaign(
+    book: Book, entry: Entry, command: c.Looked | c.EndedEarly | c.Opened | c.ClockJumped
+) -> Changes:
+    if isinstance(command, c.Opened):
+        return _opened(book, entry)
+    if isinstance(command, c.EndedEarly):
+        return _ended_early(book, entry, command)
+    if isinstance(command, c.Looked):
+        _check_look(book, command)
+    return Changes(entry)
+
+
 def _opened(book: Book, entry: Entry) -> Changes:
-    if not book.complete:
+    if not book.complete and book.ended is None:
         raise NotNow(f"opened: {len(book.judged)} of {len(book.plan.slots)} trials are scored: expected all of them")
     return Changes(entry, opened=True)
+
+
+def _check_look(book: Book, command: c.Looked) -> None:
+    if not book.plan.campaign.analysis.sequential:
+        raise NotNow("looked: the plan has no sequential test (analysis.sequential): expected no look before its end")
+    if command.scored != len(book.judged):
+        raise NotNow(f"looked: {command.scored} trials: expected all that are scored, {len(book.judged)}")
+
+
+def _ended_early(book: Book, entry: Entry, command: c.EndedEarly) -> Changes:
+    """Whoever ends it takes every trial as it is: none may be left whose score is still to come."""
+    if book.ended is not None:
+        raise NotNow(f"ended early: {book.ended.by} has ended it already: expected one end")
+    if book.complete:
+        raise NotNow("ended early: every trial is scored: the plan is complete, there is nothing to end")
+    busy = next((one for one in book.held if one.state in ON_A_ROBOT), None)
+    if busy is not None:
+        raise NotNow(f"ended early: {busy.operator} has trial {busy.id} ({busy.state.value}): finish it first")
+    failed = next((one for one in book.held if _is_failure(book, one)), None)
+    if failed is not None:
+        raise NotNow(f"ended early: trial {failed.id} is a failure by the plan's rule: let the service count it first")
+    return Changes(entry, ended=Ended(command.reason, entry.actor))
 
 
 def _lease(book: Book, entry: Entry, trial: Trial) -> Changes:
     command = entry.command
     assert isinstance(command, c.Lease)
+    if book.ended is not None:
+        raise NotNow(f"lease: {book.ended.by} has ended the campaign early: no trial is taken any more")
     first = book.next_trial()
     if first is not trial:
         raise NotNow(f"lease: trial {trial.id} is not the next one: trials are taken in their order")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MODE: Final = 0o700
-"""Of the folder."""
+"""Of the folder: for its owner alone. Nothing in it is secret but `private/`; but it says while the campaign runs which
+trial is the repetition of which void one, and so of the same policy."""
 
 
 def refuse_used(out: Path, mark: str) -> None:

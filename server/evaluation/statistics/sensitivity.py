@@ -62,8 +62,8 @@ def readings(results: Results) -> tuple[Reading, ...]:
         _as_failures(
             results,
             "seen and voided as failures",
-            "a slot of which somebody voided or stopped a trial that had begun, having seen something of it, counts as a "
-            "failure, whatever came out when it was redone",
+            "a slot in which somebody voided or stopped a trial that they saw run counts as a failure, whatever came out "
+            "when it was redone",
             lambda cause: cause == STOPPED or cause.endswith(SEEN),
         ),
         _left_out(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.server.evaluation.ledger.commands import (
     ClockJumped,
     ConfirmUnblinding,
     CountAsFailure,
+    EndedEarly,
     Interrupt,
+    Looked,
     Note,
     ProposeUnblinding,
 )
-from unichunk.server.evaluation.results import Deviation
+from unichunk.server.evaluation.results import LOOKED, Deviation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,9 +22,20 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.ledger.commands import Command
     from unichunk.server.evaluation.ledger.entry import Entry
 
+_KINDS: Final[dict[type[Command], str]] = {
+    Interrupt: "interrupted",
+    CountAsFailure: "counted as failure",
+    ProposeUnblinding: "unblinding proposed",
+    ConfirmUnblinding: "unblinding confirmed",
+    Looked: LOOKED,
+    EndedEarly: "ended early",
+    ClockJumped: "clock jumped",
+    Note: "note",
+}
+
 
 def deviations_of(entries: Iterable[Entry]) -> tuple[Deviation, ...]:
-    """Interruptions, emergency unblindings, jumps of the clock and notes.
+    """Interruptions, looks, an early end, emergency unblindings, jumps of the clock and notes.
 
     Args:
         entries: All of the log, in its order.
@@ -39,14 +52,17 @@ def deviations_of(entries: Iterable[Entry]) -> tuple[Deviation, ...]:
 
 def _named(command: Command) -> tuple[str, str] | None:
     """Kind and detail of a command that deviates from the plan; None of one that does not."""
+    kind = _KINDS.get(type(command))
+    return None if kind is None else (kind, _detail(command))
+
+
+def _detail(command: Command) -> str:
     if isinstance(command, Interrupt):
-        return "interrupted", command.code
-    if isinstance(command, ProposeUnblinding):
-        return "unblinding proposed", command.reason
+        return command.code
+    if isinstance(command, (ProposeUnblinding, EndedEarly)):
+        return command.reason
     if isinstance(command, Note):
-        return "note", command.text
-    if isinstance(command, ClockJumped):
-        return "clock jumped", f"by {command.by_s:.3g} s"
-    if isinstance(command, ConfirmUnblinding):
-        return "unblinding confirmed", ""
-    return ("counted as failure", "") if isinstance(command, CountAsFailure) else None
+        return command.text
+    if isinstance(command, Looked):
+        return f"at the sequential test, after {command.scored} scored trials"
+    return f"by {command.by_s:.3g} s" if isinstance(command, ClockJumped) else ""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from unichunk.server.evaluation.errors import Sealed
 from unichunk.server.evaluation.results import (
+    LOOKED,
+    EarlyEnd,
     PolicyGuess,
     Preference,
     Results,
@@ -16,11 +18,12 @@ from unichunk.server.evaluation.results import (
 from unichunk.server.evaluation.store.deviations import deviations_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from unichunk.server.evaluation.ledger.book import Book
     from unichunk.server.evaluation.ledger.entry import Entry
     from unichunk.server.evaluation.ledger.records import Preferred
+    from unichunk.server.evaluation.results import Deviation
     from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
 
 
@@ -40,9 +43,10 @@ def results_of(store: EvaluationStore, policies: Mapping[int, str]) -> Results:
             f"{len(book.judged)} of {len(book.plan.slots)} trials are scored and the campaign was not opened:"
             " `unichunk eval unblind` opens it when all are"
         )
+    deviations = deviations_of(_entries(store))
     return Results(
         plan=store.plan,
-        trials=tuple(_scored(book, order, trial, policies) for order, trial in enumerate(book.judged)),
+        trials=scored_of(book, policies),
         voids=tuple(_void(book, trial, policies) for trial in book.voided),
         second_scores=tuple(
             SecondScore(rating.trial, rating.rater, rating.score.success, rating.score.rubric)
@@ -54,8 +58,26 @@ def results_of(store: EvaluationStore, policies: Mapping[int, str]) -> Results:
         ),
         preferences=tuple(_preference(book, preferred, policies) for preferred in book.preferences.values()),
         log_head=str(store.head()),
-        deviations=deviations_of(_entries(store)),
+        deviations=deviations,
+        ended_early=_early_end(book, deviations),
     )
+
+
+def scored_of(book: Book, policies: Mapping[int, str]) -> tuple[ScoredTrial, ...]:
+    """The trials that are scored, in the order in which they were.
+
+    Args:
+        book: Of the campaign.
+        policies: Name of each slot's policy.
+    """
+    return tuple(_scored(book, order, trial, policies) for order, trial in enumerate(book.judged))
+
+
+def _early_end(book: Book, deviations: Sequence[Deviation]) -> EarlyEnd | None:
+    if book.ended is None:
+        return None
+    looks = sum(deviation.kind == LOOKED for deviation in deviations)
+    return EarlyEnd(book.ended.by, book.ended.reason, looks)
 
 
 def _entries(store: EvaluationStore) -> Iterator[Entry]:

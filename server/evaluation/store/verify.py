@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unichunk.server.evaluation.ledger.book import Book
+    from unichunk.server.evaluation.ledger.records import Ended
     from unichunk.server.evaluation.planning.commitment import Opening
     from unichunk.server.evaluation.planning.plan import Plan
     from unichunk.server.evaluation.store.chain import Event
@@ -49,6 +50,7 @@ class Verified:
         scored: Trials that are scored.
         voids: Trials that are void.
         opened: Whether the campaign was opened.
+        ended: Where it was ended before its plan was complete; None otherwise.
         commitment_opened: Whether the commitment, the schedule, every id and every place of a redone trial were
             recomputed from the seed.
         notes: What could not be checked, and why; one line each.
@@ -62,6 +64,7 @@ class Verified:
     scored: int
     voids: int
     opened: bool
+    ended: Ended | None
     commitment_opened: bool
     notes: tuple[str, ...]
 
@@ -110,6 +113,7 @@ def verify(folder: Path, *, heads: Sequence[str] = (), admin_key: Path | None = 
         scored=len(book.judged),
         voids=len(book.voided),
         opened=book.opened,
+        ended=book.ended,
         commitment_opened=opening is not None,
         notes=tuple(_notes(book, opening, missing, heads)),
     )
@@ -159,7 +163,7 @@ def _opening(folder: Path, admin_key: Path | None) -> Opening | None:
 
 
 def _check_drawn(store: EvaluationStore, plan: Plan, opening: Opening) -> None:
-    """The seed's schedule, ids and places, and K scored trials of every cell."""
+    """The seed's schedule, ids and places, and K scored trials of every cell, at most K before the plan is complete."""
     keys = check_opening(plan, opening)
     events: list[Event] = []
     while page := store.events(events[-1].seq if events else 0, PAGE):
@@ -169,10 +173,11 @@ def _check_drawn(store: EvaluationStore, plan: Plan, opening: Opening) -> None:
     cells = Counter((slot.layout, policies[slot.slot]) for slot in plan.slots)
     judged = Counter((book.trials[trial].layout, policies[book.trials[trial].slot]) for trial in book.judged)
     wanted = plan.campaign.trials_per_cell
+    completed = book.opened and book.ended is None
     for layout in plan.campaign.layouts:
         for number, policy in enumerate(plan.campaign.policies):
             cell = (layout.name, number)
-            if cells[cell] != wanted or judged[cell] > wanted or (book.opened and judged[cell] != wanted):
+            if cells[cell] != wanted or judged[cell] > wanted or (completed and judged[cell] != wanted):
                 raise Tampered(
                     f"layout {layout.name}, policy {policy.name}: {cells[cell]} slots, {judged[cell]} scored trials:"
                     f" expected {wanted}"
@@ -187,7 +192,7 @@ def _check_complete(folder: Path, book: Book) -> None:
 def _notes(book: Book, opening: Opening | None, missing: int, heads: Sequence[str]) -> list[str]:
     notes = []
     if opening is None:
-        why = f"{names.UNBLINDED} is not there" if book.opened else "the campaign is not complete"
+        why = f"{names.UNBLINDED} is not there" if book.opened else "the campaign was not opened"
         notes.append(f"schedule and redone trials were not compared with the seed: {why} (or use --admin-key)")
     if missing:
         notes.append(f"{missing} of {len(book.recordings)} recordings are not there")
