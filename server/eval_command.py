@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import tyro
 
 from unichunk.server.eval_demo_command import EvalDemo
+from unichunk.server.eval_look_command import EvalLook
 from unichunk.server.eval_plan_command import EvalPlan
 from unichunk.server.eval_power_command import EvalPower
 from unichunk.server.eval_report_command import EvalReport
@@ -23,6 +24,7 @@ Action: TypeAlias = (
     | Annotated[EvalServe, tyro.conf.subcommand("serve")]
     | Annotated[EvalRobot, tyro.conf.subcommand("robot")]
     | Annotated[EvalStatus, tyro.conf.subcommand("status")]
+    | Annotated[EvalLook, tyro.conf.subcommand("look")]
     | Annotated[EvalVerify, tyro.conf.subcommand("verify")]
     | Annotated[EvalUnblind, tyro.conf.subcommand("unblind")]
     | Annotated[EvalReport, tyro.conf.subcommand("report")]
@@ -34,8 +36,9 @@ Action: TypeAlias = (
 class Eval:
     """Compare policies on robots so that nobody can favour one: frozen plan, hidden policies, signed records.
 
-    power and plan before the first trial, serve and robot during the trials, status and verify at any time, unblind and
-    report once every trial is scored; demo does all of it with a simulated robot.
+    power and plan before the first trial, serve and robot during the trials, status and verify at any time, look for a
+    look at the sequential test, unblind and report once every trial is scored; demo does all of it with a simulated
+    robot.
 
     Try: unichunk eval demo --out demo
     """

@@ -35,6 +35,10 @@ class EvalServe:
     runs; so does whatever kills the server, at its next start. The stop on the page is no substitute for a robot's
     emergency stop.
 
+    Whoever may read private/ can tell the policies apart, and write another log: run it as a user of its own, note the
+    log's head elsewhere (`unichunk eval status`), and give nobody who operates or judges an account on this machine,
+    where everybody sees which policy's process is busy.
+
     Exit status: 0 ended as asked; 2 a wrong command line; 3 refused (a policy that is another one than was frozen, a
     port in use, a campaign that somebody runs already); 7 internal; 130 and 143 interrupted before it was ready.
 

@@ -52,10 +52,12 @@ class EvalVerify:
             except Tampered as error:
                 tampered.append(str(error))
                 return ""
+            ended = found.ended
+            early = f", ended early by {ended.by}: {ended.reason!r}" if ended is not None else ""
             seed = "drawn again from the seed" if found.commitment_opened else "sealed"
             lines = [
-                f"{found.campaign} ({found.campaign_id}): verified: {found.scored} of {found.total} trials scored, "
-                f"{found.voids} void, schedule {seed}",
+                f"{found.campaign} ({found.campaign_id}): verified: {found.scored} of {found.total} trials scored"
+                f"{early}, {found.voids} void, schedule {seed}",
                 f"commitment: {found.commitment}",
                 f"head: {found.head}",
                 *(f"note: {note}" for note in found.notes),

@@ -102,7 +102,7 @@ class Campaigns:
     server: PostgresServer | None = None
 
     def __post_init__(self) -> None:
-        self.campaign: Small = small(trials_per_cell=3)
+        self.campaign: Small = small(trials_per_cell=2)
         self._template = write_folder(self.campaign, self.folder / "template")
         self._database = None if self.server is None else self.server.make_database()
         url = None if self.server is None or self._database is None else self.server.url(self._database)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SECTION: Final = "peeking"
 ALPHA: Final = 0.05
 LARGEST: Final = 100
+SIZES: Final = (5, 10, 20, 35, 50, 75, LARGEST)
+"""Trials of each policy when looking ends."""
+
 REMARK: Final = "not meant for this"
 PEERS: Final = {20: 0.076, 100: 0.19}
 """Simulated by others for Fisher's test; how often they looked is not said, after every pair comes close."""
@@ -32,7 +35,7 @@ def peeking(sessions: int) -> Iterator[OperatingRow]:
         fisher = _looking(fisher_table, outcomes, first_leads)
         cmh = _looking(cmh_table, outcomes, first_leads)
         differences = outcomes[:, :, 0].astype(np.int64) - outcomes[:, :, 1]
-        for per_arm in (20, 50, 100):
+        for per_arm in SIZES:
             for name, looks in (("Fisher", fisher), ("Cochran-Mantel-Haenszel", cmh)):
                 until = looks[:, : 2 * per_arm]
                 case = f"success {rate:g}, looking after every trial"

@@ -18,7 +18,10 @@ def _times(values: list[float]) -> list[float]:
     """What a distribution of times is like: quantiles, mean, spread, whether long ones follow each other."""
     times = np.array(values)
     centred = times - times.mean()
-    together = float((centred[1:] * centred[:-1]).mean() / max(float((centred**2).mean()), 1e-18))
+    # Of a single answer there is nothing to follow.
+    together = float(
+        (centred[1:] * centred[:-1]).sum() / max(1, len(times) - 1) / max(float((centred**2).mean()), 1e-18)
+    )
     return [*np.quantile(times, QUANTILES).tolist(), float(times.mean()), float(times.std()), together]
 
 

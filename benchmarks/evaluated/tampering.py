@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from unichunk.benchmarks.evaluated.lively_hands import next_move
-from unichunk.benchmarks.evaluated.small_campaign import ADA, Small, small, write_folder
+from unichunk.benchmarks.evaluated.small_campaign import ADA, EVE, Small, small, write_folder
 from unichunk.server.evaluation.errors import NotFound, Tampered
-from unichunk.server.evaluation.ledger.commands import Opened
+from unichunk.server.evaluation.ledger.commands import EndedEarly, Looked, Opened, Void
 from unichunk.server.evaluation.planning.canonical import canonical_json
 from unichunk.server.evaluation.store.chain import Head, Signer, beginning
 from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
@@ -72,13 +72,14 @@ class TamperingRow:
     missed: tuple[str, ...]
 
 
-def make_campaign(folder: Path, seed: int = 1, *, complete: bool = True) -> Small:
+def make_campaign(folder: Path, seed: int = 1, *, complete: bool = True, ended: bool = False) -> Small:
     """A campaign whose every table has several rows; complete, opened and unblinded, or halfway.
 
     Args:
         folder: To be made.
         seed: Of what happens in it.
         complete: Whether it is run to its end.
+        ended: Whether it is ended halfway, opened and unblinded.
     """
     campaign = small(trials_per_cell=2)
     write_folder(campaign, folder)
@@ -86,7 +87,12 @@ def make_campaign(folder: Path, seed: int = 1, *, complete: bool = True) -> Smal
     rng = random.Random(seed)  # noqa: S311  (not for secrets)
     while (move := next_move(store.book, rng)) and (complete or len(store.book.judged) < 4):
         store.apply(*move, f"key-{store.head().seq}")
-    if complete:
+    if ended:
+        for trial in store.book.held:
+            store.apply(ADA, Void(trial=trial.id, reason="the robot broke"), f"void-{trial.id}")
+        store.apply(ADA, Looked(scored=len(store.book.judged)), "look")
+        store.apply(EVE, EndedEarly(reason="the robot broke"), "end")
+    if complete or ended:
         store.apply(ADA, Opened(), "open")
         (folder / "unblinded.json").write_bytes(canonical_json(campaign.opening) + b"\n")
     store.close()
@@ -211,6 +217,7 @@ def opened_to_changes(folder: Path) -> Iterator[sqlite3.Connection]:
     """The database without triggers, unique indexes and foreign keys; they are back afterwards where they can be."""
     with contextlib.closing(sqlite3.connect(folder / "evaluation.db", isolation_level=None)) as database:
         database.execute("PRAGMA foreign_keys = OFF")
+        database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA ignore_check_constraints = ON")
         query = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql IS NOT NULL"
         guards = database.execute(query).fetchall()

@@ -66,6 +66,7 @@ def line_plot(
     bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
     log_y: bool = False,
     y_range: tuple[float, float] | None = None,
+    level: float | None = None,
 ) -> str:
     """Lines with markers.
 
@@ -76,6 +77,7 @@ def line_plot(
         bands: Label -> (lows, highs) of its intervals, at the same xs.
         log_y: Whether the y axis is logarithmic.
         y_range: What it spans; left out: the data's.
+        level: Where a dashed line is drawn across; None: nowhere.
     """
     with drawing() as canvas:
         axes = canvas.axes
@@ -87,6 +89,7 @@ def line_plot(
         axes.set(xlabel=x, ylabel=y, yscale="log" if log_y else "linear")
         if y_range is not None:
             axes.set_ylim(*y_range)
+        _dash(axes, level)
         axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return canvas.svg
 
@@ -113,7 +116,14 @@ def stacked_bars(parts: Mapping[str, Sequence[float]], names: Sequence[str], *, 
     return canvas.svg
 
 
-def grouped_bars(groups: Mapping[str, Sequence[float]], names: Sequence[str], *, y: str, log_y: bool = False) -> str:
+def grouped_bars(
+    groups: Mapping[str, Sequence[float]],
+    names: Sequence[str],
+    *,
+    y: str,
+    log_y: bool = False,
+    level: float | None = None,
+) -> str:
     """Vertical bars, one group for each name.
 
     Args:
@@ -121,6 +131,7 @@ def grouped_bars(groups: Mapping[str, Sequence[float]], names: Sequence[str], *,
         names: Of the groups, from the left.
         y: Label of the y axis, with its unit.
         log_y: Whether it is logarithmic.
+        level: Where a dashed line is drawn across; None: nowhere.
     """
     with drawing() as canvas:
         axes = canvas.axes
@@ -130,5 +141,11 @@ def grouped_bars(groups: Mapping[str, Sequence[float]], names: Sequence[str], *,
             axes.bar(at, heights, width=width, color=COLOURS[index % len(COLOURS)], label=label)
         axes.set_xticks(range(len(names)), names)
         axes.set(ylabel=y, yscale="log" if log_y else "linear")
+        _dash(axes, level)
         axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return canvas.svg
+
+
+def _dash(axes: Any, level: float | None) -> None:
+    if level is not None:
+        axes.axhline(level, color="#57606a", linewidth=1.0, linestyle="--")

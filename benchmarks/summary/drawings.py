@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unichunk.benchmarks.async_control.report import success_plot
 from unichunk.benchmarks.harness.document import is_measured
 from unichunk.benchmarks.harness.figures import grouped_bars
+from unichunk.benchmarks.summary.evaluated_drawings import evaluation_drawings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,5 +79,6 @@ def _episodes(rows: Sequence[Mapping[str, Any]]) -> str:
 
 _DRAWINGS: Final[dict[str, Callable[[Mapping[str, Any]], dict[str, str]]]] = {
     "async": async_drawings,
+    "evaluation": evaluation_drawings,
     "jitter": jitter_drawings,
 }

@@ -9,7 +9,19 @@ from unichunk.benchmarks.async_control.report import success_table
 from unichunk.benchmarks.harness.document import is_measured
 from unichunk.benchmarks.harness.markdown import markdown_table
 from unichunk.benchmarks.harness.ratio import Ratio
+from unichunk.benchmarks.summary.evaluated_blinding import evaluation_answers, evaluation_leaks, evaluation_orders
+from unichunk.benchmarks.summary.evaluated_records import evaluation_crashes, evaluation_records, evaluation_tampering
+from unichunk.benchmarks.summary.evaluated_tests import (
+    evaluation_coverage,
+    evaluation_drift,
+    evaluation_levels,
+    evaluation_others,
+    evaluation_peeking,
+    evaluation_power,
+    evaluation_tests,
+)
 from unichunk.benchmarks.summary.served_tables import network_runs, serve_felt, serve_ratios, serve_round_trips
+from unichunk.benchmarks.summary.where_and_when import where_and_when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +37,6 @@ MAIN_RATES: Final = (500, 1000)
 
 ABLATION: Final = ((False, False), (True, False), (False, True), (True, True))
 """UAC and MPG of the four methods, in the order of the table."""
-
-
-def where_and_when(document: Mapping[str, Any]) -> str:
-    """One line: processor, cores, date."""
-    machine = document["machine"]
-    return f"{machine['processor']}, {machine['cores']} cores, CPython {machine['python']}, {document['date']}"
 
 
 def async_main(document: Document) -> str:
@@ -128,6 +134,21 @@ def _pace(row: Mapping[str, Any] | None) -> str:
 BLOCKS: Final[dict[str, Sequence[Callable[[Document], str]]]] = {
     "ablation": (ablation_main,),
     "async": (async_main, async_all, async_policies),
+    "evaluation": (
+        evaluation_leaks,
+        evaluation_answers,
+        evaluation_tests,
+        evaluation_levels,
+        evaluation_drift,
+        evaluation_peeking,
+        evaluation_power,
+        evaluation_coverage,
+        evaluation_others,
+        evaluation_orders,
+        evaluation_records,
+        evaluation_crashes,
+        evaluation_tampering,
+    ),
     "jitter": (jitter_main, jitter_ratios),
     "network": (network_runs,),
     "serve": (serve_round_trips, serve_felt, serve_ratios),

@@ -43,6 +43,7 @@ def campaign_status(folder: Path) -> CampaignStatus:
             tasks=shown.tasks(),
             complete=book.complete,
             opened=book.opened,
+            ended="" if book.ended is None else f"by {book.ended.by}: {book.ended.reason}",
             head=str(store.head()),
         )
     finally:
@@ -51,7 +52,10 @@ def campaign_status(folder: Path) -> CampaignStatus:
 
 def status_lines(status: CampaignStatus) -> list[str]:
     """The same for people."""
-    state = "opened" if status.opened else "complete, sealed" if status.complete else "running"
+    sealed = "complete, sealed" if status.complete else "sealed" if status.ended else "running"
+    state = "opened" if status.opened else sealed
+    if status.ended:
+        state += f"; ended early {status.ended!r}"
     states = ", ".join(f"{count} {name}" for name, count in status.states.items())
     lines = [
         f"{status.campaign} ({status.campaign_id}): {status.scored} of {status.total} trials scored; {state}",

@@ -396,6 +396,7 @@ class Desk:
             recording=not self._recorder.trouble,
             trouble=self._recorder.trouble,
             complete=self._book.complete,
+            ended=self._book.ended is not None,
             opened=self._book.opened,
             utc=datetime.fromtimestamp(self._wall() / 1e9, timezone.utc).isoformat(timespec="seconds"),
         )

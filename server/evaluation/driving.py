@@ -13,7 +13,6 @@ from unichunk.server.evaluation.ledger.actor import SERVER
 from unichunk.server.evaluation.ledger.rules import POLICY_LOST
 from unichunk.server.evaluation.ledger.trial import TrialState
 from unichunk.server.evaluation.recorder import Recorder, checked
-from unichunk.server.serving.identity import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +147,7 @@ class Driving:
             if held is not None and held.state in MOVES and self.recorder.owed_for(held.id) is None:
                 trial = held.id
                 self._interrupt(trial, "emergency stop")
-        if trial and actor.role is Role.OPERATOR:
+        if trial:
             # The interruption is the server's; this says whose hand it was.
             self.recorder.owe(actor, c.Note(trial=trial, text="emergency stop"), key)
         await self.recorder.settle()

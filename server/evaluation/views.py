@@ -147,6 +147,7 @@ class Overview(_View, frozen=True, kw_only=True):
         recording: False while the database takes nothing: robots hold, and nothing that is sent is recorded.
         trouble: What is wrong, one line; empty where nothing is.
         complete: Whether every trial is scored.
+        ended: Whether it was ended before that: no trial is taken any more.
         opened: Whether the seal was opened.
         utc: What time it is for the server, ISO 8601.
     """
@@ -170,6 +171,7 @@ class Overview(_View, frozen=True, kw_only=True):
     recording: bool
     trouble: str
     complete: bool
+    ended: bool
     opened: bool
     utc: str
 
@@ -219,6 +221,7 @@ class CampaignStatus(_View, frozen=True, kw_only=True):
         tasks: For each task.
         complete: Whether every trial is scored.
         opened: Whether the seal was opened.
+        ended: Why and by whom it was ended before every trial was scored; empty where it was not.
         head: End of the log, `SEQ:HASH`.
     """
 
@@ -233,4 +236,5 @@ class CampaignStatus(_View, frozen=True, kw_only=True):
     tasks: tuple[Progress, ...]
     complete: bool
     opened: bool
+    ended: str
     head: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Campaigns:
-    """Makes copies of campaigns: a `fresh` one, one that is `halfway`, and one that is `complete` and opened."""
+    """Makes copies of campaigns: a `fresh` one, one `halfway`, one `complete` and opened, and one `ended` early."""
 
     folder: Path
 
@@ -42,7 +42,7 @@ class Campaigns:
 
     def _make(self, kind: str, folder: Path) -> Small:
         if kind != "fresh":
-            return make_campaign(folder, complete=kind == "complete")
+            return make_campaign(folder, complete=kind == "complete", ended=kind == "ended")
         campaign = small()
         write_folder(campaign, folder)
         EvaluationStore.create(folder, campaign.plan, campaign.secrets).close()

@@ -94,7 +94,9 @@ async def test_a_policy_that_fails_leads_to_holding_and_is_connected_again(failu
     held = await robot.ask()
     np.testing.assert_array_equal(await robot.ask(), np.tile(held[-1], (H, 1)))
     assert len(robot.lengths) == 1
-    await robot.until(lambda: robot.line.view().connected)
+    # Nobody sees that it was a policy: the robot may be sent home at once, and is there once all policies are.
+    assert robot.line.view().connected
+    await robot.until(lambda: robot.line.ready)
     assert len(robot.hosts[1].made) == 2
     assert robot.hosts[1].made[0].closed
     assert robot.hosts[1].ended == 0
@@ -110,7 +112,7 @@ async def test_a_policy_that_hangs_leads_to_holding_and_begins_anew() -> None:
     robot.drive.run("t1", 0, "wave")
     await robot.until(lambda: robot.events)
     assert robot.events == [("t1", "policy lost")]
-    await robot.until(lambda: robot.line.view().connected)
+    await robot.until(lambda: robot.line.ready)
     assert robot.hosts[0].ended == 1
     robot.hosts[0].made[0].gate.set()
     held = await robot.ask()
@@ -330,6 +332,32 @@ async def test_a_policy_that_cannot_be_connected_is_said_to_whoever_runs_the_ser
     await robot.ready()
     assert robot.troubles == ["policy 'secret 0': not there"]
     assert len(robot.lengths) == 1
+    await robot.end()
+
+
+async def test_a_policy_that_died_shows_in_nothing_but_when_the_robot_is_at_home(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("unichunk.server.evaluation.blinding.seats.AGAIN_S", 0.01)
+    robot = BlindedRobot(options=SIMULATED)
+    await robot.ready(lockstep=True)
+    there = False
+
+    def make() -> FakePolicy:
+        if not there:
+            raise PolicyError("not there yet")
+        return FakePolicy(0.0)
+
+    robot.hosts[1]._make = make
+    robot.drive.run("t1", 1, "wave")
+    robot.hosts[1].made[0].behave = FAILURES["raises"]
+    await robot.until(lambda: robot.events)
+    robot.drive.home()
+    await robot.until(lambda: robot.drive.buffer.at_home)
+    view = robot.line.view()
+    assert (view.connected, view.at_home) == (True, False)
+    there = True
+    await robot.until(lambda: robot.line.view().at_home)
     await robot.end()
 
 

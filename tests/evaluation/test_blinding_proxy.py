@@ -156,9 +156,11 @@ async def _dies_and_comes_back(proxy: Proxy, robot: Robot, events: list[tuple[st
         await robot.ask(wish="die")
         await asyncio.sleep(0)
     assert proxy.robots["arm"].mode is Mode.HOLD
+    assert proxy.robots["arm"].connected
     with pytest.raises(NotNow):
-        proxy.arm("arm")
-    while not proxy.robots["arm"].connected:
+        proxy.run("arm", "trial4", 2, "wave")
+    proxy.arm("arm")
+    while not proxy.robots["arm"].at_home:
         await robot.ask()
         await asyncio.sleep(0.02)
     proxy.run("arm", "trial4", 1, "wave")

@@ -143,6 +143,17 @@ def test_anybody_beside_a_robot_may_stop_it(bench: Bench) -> None:
     asyncio.run(run())
 
 
+def test_an_administrators_stop_is_recorded_with_the_name(bench: Bench) -> None:
+    async def run() -> None:
+        trial = (await bench.running()).trial
+        await bench.desk.emergency_stop(ADA, "r1", "e")
+        assert bench.trial(trial).reason == "emergency stop"
+        last = bench.store._store.events()[-1].entry
+        assert (last.actor, last.command) == (ADA.name, c.Note(trial=trial, text="emergency stop"))
+
+    asyncio.run(run())
+
+
 async def emergency(bench: Bench, _: str) -> None:
     await bench.desk.emergency_stop(BOB, "r1", "e")
 

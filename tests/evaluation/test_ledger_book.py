@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,11 @@ from unichunk.server.evaluation.ledger import commands as c
 from unichunk.server.evaluation.ledger.actor import SERVER, Actor
 from unichunk.server.evaluation.ledger.book import Book
 from unichunk.server.evaluation.ledger.entry import Entry, Redo
+from unichunk.server.evaluation.ledger.records import Ended
 from unichunk.server.evaluation.ledger.rules import BEFORE, RULES, WHO
+from unichunk.server.evaluation.ledger.states import ON_A_ROBOT
 from unichunk.server.evaluation.ledger.trial import Trial, TrialState
+from unichunk.server.evaluation.planning.campaign import Analysis
 from unichunk.server.evaluation.store.redo_rule import redo_rule
 from unichunk.server.serving.identity import Role
 
@@ -143,7 +147,7 @@ def test_every_command_in_every_state_by_every_role(kind: type[c.Command], state
 def test_no_command_is_without_rules() -> None:
     kinds = set(c.Command.__args__)  # type: ignore[attr-defined]
     assert set(WHO) == kinds
-    assert set(RULES) == set(BEFORE) == kinds - {c.Opened, c.ClockJumped}
+    assert set(RULES) == set(BEFORE) == {kind for kind in kinds if "trial" in kind.__struct_fields__}
 
 
 @pytest.mark.parametrize("kind", [c.Release, c.Arm, c.Start, c.End, c.GiveScore, c.Void, c.Guess])
@@ -369,6 +373,75 @@ def test_a_campaign_is_opened_when_it_is_complete_and_nothing_moves_any_more() -
     with pytest.raises(NotNow, match="opened"):
         writer.do(ADA, c.Opened())
     writer.do(ANN, c.Note(trial=trial.id, text="a note"))
+
+
+END = c.EndedEarly(reason="the robot broke")
+
+
+@pytest.mark.parametrize("state", TrialState, ids=lambda state: state.value)
+def test_a_campaign_is_ended_early_while_no_robot_is_set_up(state: TrialState) -> None:
+    writer = Writer()
+    writer.up_to(state)
+    if state in ON_A_ROBOT:
+        with pytest.raises(NotNow, match=f"ann has trial .*{state.value}.*finish it first"):
+            writer.do(ADA, END)
+        assert writer.book.ended is None
+        return
+    for actor in (ANN, RAY, SERVER):
+        with pytest.raises(NotAllowed, match="expected admin"):
+            writer.do(actor, END)
+    writer.do(ADA, END)
+    assert writer.book.ended == Ended("the robot broke", "ada")
+    assert writer.book.next_trial() is None
+    planned = next(one for one in writer.book.in_order() if one.state is TrialState.PLANNED)
+    with pytest.raises(NotNow, match="ada has ended the campaign early"):
+        writer.do(BOB, c.Lease(trial=planned.id, robot="r2"))
+    with pytest.raises(NotNow, match="ada has ended it already"):
+        writer.do(EVE, END)
+    writer.do(ADA, c.Opened())
+    assert (writer.book.opened, writer.book.complete) == (True, False)
+
+
+def test_a_failure_by_rule_is_counted_before_the_end() -> None:
+    writer = Writer(policy_death="failure")
+    trial = writer.up_to(TrialState.INTERRUPTED)
+    with pytest.raises(NotNow, match="let the service count it"):
+        writer.do(ADA, END)
+    writer.do(SERVER, c.CountAsFailure(trial=trial.id))
+    writer.do(ADA, END)
+
+
+def test_a_complete_or_opened_campaign_has_nothing_to_end() -> None:
+    writer = Writer()
+    writer.complete()
+    with pytest.raises(NotNow, match="nothing to end"):
+        writer.do(ADA, END)
+    writer.do(ADA, c.Opened())
+    for command in (END, c.Looked(scored=4)):
+        with pytest.raises(NotNow, match="was opened"):
+            writer.do(ADA, command)
+
+
+def test_a_look_is_by_an_admin_at_all_that_is_scored_and_changes_nothing() -> None:
+    writer = Writer()
+    writer.up_to(TrialState.SCORED)
+    before = dict(writer.book.trials)
+    writer.do(ADA, c.Looked(scored=1))
+    assert writer.book.trials == before
+    with pytest.raises(NotNow, match="expected all that are scored, 1"):
+        writer.do(ADA, c.Looked(scored=0))
+    for actor in (ANN, RAY, SERVER):
+        with pytest.raises(NotAllowed, match="expected admin"):
+            writer.do(actor, c.Looked(scored=1))
+
+
+def test_no_look_where_the_plan_has_no_sequential_test() -> None:
+    plan = SMALL.plan
+    campaign = msgspec.structs.replace(plan.campaign, analysis=Analysis(sequential=False))
+    writer = Writer()
+    writer.book = Book.begin(msgspec.structs.replace(plan, campaign=campaign))
+    with pytest.raises(NotNow, match="no sequential test"):
+        writer.do(ADA, c.Looked(scored=0))
 
 
 def test_events_come_one_after_the_other_and_keys_once() -> None:

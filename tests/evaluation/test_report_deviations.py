@@ -8,7 +8,9 @@ from unichunk.server.evaluation.ledger.commands import (
     Command,
     ConfirmUnblinding,
     CountAsFailure,
+    EndedEarly,
     Interrupt,
+    Looked,
     Note,
     ProposeUnblinding,
 )
@@ -25,6 +27,8 @@ def test_the_log_tells_what_deviated_in_its_order() -> None:
         ConfirmUnblinding(trial="u"),
         ClockJumped(by_s=-3.25),
         Note(trial="u", text="lamp replaced"),
+        Looked(scored=5),
+        EndedEarly(reason="the robot broke"),
     ]
     entries = [
         Entry(seq=index + 1, at_ns=index, boot="", mono_ns=0, actor="ann", role=None, key=f"k{index}", command=command)
@@ -38,5 +42,7 @@ def test_the_log_tells_what_deviated_in_its_order() -> None:
         (4, "unblinding confirmed", "u", ""),
         (5, "clock jumped", "", "by -3.25 s"),
         (6, "note", "u", "lamp replaced"),
+        (7, "looked", "", "at the sequential test, after 5 scored trials"),
+        (8, "ended early", "", "the robot broke"),
     ]
     assert {one.by for one in found} == {"ann"}

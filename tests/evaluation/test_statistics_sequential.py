@@ -138,6 +138,16 @@ def test_forced_and_redone_labels_are_not_bet_on() -> None:
     assert fair_trials([_trial(0, "c", True)], "a", "b", per_cell=3) == []
 
 
+def test_a_slot_without_a_score_may_have_been_anybodys() -> None:
+    # Looking early: slot 1 became void and waits. Had it been of the second policy, that one were complete after slot 3.
+    trials = [
+        _trial(order, label, True, slot=slot)
+        for order, (slot, label) in enumerate(zip((0, 2, 3, 4), "abba", strict=True))
+    ]
+    assert [trial.settled for trial in fair_trials(trials, "a", "b", per_cell=3)] == [0, 1, 2]
+    assert [trial.settled for trial in fair_trials(trials, "a", "b", per_cell=4)] == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_large_difference_is_found_and_decided_early(method: Randomization) -> None:
     campaign = made_campaign(3, 2, 40, method)

@@ -68,6 +68,39 @@ def test_the_database_is_set_up_for_power_failures(tmp_path: Path) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
+def test_nobody_gets_in_between_reading_the_head_and_writing(tmp_path: Path) -> None:
+    database = Database(database_url(tmp_path, None), "test")
+    other = sqlite3.connect(tmp_path / "evaluation.db", timeout=0)
+    with contextlib.closing(database), contextlib.closing(other), database.transaction():
+        _cannot_begin(other)
+
+
+def _cannot_begin(other: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN IMMEDIATE")
+
+
+def test_the_tables_say_what_the_trials_are(tmp_path: Path) -> None:
+    """For whoever reads them with other programs: written down column by column, apart from the store's own code."""
+    folder = tmp_path / "campaign"
+    Campaigns(tmp_path / "made").copy("halfway", folder)
+    with contextlib.closing(EvaluationStore.open(folder)) as store:
+        trials, scores = {}, {}
+        for one in store.trials():
+            trials[one.id] = (one.slot, one.attempt, one.position, one.layout, one.state.value, one.operator)
+            trials[one.id] += (one.robot, one.reason, one.started_at, one.ended_at, one.duration_s, one.version)
+            if one.score is not None:
+                rubric = "".join(str(int(answer)) for answer in one.score.rubric)
+                scores[one.id] = (one.score.success, rubric, one.score.note, one.score.by)
+    assert any(row[7] for row in trials.values())
+    with contextlib.closing(sqlite3.connect(folder / "evaluation.db")) as database:
+        columns = "slot, attempt, position, layout, state, operator, robot, reason, started_at, ended_at, duration_s"
+        found = database.execute(f"SELECT id, {columns}, version FROM trials").fetchall()
+        assert {row[0]: row[1:] for row in found} == trials
+        found = database.execute("SELECT trial, success, rubric, note, judge FROM scores").fetchall()
+        assert {row[0]: row[1:] for row in found} == scores
+
+
 def test_a_folder_whose_name_has_odd_characters(tmp_path: Path) -> None:
     campaign = small()
     folder = tmp_path / "50% of ?a=b&c #1 ünï"

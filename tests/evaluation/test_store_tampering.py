@@ -253,12 +253,14 @@ def test_every_guard_holds(campaigns: Campaigns, tmp_path: Path, guard: object) 
     [
         "CREATE TRIGGER more AFTER INSERT ON scores BEGIN SELECT 1; END",
         "DROP INDEX one_trial_per_slot",
+        "DROP TRIGGER guard_scores_update; "
+        "CREATE TRIGGER guard_scores_update BEFORE UPDATE ON scores WHEN 0 BEGIN SELECT 1; END",
     ],
 )
 def test_other_guards_than_ours(campaigns: Campaigns, tmp_path: Path, statement: str) -> None:
     campaigns.copy("halfway", tmp_path / "campaign")
     with contextlib.closing(sqlite3.connect(tmp_path / "campaign" / "evaluation.db")) as database:
-        database.execute(statement)
+        database.executescript(statement)
     with pytest.raises(Tampered, match="database:"):
         verify(tmp_path / "campaign")
 

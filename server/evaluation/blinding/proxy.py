@@ -140,7 +140,11 @@ class Proxy:
         Raises:
             NotFound, NotNow: Where the robot never came, or is not ready.
         """
-        self._ready(robot).drive.run(trial, policy, instruction)
+        line = self._ready(robot)
+        if not line.ready:
+            # Whichever policy is not there: that must not show in whether another one's trial begins.
+            raise NotNow(f"robot {robot!r}: not every policy is ready for it: wait a moment, or see the server's log")
+        line.drive.run(trial, policy, instruction)
 
     def hold(self, robot: str) -> None:
         """Have a robot stay, from the next row on that it was not told yet; one that never came does so anyway."""

@@ -62,6 +62,12 @@ class RobotLine:
         self._socket: Socket | None = None
         self._heard_at = -float("inf")
         self._newest: RobotRequest | None = None
+        self._warm = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is connected, and any policy may drive it now."""
+        return self._socket is not None and self._newest is not None and self._seats.ready
 
     @property
     def taken(self) -> bool:
@@ -72,10 +78,10 @@ class RobotLine:
         """What others may know."""
         return RobotView(
             name=self.name,
-            connected=self._socket is not None and self._newest is not None and self._seats.ready,
+            connected=self._socket is not None and self._newest is not None and (self._warm or self._seats.ready),
             last_seen_s=self._silence_s,
             mode=self.drive.buffer.mode,
-            at_home=self._socket is not None and self.drive.buffer.at_home,
+            at_home=self.ready and self.drive.buffer.at_home,
             cameras=tuple(self._spec.cameras),
         )
 
@@ -98,7 +104,7 @@ class RobotLine:
             socket: Accepted; the robot's key was checked.
         """
         before, self._socket = self._socket, socket
-        self._heard_at, self._newest = self._clock(), None
+        self._heard_at, self._newest, self._warm = self._clock(), None, False
         if before is not None:
             self._lost()
             await before.close(CLOSE_REPLACED, "")
@@ -135,6 +141,8 @@ class RobotLine:
         if self._newest is None:
             self._seats.warm_up(drive.seen(request, tick))
         self._newest = request
+        # Once is enough, see `RobotView`.
+        self._warm = self._warm or self._seats.ready
         if request.done and drive.buffer.mode is Mode.RUN:
             drive.lose("task done")
         if drive.lockstep:

@@ -15,10 +15,11 @@ class RobotView:
 
     Attributes:
         name: Of its key.
-        connected: Whether it is there, and all policies are warm for it: it may be armed.
+        connected: Whether it is there, and all policies have been warm for it: it may be armed. A policy that dies
+            later changes nothing of that: nobody shall see by it that it was one.
         last_seen_s: How long ago its last request came, [s].
         mode: What it is doing.
-        at_home: Whether it went to the rest pose and is there.
+        at_home: Whether it went to the rest pose and is there, and all policies are warm: a trial may begin.
         cameras: Their names.
     """
 

@@ -38,7 +38,7 @@ WHO: Final[dict[type[c.Command], frozenset[Role | None]]] = {
     c.Rate: frozenset({Role.RATER}),
     c.Guess: frozenset({Role.OPERATOR}),
     c.Prefer: frozenset({Role.OPERATOR}),
-    c.Note: frozenset({Role.OPERATOR, Role.RATER}),
+    c.Note: frozenset({Role.OPERATOR, Role.RATER, Role.ADMIN}),
     c.Recorded: frozenset({SERVER}),
     c.ProposeUnblinding: frozenset({Role.ADMIN}),
     c.ConfirmUnblinding: frozenset({Role.ADMIN}),
@@ -108,9 +108,7 @@ def changes_of(book: Book, entry: Entry) -> Changes:
     return RULES[type(command)](book, entry, trial)
 
 
-def _of_the_campaign(
-    book: Book, entry: Entry, command: c.Looked | c.EndedEarly | c.Opened | c.ClockJumped
-) -> Changes:
+def _of_the_campaign(book: Book, entry: Entry, command: c.Looked | c.EndedEarly | c.Opened | c.ClockJumped) -> Changes:
     if isinstance(command, c.Opened):
         return _opened(book, entry)
     if isinstance(command, c.EndedEarly):

@@ -1,4 +1,4 @@
-"""Opening what was sealed: once, when every slot has its score."""
+"""Opening what was sealed: once, when every slot has its score, or when the campaign was ended early."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from unichunk.server.evaluation.errors import NotNow, Tampered
 from unichunk.server.evaluation.ledger.actor import Actor
-from unichunk.server.evaluation.ledger.commands import Opened
+from unichunk.server.evaluation.ledger.commands import EndedEarly, Opened
 from unichunk.server.evaluation.planning import folder as names
 from unichunk.server.evaluation.planning.admin_key import read_admin_private
 from unichunk.server.evaluation.planning.canonical import canonical_json
@@ -124,7 +124,7 @@ def load_unblinded(folder: Path) -> Unblinded | None:
     return _unblinded(plan, opening)
 
 
-def unblind(folder: Path, admin_key: Path, *, by: str = "admin") -> Unblinded:
+def unblind(folder: Path, admin_key: Path, *, by: str = "admin", end_early: str | None = None) -> Unblinded:
     """Open a complete campaign, on the machine that ran it; the log says so before anybody reads it.
 
     May be called again: after an end in between, or to read what was opened.
@@ -133,9 +133,10 @@ def unblind(folder: Path, admin_key: Path, *, by: str = "admin") -> Unblinded:
         folder: Of the campaign.
         admin_key: File of the private key.
         by: Who opens it, for the log.
+        end_early: Why a campaign whose plan is not complete is ended first, for good; None: it stays sealed.
 
     Raises:
-        NotNow: Where a slot has no score yet.
+        NotNow: Where a slot has no score yet, and it was not ended; where it cannot be ended now.
         PrivateFileError, Sealed: Where the key cannot be read, or is another one.
         Tampered: Where the records contradict each other or the commitment.
         StoreUnavailable: Where the log cannot be written; the campaign stays sealed.
@@ -146,7 +147,9 @@ def unblind(folder: Path, admin_key: Path, *, by: str = "admin") -> Unblinded:
     store = EvaluationStore.open(folder, load_secrets(folder))
     try:
         if not store.book.opened:
-            if not store.book.complete:
+            if end_early is not None and store.book.ended is None:
+                store.apply(Actor(by, Role.ADMIN), EndedEarly(reason=end_early), f"ended/{store.plan.campaign_id}")
+            if not store.book.complete and store.book.ended is None:
                 missing = len(store.plan.slots) - len(store.book.judged)
                 raise NotNow(
                     f"{folder}: {missing} of {len(store.plan.slots)} trials have no score yet; it stays sealed"

@@ -33,7 +33,8 @@ def voids(results: Results, analysis: AnalysisResult) -> list[Block]:
     if not results.voids:
         return [heading, Text("None: every trial that was begun was judged.")]
     test = analysis.voids.difference
-    said = f"{plural(len(results.voids), 'trial')} did not count and were done again at a random later place. "
+    again = "were done again at a random later place" if results.ended_early is None else "were to be done again later"
+    said = f"{plural(len(results.voids), 'trial')} did not count and {again}. "
     if test.p is None:
         said += f"Whether they fell on some policies more than on others cannot be tested: {test.note}"
     else:

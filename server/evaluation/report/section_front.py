@@ -9,6 +9,7 @@ from unichunk.server.evaluation.report.blocks import Bullets, Callout, Fact, Fac
 from unichunk.server.evaluation.report.plot_success import success_plot
 from unichunk.server.evaluation.report.verdict import verdict
 from unichunk.server.evaluation.report.words import joined, moment, number, percent, plural
+from unichunk.server.evaluation.statistics.problems import not_completed
 
 if TYPE_CHECKING:
     from unichunk.server.evaluation.planning.campaign import Campaign
@@ -49,7 +50,7 @@ def front(results: Results, analysis: AnalysisResult) -> list[Block]:
     """
     plan = results.plan
     answer = verdict(analysis)
-    blocks: list[Block] = [Callout("result", answer.title, answer.paragraphs)]
+    blocks: list[Block] = [*_early_end(results, analysis), Callout("result", answer.title, answer.paragraphs)]
     if problems := _problems(analysis):
         blocks.append(Callout("warning", "Read this first", problems))
     caption = (
@@ -73,6 +74,20 @@ def front(results: Results, analysis: AnalysisResult) -> list[Block]:
         Bullets(declared(plan.campaign)),
     ]
     return blocks
+
+
+def _early_end(results: Results, analysis: AnalysisResult) -> list[Block]:
+    """Before everything else: that the plan was not completed, and what that does to the tests."""
+    end = results.ended_early
+    if end is None:
+        return []
+    looks = f"after {plural(end.looks, 'look')} at the sequential test" if end.looks else "without a recorded look"
+    who = f"{end.by} ended it {looks}. The reason that was given: “{end.reason}”"
+    return [Callout("warning", "The plan was not completed.", (_sentence(not_completed(analysis)), who))]
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:]}."
 
 
 def declared(campaign: Campaign) -> tuple[str, ...]:
@@ -112,7 +127,10 @@ def pairs_of(campaign: Campaign) -> str:
 def _problems(analysis: AnalysisResult) -> tuple[str, ...]:
     """The first of them, those on the whole campaign before those on single pairs."""
     beginnings = tuple(f"{pair.first} against {pair.second}:" for pair in analysis.pairs)
-    ordered = sorted(analysis.problems, key=lambda problem: problem.startswith(beginnings))
+    said = [not_completed(analysis)] if analysis.ended_early else []
+    ordered = sorted(
+        (one for one in analysis.problems if one not in said), key=lambda problem: problem.startswith(beginnings)
+    )
     more = len(ordered) - MOST_PROBLEMS
     return (*ordered[:MOST_PROBLEMS], *([f"{plural(more, 'more remark')}, see the end"] if more > 0 else []))
 

@@ -76,10 +76,11 @@ def _of_the_plan(campaign: Campaign) -> list[str]:
 
 def _of_what_happened(results: Results, analysis: AnalysisResult) -> list[str]:
     said: list[str] = []
+    campaign = results.plan.campaign
     if analysis.trials < analysis.planned:
         said.append(
-            "Anything at the stated level: the plan is not complete, and the tests hold at its end only. The "
-            "sequential test alone may be read now."
+            "Anything at the stated level: the plan is not complete, and the tests hold at its end only."
+            + (" The sequential test alone may be read now." if campaign.analysis.sequential else "")
         )
     redrawn = analysis.randomization
     if analysis.omnibus.rejects and redrawn.p is not None and not redrawn.rejects:

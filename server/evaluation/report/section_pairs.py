@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unichunk.server.evaluation.report.blocks import Bullets, Figure, Heading, Table, Text
+from unichunk.server.evaluation.report.blocks import Bullets, Callout, Figure, Heading, Table, Text
 from unichunk.server.evaluation.report.plot_pairs import pairs_plots
 from unichunk.server.evaluation.report.words import (
     decision,
@@ -42,6 +42,7 @@ def pairs(analysis: AnalysisResult) -> list[Block]:
     )
     blocks: list[Block] = [
         Heading("Pairs of policies"),
+        *_early_end(analysis),
         Text(intro),
         *(Figure(scene, caption) for scene in pairs_plots(analysis.pairs)),
         _tests(analysis),
@@ -50,6 +51,13 @@ def pairs(analysis: AnalysisResult) -> list[Block]:
     if notes := tuple(note for pair in analysis.pairs for note in _notes(pair)):
         blocks.append(Bullets(notes))
     return blocks
+
+
+def _early_end(analysis: AnalysisResult) -> list[Block]:
+    if not analysis.ended_early:
+        return []
+    why = "These tests and intervals are for a number of trials that was fixed in advance. The plan was not completed."
+    return [Callout("warning", "Not valid as declared if the end depended on the data.", (why,))]
 
 
 def _tests(analysis: AnalysisResult) -> Table:

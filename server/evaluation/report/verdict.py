@@ -39,6 +39,8 @@ def verdict(analysis: AnalysisResult) -> Verdict:
     Args:
         analysis: What was computed.
     """
+    if analysis.ended_early:
+        return _by_the_sequential_test(analysis)
     test = analysis.omnibus
     if test.p is None:
         said = "The primary test could not be computed, so nothing is concluded."
@@ -57,6 +59,27 @@ def verdict(analysis: AnalysisResult) -> Verdict:
         return Verdict(title, (first, _extremes(analysis), _pairs(analysis)))
     first = f"Primary test, declared before the first trial: {named}, above {level}.{_redrawn(analysis)}"
     return Verdict("No difference in success was shown.", (first, _extremes(analysis), _absence(analysis)))
+
+
+def _by_the_sequential_test(analysis: AnalysisResult) -> Verdict:
+    """What may be said of a campaign that was ended early: the sequential test may be read at any time."""
+    tested = [(pair, pair.sequential) for pair in analysis.pairs if pair.sequential is not None]
+    if not tested:
+        why = "The plan declared no sequential test, the only one that may be read before the end of the plan."
+        return Verdict("The plan was not completed, so nothing is concluded.", (why, _extremes(analysis)))
+    differing = [
+        f"{pair.first} and {pair.second} (largest e-value {number(test.largest)}, "
+        f"adjusted {p_equals(test.adjusted, analysis.alpha)})"
+        for pair, test in tested
+        if test.rejects
+    ]
+    amount = plural(len(tested), "declared pair")
+    how = f"By the sequential test, valid whenever and why ever a campaign ends, at α = {number(analysis.alpha)}"
+    if not differing:
+        said = f"{how}: of {amount}, none was shown to differ. That does not show that they are equal."
+        return Verdict("Before its early end no difference in success was shown.", (said, _extremes(analysis)))
+    said = f"{how}, after Holm's correction: of {amount}, {'; '.join(differing)} differ."
+    return Verdict("By the sequential test, policies differ in how often they succeed.", (said, _extremes(analysis)))
 
 
 def _redrawn(analysis: AnalysisResult) -> str:

@@ -71,6 +71,7 @@ def analyse(results: Results) -> AnalysisResult:
             blinding=bool(results.guesses),
         ),
         problems=(),
+        ended_early="" if results.ended_early is None else results.ended_early.reason,
     )
     return msgspec.structs.replace(analysis, problems=problems_of(analysis, campaign.randomization))
 

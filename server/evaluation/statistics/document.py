@@ -465,6 +465,8 @@ class AnalysisResult(_Part, frozen=True, kw_only=True):
         drift: Over the session.
         methods: What was computed how.
         problems: What could not be computed and why, one line each, for the top of the report.
+        ended_early: Why the plan was not completed; empty where it was: otherwise the sequential test alone is valid as
+            it was declared.
     """
 
     format: int = FORMAT
@@ -493,3 +495,4 @@ class AnalysisResult(_Part, frozen=True, kw_only=True):
     drift: Drift
     methods: tuple[Method, ...]
     problems: tuple[str, ...]
+    ended_early: str = ""

@@ -13,6 +13,7 @@ complete have a forced label and are not bet on; nor are redone ones, whose labe
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -56,11 +57,14 @@ def fair_trials(trials: Sequence[ScoredTrial], first: str, second: str, per_cell
         (trial for trial in trials if trial.policy in {first, second}),
         key=lambda trial: trial.slot if known else trial.order,
     )
+    scored = sorted(trial.slot for trial in trials)
     done: dict[tuple[str, str], int] = {}
     fair = []
     settled = 0
     for trial in drawn:
-        open_for_both = max(done.get((name, trial.layout), 0) for name in (first, second)) < per_cell
+        # Before the plan is complete: whose slots without a score are is not known here, so each may be of either.
+        waiting = trial.slot - bisect.bisect_left(scored, trial.slot) if known else 0
+        open_for_both = max(done.get((name, trial.layout), 0) for name in (first, second)) + waiting < per_cell
         done[trial.policy, trial.layout] = done.get((trial.policy, trial.layout), 0) + 1
         if open_for_both and trial.attempt == 0:
             settled = max(settled, trial.order)

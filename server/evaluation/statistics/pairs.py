@@ -52,7 +52,8 @@ def compare_pairs(campaign: Campaign, counts: Counts, trials: Sequence[ScoredTri
     exacts = decided([exact_stratified(table) for table in tables], alpha)
     barnards = decided([barnard(*rates) for rates in pooled], alpha)
     fishers = decided([fisher(*rates) for rates in pooled], alpha)
-    sequentials = _sequentials(campaign, trials, pairs)
+    wanted = campaign.analysis.sequential
+    sequentials = sequential_tests(campaign, trials) if wanted else (None,) * len(pairs)
     return tuple(
         PairComparison(
             first=pair[0],
@@ -90,14 +91,16 @@ def primary_pairs(campaign: Campaign, counts: Counts) -> tuple[SensitivityPair, 
     )
 
 
-def _sequentials(
-    campaign: Campaign, trials: Sequence[ScoredTrial], pairs: Sequence[tuple[str, str]]
-) -> list[Sequential | None]:
-    if not campaign.analysis.sequential:
-        return [None] * len(pairs)
-    tests = [sequential_test(campaign, trials, *pair) for pair in pairs]
+def sequential_tests(campaign: Campaign, trials: Sequence[ScoredTrial]) -> tuple[Sequential, ...]:
+    """The anytime-valid test of every declared pair, with Holm's correction; of what is scored so far.
+
+    Args:
+        campaign: Says which pairs, and the level.
+        trials: Scored.
+    """
+    tests = [sequential_test(campaign, trials, *pair) for pair in declared_pairs(campaign)]
     adjusted = holm([test.p for test in tests])
-    return [
+    return tuple(
         msgspec.structs.replace(test, adjusted=p, rejects=p is not None and p <= campaign.analysis.alpha)
         for test, p in zip(tests, adjusted, strict=True)
-    ]
+    )

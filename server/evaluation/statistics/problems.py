@@ -26,11 +26,26 @@ def problems_of(analysis: AnalysisResult, randomization: Randomization) -> tuple
         randomization: How trials were put in order.
     """
     drawn = randomization is Randomization.INDEPENDENT_DRAW and analysis.drift.trend.rejects
-    return (*([DRAWN_UNDER_DRIFT] if drawn else []), *_problems(analysis))
+    early = (not_completed(analysis),) if analysis.ended_early else ()
+    return (*early, *([DRAWN_UNDER_DRIFT] if drawn else []), *_problems(analysis))
+
+
+def not_completed(analysis: AnalysisResult) -> str:
+    """What an early end does to the tests, in one line."""
+    kept = (
+        "the sequential test is what remains valid"
+        if any(pair.sequential is not None for pair in analysis.pairs)
+        else "the plan declared no sequential test, so no test remains that is valid then"
+    )
+    return (
+        f"the plan was not completed, it was ended early after {analysis.trials} of {analysis.planned} trials: tests "
+        f"for a fixed number of trials (Cochran-Mantel-Haenszel, randomization, Barnard, Fisher) and the intervals of "
+        f"rates and differences are not valid as declared if the end depended on the data; {kept}"
+    )
 
 
 def _problems(analysis: AnalysisResult) -> Iterator[str]:
-    if analysis.trials != analysis.planned:
+    if analysis.trials != analysis.planned and not analysis.ended_early:
         yield f"{analysis.trials} trials were scored, the plan wanted {analysis.planned}"
     yield from _tests(analysis)
     for pair in analysis.pairs:

@@ -6,6 +6,10 @@ in the paper's draw the last trials are those that chance left over, neighbours 
 not careful enough. Here policies are dealt out again, the way the plan did it, to trials whose outcomes stay as they
 are (Fisher 1935; Edgington 1980). Under the null hypothesis that policies are interchangeable the p-value is valid for
 every number of redraws, since the observed order counts as one of them (Phipson & Smyth 2010).
+
+One thing is left out: for a pair among three or more policies in the paper's draw, the places of the others also depend
+on when one of the pair was complete. Under a strong drift a test of the difference of such a pair still rejected less
+often than its level.
 """
 
 from __future__ import annotations

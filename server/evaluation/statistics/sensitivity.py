@@ -62,7 +62,7 @@ def readings(results: Results) -> tuple[Reading, ...]:
         _as_failures(
             results,
             "seen and voided as failures",
-            "a slot in which somebody voided or stopped a trial that they saw run counts as a failure, whatever came out "
+            "a slot in which somebody voided or stopped a trial that had begun counts as a failure, whatever came out "
             "when it was redone",
             lambda cause: cause == STOPPED or cause.endswith(SEEN),
         ),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from unichunk.server.evaluation.ledger.book import Book
     from unichunk.server.evaluation.ledger.entry import Entry
     from unichunk.server.evaluation.ledger.records import Preferred
+    from unichunk.server.evaluation.ledger.trial import Trial
     from unichunk.server.evaluation.results import Deviation
     from unichunk.server.evaluation.store.evaluation_store import EvaluationStore
 
@@ -43,11 +44,14 @@ def results_of(store: EvaluationStore, policies: Mapping[int, str]) -> Results:
             f"{len(book.judged)} of {len(book.plan.slots)} trials are scored and the campaign was not opened:"
             " `unichunk eval unblind` opens it when all are"
         )
-    deviations = deviations_of(_entries(store))
+    deviations = deviations_of(entries_of(store))
     return Results(
         plan=store.plan,
         trials=scored_of(book, policies),
-        voids=tuple(_void(book, trial, policies) for trial in book.voided),
+        voids=(
+            *(_void(book, trial, policies) for trial in book.voided),
+            *(_cut_off(trial, policies) for trial in book.held),
+        ),
         second_scores=tuple(
             SecondScore(rating.trial, rating.rater, rating.score.success, rating.score.rubric)
             for rating in book.ratings.values()
@@ -80,7 +84,8 @@ def _early_end(book: Book, deviations: Sequence[Deviation]) -> EarlyEnd | None:
     return EarlyEnd(book.ended.by, book.ended.reason, looks)
 
 
-def _entries(store: EvaluationStore) -> Iterator[Entry]:
+def entries_of(store: EvaluationStore) -> Iterator[Entry]:
+    """All of a log, in its order."""
     after = 0
     while events := store.events(after):
         yield from (event.entry for event in events)
@@ -120,6 +125,18 @@ def _void(book: Book, trial_id: str, policies: Mapping[int, str]) -> VoidTrial:
         layout=trial.layout,
         reason=trial.reason,
         cause=book.causes[trial.id],
+    )
+
+
+def _cut_off(trial: Trial, policies: Mapping[int, str]) -> VoidTrial:
+    """An interrupted trial that nobody voided before the campaign was ended."""
+    return VoidTrial(
+        trial=trial.id,
+        slot=trial.slot,
+        policy=policies[trial.slot],
+        layout=trial.layout,
+        reason="interrupted; the campaign was ended before it was voided",
+        cause=trial.reason,
     )
 
 

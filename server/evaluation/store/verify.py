@@ -192,7 +192,7 @@ def _check_complete(folder: Path, book: Book) -> None:
 def _notes(book: Book, opening: Opening | None, missing: int, heads: Sequence[str]) -> list[str]:
     notes = []
     if opening is None:
-        why = f"{names.UNBLINDED} is not there" if book.opened else "the campaign was not opened"
+        why = f"{names.UNBLINDED} is not there" if book.opened else "the campaign is not complete"
         notes.append(f"schedule and redone trials were not compared with the seed: {why} (or use --admin-key)")
     if missing:
         notes.append(f"{missing} of {len(book.recordings)} recordings are not there")
