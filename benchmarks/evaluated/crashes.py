@@ -4,8 +4,8 @@ Each process is forked, opens the campaign (everything in it is read and checked
 was killed over, and goes on. It is killed at a step (right before or after a call into the database or the operating
 system, one after the other), or at any moment. A witness outside remembers every answer.
 
-A killed process is no power failure: what it had handed to the operating system stays. `torn_logs` does what a power
-failure does on top: it cuts SQLite's write-ahead log off at any byte behind what was synchronized.
+A killed process is no power failure: what it had handed to the operating system stays. What a power failure does on top
+(SQLite's write-ahead log cut off at any byte) is in the store's tests.
 """
 
 from __future__ import annotations
