@@ -43,7 +43,8 @@ class AddKey:
     role: RoleName
     """What it may do: robot: ask for chunks; viewer: read metrics and what is served; admin: all that, and swap
     policies, drain and end the server. For `unichunk eval serve`: robot: be driven; operator: run trials and judge
-    them; rater: judge them again; auditor: read the log; admin: progress, the log, emergency unblinding, but no judging."""
+    them; rater: judge them again; auditor: read the log; admin: progress, the log, emergency unblinding, but no
+    judging."""
     file: Path = Path("keys.json")
     """The key file; made where there is none, with mode 0600."""
     expires_days: float | None = None

@@ -41,6 +41,8 @@ OPTIONS = [b"--" + option for option in (b"index-url", b"extra-index-url", b"fin
 
 PICKLING = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 PICKLING_CALLS = {"send_pyobj", "recv_pyobj"}
+MENTIONED = re.compile("|".join((*sorted(PICKLING), *sorted(PICKLING_CALLS), "torch")))
+"""What a source has to mention before it is worth parsing."""
 
 
 def _tracked() -> list[Path] | None:
@@ -103,7 +105,9 @@ def test_no_file_is_too_large() -> None:
 
 def pickling(source: str) -> list[str]:
     """Every way in which a source would read or write pickles."""
-    found = []
+    found: list[str] = []
+    if MENTIONED.search(source) is None:
+        return found
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.partition(".")[0] in PICKLING]

@@ -79,7 +79,10 @@ def _aside(book: Book, rng: random.Random) -> tuple[Actor, c.Command] | None:
         return SERVER, c.ClockJumped(by_s=rng.uniform(-60, 60))
     trial = book.trials[rng.choice(book.judged)]
     operator = Actor(trial.operator, ANN.role)
-    choices: list[tuple[Actor, c.Command]] = [(operator, c.Note(trial=trial.id, text="a note"))]
+    choices: list[tuple[Actor, c.Command]] = [
+        (operator, c.Note(trial=trial.id, text="a note")),
+        (ADA, c.Looked(scored=len(book.judged))),
+    ]
     if trial.id not in book.recordings:
         choices.append((SERVER, c.Recorded(trial=trial.id, sha256=f"{rng.getrandbits(256):064x}")))
     if (trial.id, RAY.name) not in book.ratings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,9 +29,30 @@ if TYPE_CHECKING:
 
     from unichunk.benchmarks.evaluated.crashes import CrashRow
 
-KILLS: Final = 2000
-QUICK_KILLS: Final = 40
-"""Of every kind; a tenth of those that bring a PostgreSQL server down."""
+
+@dataclass(frozen=True)
+class Kills:
+    """How many of every kind.
+
+    Attributes:
+        sqlite_steps: Half of them while the campaign is opened (about 700 steps), half after that (about 300).
+        postgresql_steps: The same; about 400 steps and 250.
+        stride: Of 2, every other step is one to be killed at.
+        moments: At any moment, with each database.
+        cuts: Of connections to PostgreSQL.
+        servers: Of PostgreSQL's own processes; each takes a recovery.
+    """
+
+    sqlite_steps: int
+    postgresql_steps: int
+    stride: int
+    moments: int
+    cuts: int
+    servers: int
+
+
+FULL: Final = Kills(sqlite_steps=1600, postgresql_steps=900, stride=1, moments=500, cuts=100, servers=25)
+QUICK: Final = Kills(sqlite_steps=30, postgresql_steps=30, stride=37, moments=30, cuts=4, servers=2)
 
 
 def measure(parts: Sequence[str], *, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -71,11 +93,11 @@ def _tampering(quick: bool) -> Any:  # noqa: FBT001
 
 
 def _crashes(quick: bool) -> Any:  # noqa: FBT001
-    kills = QUICK_KILLS if quick else KILLS
+    kills = QUICK if quick else FULL
     with tempfile.TemporaryDirectory(prefix="unichunk-") as folder:
         rows: list[Any] = [
-            kill_at_steps(Campaigns(_made(folder, "steps")), kills),
-            kill_at_any_moment(Campaigns(_made(folder, "moments")), kills),
+            kill_at_steps(Campaigns(_made(folder, "steps")), kills.sqlite_steps, stride=kills.stride),
+            kill_at_any_moment(Campaigns(_made(folder, "moments")), kills.moments),
         ]
         try:
             rows += _postgres_crashes(folder, kills)
@@ -84,13 +106,14 @@ def _crashes(quick: bool) -> Any:  # noqa: FBT001
         return rows
 
 
-def _postgres_crashes(folder: str, kills: int) -> Iterator[CrashRow]:
+def _postgres_crashes(folder: str, kills: Kills) -> Iterator[CrashRow]:
     server = PostgresServer()
     try:
-        yield kill_at_steps(Campaigns(_made(folder, "pg steps"), server), kills)
-        yield kill_at_any_moment(Campaigns(_made(folder, "pg moments"), server), kills)
-        yield cut_connections(Campaigns(_made(folder, "pg cuts"), server), max(1, kills // 10))
-        yield kill_the_server(Campaigns(_made(folder, "pg kills"), server), max(1, kills // 10))
+        campaigns = Campaigns(_made(folder, "pg steps"), server)
+        yield kill_at_steps(campaigns, kills.postgresql_steps, stride=kills.stride)
+        yield kill_at_any_moment(Campaigns(_made(folder, "pg moments"), server), kills.moments)
+        yield cut_connections(Campaigns(_made(folder, "pg cuts"), server), kills.cuts)
+        yield kill_the_server(Campaigns(_made(folder, "pg kills"), server), kills.servers)
     finally:
         server.stop()
 

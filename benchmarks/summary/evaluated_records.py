@@ -19,14 +19,12 @@ def evaluation_records(document: Row) -> str:
     for row in document["crashes"]:
         times = f"{row['kills']} times" if is_measured(row) else "-"
         wrong = f"{len(row['wrong'])} wrong" if is_measured(row) else f"not measured: {row['not_measured']}"
-        lines.append([f"{row['database']}: killed {row['how']}" if "how" in row else row["database"], times, wrong])
+        lines.append([f"{row['database']}: {row['how']}" if "how" in row else row["database"], times, wrong])
     rows = document["tampering"]
     cases, refused, found, missed = (sum(_count(row[name]) for row in rows) for name in _TAMPERED)
     outcome = f"{found} found, {refused} refused by the tables, {missed} missed"
-    lines.append(
-        [f"tampered with records and files ({', '.join(row['what'] for row in rows)})", f"{cases} cases", outcome]
-    )
-    return markdown_table(["", "how often", "what came of it"], lines)
+    lines.append([f"records and files ({', '.join(row['what'] for row in rows)})", f"{cases} cases", outcome])
+    return markdown_table(["killed, or changed", "how often", "what came of it"], lines)
 
 
 def evaluation_crashes(document: Row) -> str:

@@ -100,7 +100,7 @@ def look(folder: Path, admin_key: Path, *, by: str = "admin") -> Look:
         total=len(plan.slots),
         alpha=plan.campaign.analysis.alpha,
         number=looks,
-        pairs=_seen(plan.campaign, trials),
+        pairs=seen_pairs(plan.campaign, trials),
     )
 
 
@@ -124,7 +124,13 @@ def _name(pair: SeenPair) -> str:
     return f"{pair.first} against {pair.second}"
 
 
-def _seen(campaign: Campaign, trials: Sequence[ScoredTrial]) -> tuple[SeenPair, ...]:
+def seen_pairs(campaign: Campaign, trials: Sequence[ScoredTrial]) -> tuple[SeenPair, ...]:
+    """What is shown of the declared pairs, in their order.
+
+    Args:
+        campaign: Says which, and at what level.
+        trials: Scored.
+    """
     tests = sequential_tests(campaign, trials)
     ranks = {place: rank for rank, place in enumerate(sorted(range(len(tests)), key=lambda place: tests[place].p))}
     # Holm: the largest of m needs m / alpha, the next one (m - 1) / alpha, and so on until one does not reach it.

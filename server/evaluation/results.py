@@ -61,8 +61,8 @@ class VoidTrial:
         policy: Name.
         layout: Name.
         reason: What was said.
-        cause: Who voided it (`operator`, `admin`, `server`), with `, while it ran` or `, after its end` where they could
-            see how it went; or the code of the interruption before it.
+        cause: Who voided it (`operator`, `admin`, `server`), with `, while it ran` or `, after its end` where they
+            could see how it went; or the code of the interruption before it.
         slot: Number of the planned slot that it would have counted for; -1: not known.
     """
 

@@ -66,7 +66,8 @@ class Shown:
             timeout_s=task.timeout_s,
             elapsed_s=trial.duration_s if elapsed_s is None else elapsed_s,
             lease_left_s=self.leases.left_s(trial.id) if waits else None,
-            reason=SAID.get(trial.reason, "") if trial.state is TrialState.INTERRUPTED else trial.reason,
+            # What somebody gave as the reason of a void is shown as it is; all else is a code.
+            reason=trial.reason if trial.state is TrialState.VOID else SAID.get(trial.reason, ""),
             version=trial.version,
         )
 

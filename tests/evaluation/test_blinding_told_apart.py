@@ -50,3 +50,9 @@ def test_everything_is_all_but_the_motion() -> None:
     parts = [len(features_of(trial, group)) for group in GROUPS if group not in {EVERYTHING, ONSET}]
     assert len(features_of(trial, EVERYTHING)) == sum(parts)
     assert np.isfinite(features_of(trial, EVERYTHING)).all()
+
+
+def test_a_trial_of_a_single_answer_has_numbers_too() -> None:
+    trial = Trial(greeting=128, sights=(Sight(149, 1, 4, 4, 0.02, 0.05, moved=False),), error=11, code=1008)
+    assert np.isfinite(features_of(trial, EVERYTHING)).all()
+    assert onset_of(trial) == 1

@@ -86,6 +86,7 @@ def test_a_policy_that_dies(tmp_path: Path, rule: str) -> None:
             assert (known.state.value, known.duration_s) == ("scored", 3.0)
             assert known.score is not None
             assert not known.score.success
+            assert (await bench.desk.trial(ANN, trial)).reason == "stopped by the server"
             return
         assert (known.state.value, known.reason, known.duration_s) == ("interrupted", "policy lost", 3.0)
         # Its operator is not told what died.

@@ -13,6 +13,7 @@ import tyro
 from tests.evaluation.served_campaign import make_served
 from unichunk.server import eval_extra
 from unichunk.server.eval_command import Eval
+from unichunk.server.eval_look_command import EvalLook
 from unichunk.server.eval_plan_command import EvalPlan
 from unichunk.server.eval_power_command import EvalPower
 from unichunk.server.eval_report_command import EvalReport
@@ -56,7 +57,9 @@ def test_every_command_has_its_place() -> None:
         "serve x --port 0 --sim-robots": EvalServe,
         "status x --json": EvalStatus,
         "verify x --head 1:ab --head 2:cd": EvalVerify,
+        "look x --admin-key k": EvalLook,
         "unblind x --admin-key k": EvalUnblind,
+        "unblind x --admin-key k --end-early broken": EvalUnblind,
         "report x --out y": EvalReport,
         "power --rates 0.5 0.7": EvalPower,
     }.items():
@@ -111,6 +114,7 @@ def test_verify_says_what_was_changed(tmp_path: Path, capsys: pytest.CaptureFixt
     [
         EvalStatus,
         EvalVerify,
+        lambda folder: EvalLook(folder, folder / "admin.key"),
         lambda folder: EvalUnblind(folder, folder / "admin.key"),
         EvalReport,
         EvalServe,

@@ -139,11 +139,9 @@ def test_forced_and_redone_labels_are_not_bet_on() -> None:
 
 
 def test_a_slot_without_a_score_may_have_been_anybodys() -> None:
-    # Looking early: slot 1 became void and waits. Had it been of the second policy, that one were complete after slot 3.
-    trials = [
-        _trial(order, label, True, slot=slot)
-        for order, (slot, label) in enumerate(zip((0, 2, 3, 4), "abba", strict=True))
-    ]
+    # Looking early: slot 1 is void and waits. Had it been of the second policy, that one were complete before slot 4.
+    slots = ((0, "a"), (2, "b"), (3, "b"), (4, "a"))
+    trials = [_trial(order, label, True, slot=slot) for order, (slot, label) in enumerate(slots)]
     assert [trial.settled for trial in fair_trials(trials, "a", "b", per_cell=3)] == [0, 1, 2]
     assert [trial.settled for trial in fair_trials(trials, "a", "b", per_cell=4)] == [0, 1, 2, 3]
 

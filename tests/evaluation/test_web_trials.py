@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.evaluation.asgi_client import AsgiClient
+from tests.evaluation.small_campaign import ADA
 from tests.evaluation.web_bench import LIVE, PHOTO, Person, WebBench
 from unichunk.server.evaluation.ledger import commands as c
 from unichunk.server.evaluation.ledger.trial import TrialState
@@ -293,6 +294,25 @@ def test_an_administrator_ends_what_somebody_left(web: WebBench) -> None:
         assert (await ada.do(f"/api/trials/{trial}/void", {"reason": "ann went home"})).status == 200
         assert web.bench.trial(trial).state is TrialState.VOID
         assert "<strong>1</strong> void" in (await ada.get("/admin")).text
+
+    asyncio.run(run())
+
+
+def test_a_campaign_that_was_ended_early_says_so_and_gives_no_trial(web: WebBench) -> None:
+    async def run() -> None:
+        ann, ada = await web.sign_in("ann"), await web.sign_in("ada")
+        assert "ended early" not in (await ann.get("/")).text
+        web.bench.store.apply(ADA, c.EndedEarly(reason="a reason of the admin's own"), "ended")
+        page = (await ann.get("/")).text
+        assert "<strong>ended early</strong>" in page
+        assert "no trial is taken any more" in page
+        assert all(" disabled>Take the next trial" in part for part in page.split('data-once="/api/lease"')[1:])
+        assert "no trial is taken any more" in (await ann.get("/afterwards")).text
+        assert "<strong>ended early</strong>" in (await ada.get("/admin")).text
+        assert (await ann.do("/api/lease", {"robot": LEFT})).status == 409
+        now = (await ann.get("/api/now")).json
+        assert (now["overview"]["ended"], now["overview"]["complete"], now["next"]) == (True, False, None)
+        assert "of the admin" not in page
 
     asyncio.run(run())
 

@@ -55,7 +55,11 @@ def test_a_key_identifies_its_owner_and_no_other_key_does(tmp_path: Path) -> Non
 def test_roles_have_the_rights_they_are_for() -> None:
     assert RIGHTS[Role.ROBOT] == {Right.INFER}
     assert RIGHTS[Role.VIEWER] == {Right.READ}
-    assert RIGHTS[Role.ADMIN] == set(Right)
+    assert RIGHTS[Role.OPERATOR] == {Right.OPERATE}
+    assert RIGHTS[Role.RATER] == {Right.RATE}
+    assert RIGHTS[Role.AUDITOR] == {Right.AUDIT}
+    # Who can open the seal judges nothing.
+    assert RIGHTS[Role.ADMIN] == set(Right) - {Right.OPERATE, Right.RATE}
 
 
 KEY, RECORD = new_key("arm", Role.ROBOT, NOW)

@@ -35,6 +35,9 @@ class PlannedSlot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A frozen plan; nothing in it is secret.
 
+    Operators should not see it while the campaign runs all the same: a trial whose id is not in it is the repetition of
+    a void one, and so of the same policy. What is published before the first trial is `commitment.json`.
+
     Attributes:
         format: Of this document.
         campaign: With the hashes of policies and photos.

@@ -72,7 +72,10 @@ def latency(results: Results, counts: Mapping[str, RunCounts]) -> list[Block]:
         missing = missing or sums["missed"] + sums["late"] + sums["underruns"] > 0
         share = percent(sums["missed"] / asked if asked else None, asked)
         rows.append((Named(policy.name), str(len(own)), *(str(sums[name]) for name in _SHOWN), share))
-    said = f"Counted by the proxy in {plural(len(counts), 'trial')}, out of everybody's sight until the opening. "
+    said = (
+        f"Counted by the proxy in {plural(len(counts), 'trial')}, in files of its private folder, which the log does "
+        "not vouch for. "
+    )
     said += (
         "Where chunks were missed or rows held, a policy was worse for its speed and not for what it decides; more of "
         "that with one policy than with others is part of its result here."
