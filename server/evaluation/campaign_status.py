@@ -43,7 +43,7 @@ def campaign_status(folder: Path) -> CampaignStatus:
             tasks=shown.tasks(),
             complete=book.complete,
             opened=book.opened,
-            ended="" if book.ended is None else f"by {book.ended.by}: {book.ended.reason}",
+            ended="" if book.ended is None else f"by {book.ended.by}: {book.ended.reason!r}",
             head=str(store.head()),
         )
     finally:
@@ -55,7 +55,7 @@ def status_lines(status: CampaignStatus) -> list[str]:
     sealed = "complete, sealed" if status.complete else "sealed" if status.ended else "running"
     state = "opened" if status.opened else sealed
     if status.ended:
-        state += f"; ended early {status.ended!r}"
+        state += f"; ended early {status.ended}"
     states = ", ".join(f"{count} {name}" for name, count in status.states.items())
     lines = [
         f"{status.campaign} ({status.campaign_id}): {status.scored} of {status.total} trials scored; {state}",

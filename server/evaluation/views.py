@@ -221,7 +221,7 @@ class CampaignStatus(_View, frozen=True, kw_only=True):
         tasks: For each task.
         complete: Whether every trial is scored.
         opened: Whether the seal was opened.
-        ended: Why and by whom it was ended before every trial was scored; empty where it was not.
+        ended: By whom and why it was ended before every trial was scored; empty where it was not.
         head: End of the log, `SEQ:HASH`.
     """
 

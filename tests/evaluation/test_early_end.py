@@ -168,7 +168,7 @@ def test_looks_that_are_refused(campaign: Path, tmp_path: Path, capsys: pytest.C
     assert refusal(EvalLook(tmp_path / "none", key_of(other)), capsys)[0] == 3
     assert files(campaign) == before
     unblind(campaign, key_of(campaign), end_early="the robot broke")
-    assert "was opened" in refusal(command, capsys)[1]
+    assert "was opened: `unichunk eval report`" in refusal(command, capsys)[1]
 
 
 def test_no_look_that_the_plan_did_not_declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_ended_early_from_the_command_line(campaign: Path, capsys: pytest.Captur
     status, output, errors = said(EvalVerify(campaign), capsys)
     assert (status, errors) == (0, "")
     assert "verified: 4 of 20 trials scored, ended early by ada: 'the robot\\nbroke', 0 void" in output
-    assert "opened; ended early 'by ada: the robot\\nbroke'" in said(EvalStatus(campaign), capsys)[1]
+    assert "opened; ended early by ada: 'the robot\\nbroke'" in said(EvalStatus(campaign), capsys)[1]
 
 
 def test_what_the_report_says_first(campaign: Path) -> None:
