@@ -66,7 +66,6 @@ def told_to_write_nowhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return path, run_all("--quick", "--json", str(path))
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("name", NAMES)
 def test_every_benchmark_has_help_a_short_form_and_a_document(helped, name):
     status, said, complained = helped[name]
@@ -75,7 +74,6 @@ def test_every_benchmark_has_help_a_short_form_and_a_document(helped, name):
         assert word in said
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("name", NAMES)
 def test_a_document_that_could_not_be_written_is_refused_before_anything_is_measured(told_to_write_nowhere, name):
     path, results = told_to_write_nowhere

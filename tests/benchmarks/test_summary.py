@@ -103,7 +103,6 @@ json.dump({"benchmark": "good", "ratios": {"r": %s}}, open(path, "w"))
 """
 
 
-@pytest.mark.processes
 def test_outcomes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake_benchmark(
         monkeypatch,
@@ -135,7 +134,6 @@ def run_all(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return 0
 
 
-@pytest.mark.processes
 def test_two_runs_are_compared_and_a_failure_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,7 +179,6 @@ all_benchmarks.main()
 """
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_ended_leaves_no_benchmark_behind(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -51,7 +51,6 @@ def started(out: Path, delay: float, word: str = "") -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
@@ -66,7 +65,6 @@ def test_nothing_is_left_behind(number: signal.Signals, status: int, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.processes
 def test_a_terminal_that_goes_ends_nothing_under_nohup(tmp_path: Path) -> None:
     process = started(tmp_path / "new" / "bundle", delay=0.005, word="nohup")
     process.send_signal(signal.SIGHUP)

@@ -21,7 +21,6 @@ TRIALS = 2
 CELLS = 2 * 3
 
 
-@pytest.mark.processes
 @pytest.mark.simulator
 def test_a_whole_campaign(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "demo"

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
-    pytest.mark.processes,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on this machine"),
 ]
 

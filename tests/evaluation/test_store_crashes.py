@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
-    pytest.mark.processes,
     # The children only open their own files and end without ever returning into this process's code.
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
 ]

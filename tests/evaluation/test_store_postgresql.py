@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
-    pytest.mark.processes,
     # Forked children only open their own campaign and end without ever returning into this process's code.
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
 ]

@@ -29,7 +29,6 @@ from unichunk.server.wire.openpi import pack, unpack
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = pytest.mark.processes
 
 HERE = "python:tests.serving.python_policies:"
 PATIENT = Limits(waiting=500, per_tenant=500, per_client=500, patience_s=60.0)

@@ -181,7 +181,6 @@ def ended(process: subprocess.Popen[str], number: int) -> int:
     return process.returncode
 
 
-@pytest.mark.processes
 def test_the_shipped_policy_serves_openpis_own_client(tmp_path: Path) -> None:
     try:
         peer = environment("openpi-serving", [list(PEERS)], limit_s=300.0)
@@ -235,7 +234,6 @@ def shipped() -> str:
     return f"{source.name}={source.source}"
 
 
-@pytest.mark.processes
 def test_behind_all_its_locks_and_ending_in_good_order(tmp_path: Path) -> None:
     path, curve, key_file, password = (tmp_path / name for name in ("s.ipc", "curve", "keys.json", "key"))
     authority = Authority()
@@ -363,7 +361,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.processes
 def test_a_second_signal_ends_it_at_once_and_a_policy_that_hangs_does_not_hold_it(tmp_path: Path) -> None:
     patient, hasty = tmp_path / "patient", tmp_path / "hasty"
     options = ("--port", "0", "--no-zmq", "--policy", TOLD, "--drain-timeout")
@@ -387,7 +384,6 @@ def test_a_second_signal_ends_it_at_once_and_a_policy_that_hangs_does_not_hold_i
         assert ended(started[1], signal.SIGTERM) == 128 + signal.SIGTERM
 
 
-@pytest.mark.processes
 def test_a_policy_that_does_not_load(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "unichunk.server.command_line", "serve", "--port", "0", "--zmq-port", "0"]
     cases = (
