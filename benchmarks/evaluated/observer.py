@@ -1,6 +1,7 @@
 """A robot that writes down all that it can measure of each answer; a process of its own, which nothing holds up.
 
-It asks once a tick, whoever answers. What a motion looks like is not written down, but for when it begins.
+Robots have computers of their own, where no policy computes: here it runs under SCHED_FIFO where that is permitted. It
+asks once a tick, whoever answers. What a motion looks like is not written down, but for when it begins.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from unichunk.runtime.realtime import prefer_this_thread
 from unichunk.server.wire.errors import WireError
 from unichunk.server.wire.openpi import pack, unpack
 
@@ -74,6 +76,7 @@ def observe(pipe: Connection, joints: int, image: tuple[int, int]) -> None:
         joints: n.
         image: Height and width of the only camera's pictures, [px].
     """
+    prefer_this_thread()
     picture = np.random.default_rng(0).integers(0, 255, (*image, 3)).astype(np.uint8)
     while (told := pipe.recv()) is not None:
         pipe.send(_watch(pipe, told, joints, picture))

@@ -19,6 +19,7 @@ from unichunk.server.evaluation.blinding.drive import Drive
 from unichunk.server.evaluation.blinding.episodes import EpisodeRecorder
 from unichunk.server.evaluation.blinding.policy_host import PolicyHost
 from unichunk.server.evaluation.blinding.proxy_options import ProxyOptions
+from unichunk.server.evaluation.blinding.punctual import punctual_thread
 from unichunk.server.evaluation.blinding.robot_line import RobotLine
 from unichunk.server.evaluation.blinding.seats import Seats
 from unichunk.server.evaluation.errors import NotFound, NotNow
@@ -90,6 +91,7 @@ class Proxy:
         self._recorders: list[EpisodeRecorder] = []
         self._watch: asyncio.Task[None] | None = None
         self._private = contextlib.ExitStack()
+        self._preferred = contextlib.ExitStack()
 
     async def start(self) -> None:
         """Check that every policy is the one that was frozen, and load all of them.
@@ -103,12 +105,18 @@ class Proxy:
         except BaseException:
             await self.close()
             raise
+        if not self._preferred.enter_context(punctual_thread()):
+            self._trouble(
+                "answers may be late by some milliseconds while policies compute on the same cores, which tells robots "
+                "something: raise the rtprio limit in /etc/security/limits.conf, or serve policies from other machines"
+            )
         self._watch = asyncio.ensure_future(self._look())
 
     async def close(self) -> None:
         """Hold all robots, write what is left of episodes, end all policies; again does nothing."""
         if self._watch is not None:
             self._watch.cancel()
+        self._preferred.close()
         for line in self._lines.values():
             line.drive.hold()
         for seats in self._seats:
