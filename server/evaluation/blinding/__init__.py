@@ -12,8 +12,8 @@ What remains:
   shorter than 2 D are refused;
 - on a machine whose cores are all taken, a policy that computes on the same ones makes answers a little less punctual.
   Policies' processes are less urgent than the proxy (`ProxyOptions.nice`), each in a session of its own, and the thread
-  that answers robots runs under SCHED_FIFO where that is permitted (`punctual`); without `equalized_ticks` it could still
-  be measured on a quiet machine. A policy on another machine, or cores to spare, should leave nothing of it;
+  that answers robots runs under SCHED_FIFO where that is permitted (`punctual`); without `equalized_ticks` it could
+  still be measured on a quiet machine. A policy on another machine, or cores to spare, should leave nothing of it;
 - `policy lost` itself, which is told to the operator and not to the robot: it says that this trial's policy failed.
 
 A stop (`Proxy.hold`) takes effect after the rows that the robot is bound to, at most H ticks, and brakes within the
