@@ -36,7 +36,7 @@ from unichunk.runtime.policy import Policy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.engine import Engine
+    from unichunk.runtime.policy.engines.contract import Engine
 
 NAME: Final = "caching"
 QUICK_REPETITIONS: Final = 6

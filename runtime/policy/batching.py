@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.engine import Engine, Value
+    from unichunk.runtime.policy.engines.contract import Engine, Value
 
 
 @dataclass(frozen=True, eq=False)

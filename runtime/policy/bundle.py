@@ -14,7 +14,7 @@ import msgspec
 from unichunk.runtime.errors import BundleError
 from unichunk.runtime.key_path import with_key_path
 from unichunk.runtime.policy.contradictions import contradictions, name_complaints
-from unichunk.runtime.policy.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
+from unichunk.runtime.policy.manifest import MANIFEST_NAME, READABLE_VERSIONS, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -209,7 +209,7 @@ def robots_of(directory: Path) -> tuple[str, ...]:
         document = msgspec.json.decode((directory / MANIFEST_NAME).read_bytes(), type=_Robots)
     except (OSError, ValueError, RecursionError):
         return ()
-    return tuple(document.robots) if document.format_version == FORMAT_VERSION else ()
+    return tuple(document.robots) if document.format_version in READABLE_VERSIONS else ()
 
 
 class _Robots(msgspec.Struct):
@@ -233,14 +233,14 @@ def _check_version(path: Path, document: Any) -> None:
     if not isinstance(document, dict):
         raise BundleError(f"{path}: expected a JSON object, got {type(document).__name__}; {REMEDY}")
     version = document.get("format_version")
-    if isinstance(version, int) and 1 <= version < FORMAT_VERSION:
+    if isinstance(version, int) and 1 <= version < READABLE_VERSIONS[0]:
         raise BundleError(
-            f"{path}: format_version {version} is older than the {FORMAT_VERSION} that is read here; "
+            f"{path}: format_version {version} is older than the {READABLE_VERSIONS[0]} that is read here; "
             "compile the checkpoint again with `unichunk compile`"
         )
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise BundleError(
-            f"{path}: format_version {version!r} is not known, expected {FORMAT_VERSION}; "
+            f"{path}: format_version {version!r} is not known, expected {' or '.join(map(str, READABLE_VERSIONS))}; "
             "rebuild the bundle or use the unichunk version that wrote it"
         )
 

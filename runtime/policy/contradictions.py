@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from unichunk.runtime.policy.manifest import FORMAT_VERSION, MANIFEST_NAME, PLACEHOLDER
+from unichunk.runtime.policy.manifest import MANIFEST_NAME, PLACEHOLDER, READABLE_VERSIONS
 from unichunk.runtime.policy.rotation import AXIS_ANGLE_WIDTH
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -30,8 +30,9 @@ _LARGEST_TOKEN: Final = 2**31 - 1
 
 def contradictions(manifest: Manifest) -> Iterator[str]:
     """Everything in a manifest that cannot be true, one line each, with the path of the value."""
-    if manifest.format_version != FORMAT_VERSION:
-        yield f"format_version: expected {FORMAT_VERSION}, got {manifest.format_version}"
+    if manifest.format_version not in READABLE_VERSIONS:
+        expected = " or ".join(map(str, READABLE_VERSIONS))
+        yield f"format_version: expected {expected}, got {manifest.format_version}"
     if manifest.unified_width != UNIFIED_WIDTH:
         yield f"unified_width: expected {UNIFIED_WIDTH}, got {manifest.unified_width}"
     if not all(math.isfinite(value) for value in manifest.image.mean):

@@ -7,7 +7,10 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
+
+READABLE_VERSIONS: Final = (3, 4)
+"""Version 4 only adds: what a document of version 3 says means the same."""
 
 MANIFEST_NAME: Final = "bundle.json"
 
@@ -58,6 +61,38 @@ RotationInput = Literal["axis_angle", "quaternion_wxyz", "quaternion_xyzw", "eul
 
 Noise = Literal["all", "own"]
 """Slots in which the noise that a chunk starts from is Gaussian: all, or those of the robot's own actions."""
+
+
+PrecisionName = Literal["fp32", "fp16", "bf16", "int8"]
+"""Type of a bundle's weights; int8 is weights alone, with float32 between them."""
+
+StateTime = Literal["observation", "takeover"]
+"""Tick whose state a policy is told: that of the observation, t0, or the one at which the chunk's own rows begin,
+t0 + d, expected from the committed rows (VLASH's roll-forward)."""
+
+
+class RectifiedFlow(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="rectified_flow"):
+    """Rows are reached from noise by Euler steps along a velocity; locked rows are held in every step."""
+
+
+class Ddim(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="ddim"):
+    """Rows are denoised by DDIM steps (eta 0) with classifier-free guidance; locked rows are held in every step.
+
+    Attributes:
+        guidance_scale: w of eps = eps_null + w (eps_conditioned - eps_null).
+        training_steps: Length of the noise schedule of the training.
+    """
+
+    guidance_scale: float
+    training_steps: PositiveInt
+
+
+class Regression(_Struct, frozen=True, kw_only=True, tag_field="kind", tag="regression"):
+    """Rows are read off action queries at once: nothing is denoised, so locked rows can only be stitched in front."""
+
+
+Sampler = RectifiedFlow | Ddim | Regression
+"""How a chunk comes about."""
 
 
 class Key(_Struct, frozen=True, kw_only=True):
@@ -124,13 +159,24 @@ class Graph(_Struct, frozen=True, kw_only=True):
     outputs: tuple[Tensor, ...]
 
 
-class ChunkGraph(Graph, frozen=True, kw_only=True):
-    """A chunk graph with a number of refinement rounds: 1 + that many times K Euler steps.
+class ChunkGraph(Graph, frozen=True, kw_only=True, omit_defaults=True):
+    """A chunk graph with a number of refinement rounds: 1 + that many times K denoising steps.
 
     With refinement it also gives `gates` and `discrepancies`, both (refinement rounds, K) float32.
+
+    Attributes:
+        refinement_rounds: N.
+        denoising_steps: K, where it is another than the manifest's.
+        views: Of the prefix graph that it belongs to, where that is another than `Graphs.prefix`.
+        guided: Whether rows are steered towards the running plan (inference-time real-time chunking) and locked at
+            the end alone: for policies that were not trained with locked prefixes. It has one input more, `overlap`
+            () int64: how many rows of `previous_chunk` are there.
     """
 
     refinement_rounds: Annotated[int, Meta(ge=0)]
+    denoising_steps: PositiveInt | None = None
+    views: PositiveInt | None = None
+    guided: bool = False
 
 
 AnyGraph = TypeVar("AnyGraph", bound=Graph)
@@ -164,25 +210,30 @@ class Graphs(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The graphs of a policy; they may share external weight files, which are listed in the manifest's `files`.
 
     `prefix`: `images` (V, 3, S, S) float32, `tokens` (1, L) int64 (where the policy takes language), `state` (1, 200)
-    float32 -> keys and values or other features, of any name and type, once per observation.
-    `chunks`: `noise` (1 + refinement rounds, T, 200) float32, `previous_chunk` (T, 200) float32, `delay` () int64 and
-    outputs of the prefix graph -> `actions` (T, 200) float32; rows before `delay` equal those of the previous chunk,
-    bit by bit. One graph without refinement comes first.
-    `batched`: The same for several requests at once, smallest batches first; none in bundles compiled without.
+    float32 -> keys and values or other features, of any name and type, once per observation. Where it declares them,
+    it also gets `state_mask` and `action_mask` (1, 200) float32, 1 in the slots that are the robot's own, and
+    `fields_of_view` (V, 2) float32, [rad], of its cameras.
+    `chunks`: `noise` (1 + refinement rounds, T, 200) float32 (not for a regression), `previous_chunk` (T, 200) float32,
+    `delay` () int64 and outputs of the prefix graph (where declared, also the masks) -> `actions` (T, 200) float32;
+    rows before `delay` equal those of the previous chunk, bit by bit. One graph without refinement comes first.
+    `batched`: The same for several requests at once, smallest batches first; none in bundles compiled without. They
+    are for `prefix` and those of `chunks` that belong to it.
+    `other_prefixes`: Prefix graphs for other numbers of views; at most one for each number.
     """
 
     prefix: Graph
     chunks: Annotated[tuple[ChunkGraph, ...], Meta(min_length=1)]
     batched: tuple[BatchedGraphs, ...] = ()
+    other_prefixes: tuple[Graph, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
         """Of all graphs."""
-        single = (self.prefix.file, *(graph.file for graph in self.chunks))
+        single = (self.prefix.file, *(graph.file for graph in (*self.chunks, *self.other_prefixes)))
         return (*single, *(file for batch in self.batched for file in (batch.prefix, *batch.chunks)))
 
 
-class RobotEntry(_Struct, frozen=True, kw_only=True):
+class RobotEntry(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One robot that a policy drives: what it sees and does there, with the same graphs and weights for all robots.
 
     Attributes:
@@ -190,6 +241,7 @@ class RobotEntry(_Struct, frozen=True, kw_only=True):
         state, action: Keys and their slots; `observation["state.<key>"]`, `result.actions["action.<key>"]`.
         action_hz: Rows a second that the policy was trained at.
         max_delay: Longest locked prefix seen in training, in rows.
+        fields_of_view: Horizontal and vertical angle of each camera, [rad], where the policy takes them.
     """
 
     cameras: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -197,19 +249,43 @@ class RobotEntry(_Struct, frozen=True, kw_only=True):
     action: Annotated[dict[str, Key], Meta(min_length=1)]
     action_hz: PositiveInt
     max_delay: Annotated[int, Meta(ge=0)]
+    fields_of_view: tuple[tuple[float, float], ...] = ()
 
 
-class Manifest(_Struct, frozen=True, kw_only=True):
+class Deviation(_Struct, frozen=True, kw_only=True):
+    """How far a bundle's actions are from those of the same checkpoint in float32, as measured when it was compiled.
+
+    Attributes:
+        observations: How many were compared, each without a prefix and with one.
+        source: Where they came from.
+        method: `computed` in the bundle's own arithmetic, or `emulated`: rounded as a device with that type would, on
+            one without it.
+        largest: Of all rows and slots of the robots' own, in normalized units.
+        keys: `<robot>.action.<key>` -> the largest in its physical units.
+    """
+
+    observations: PositiveInt
+    source: str
+    method: Literal["computed", "emulated"]
+    largest: float
+    keys: dict[str, float]
+
+
+class Manifest(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Content of `bundle.json`.
 
     Attributes:
         chunk_length: T, rows of a chunk.
         unified_width: Width of the unified vectors.
-        denoising_steps: K, Euler steps unrolled in the chunk graph.
+        denoising_steps: K, steps of the sampler unrolled in the chunk graph, if that does not say otherwise; 1 where
+            nothing is denoised.
+        sampler: How a chunk comes about.
         robots: Robots this policy drives, by the name of the embodiment.
         noise: Where the noise that a chunk starts from is Gaussian, as in training: in all slots, or only in those
             that the robot's own actions fill, with zeros elsewhere.
+        state_time: Tick whose state the policy is told, as in training.
         precision: Type of the weights and of the arithmetic between the graphs' inputs and outputs.
+        deviation: Of its actions from float32; None where that is what it computes in, or nobody measured.
         files: SHA-256 of every other file in the bundle.
         provenance: How it was made; free text, for people.
     """
@@ -225,7 +301,10 @@ class Manifest(_Struct, frozen=True, kw_only=True):
     noise: Noise = "all"
     robots: Annotated[dict[str, RobotEntry], Meta(min_length=1)]
     graphs: Graphs
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    sampler: Sampler = RectifiedFlow()
+    state_time: StateTime = "observation"
+    precision: PrecisionName = "fp32"
+    deviation: Deviation | None = None
     files: dict[str, str] = {}
     provenance: dict[str, str] = {}
 
@@ -233,3 +312,8 @@ class Manifest(_Struct, frozen=True, kw_only=True):
     def embodiments(self) -> tuple[str, ...]:
         """Names of the robots this policy drives."""
         return tuple(self.robots)
+
+    @property
+    def locks(self) -> bool:
+        """Whether committed rows shape the rows after them; else they are only stitched in front."""
+        return not isinstance(self.sampler, Regression)

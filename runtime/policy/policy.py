@@ -14,7 +14,7 @@ from unichunk.runtime.policy.batch_choice import worthwhile
 from unichunk.runtime.policy.batching import BatchEngines, runs
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.bundle_robot import BundleRobot
-from unichunk.runtime.policy.engine import Engine, OnnxRuntimeEngine
+from unichunk.runtime.policy.engines.onnx_runtime import OnnxRuntimeEngine
 from unichunk.runtime.policy.noise import NoiseSource, generator, silent_slots
 from unichunk.runtime.policy.preprocessing import Preprocessor
 from unichunk.runtime.policy.result import PolicyResult
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.engine import Value
+    from unichunk.runtime.policy.engines.contract import Engine, Value
     from unichunk.runtime.policy.manifest import ChunkGraph, Graph, Manifest
 
 

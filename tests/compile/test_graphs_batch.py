@@ -14,7 +14,7 @@ from unichunk.runtime.compile.compile import MOST_BATCH, plan_compilation
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.errors import CheckpointError
 from unichunk.runtime.policy.bundle import file_hash, read_manifest
-from unichunk.runtime.policy.engine import OnnxRuntimeEngine
+from unichunk.runtime.policy.engines.onnx_runtime import OnnxRuntimeEngine
 
 if TYPE_CHECKING:
     from pathlib import Path

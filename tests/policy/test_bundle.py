@@ -77,7 +77,7 @@ def test_an_older_format_version(bundle: Path, version: int) -> None:
         Policy.load(bundle)
 
 
-@pytest.mark.parametrize("version", [4, 0, -1, "3", None, [3]])
+@pytest.mark.parametrize("version", [5, 0, -1, "3", None, [3]])
 def test_unknown_format_version(bundle: Path, version: Any) -> None:
     set_value(bundle, "format_version", version)
     with refused(BundleError, "bundle.json", f"format_version {version!r}", "expected 3", "rebuild the bundle"):
@@ -143,7 +143,7 @@ def test_unknown_field(bundle: Path, path: str, where: str) -> None:
         ("graphs.chunks.1.refinement_rounds", -1, ("`int` >= 0", "`bundle.graphs.chunks[1].refinement_rounds`")),
         ("graphs.chunks.0.inputs.0.dtype", "float64", ("'float64'", "`bundle.graphs.chunks[0].inputs[0].dtype`")),
         ("graphs.batched", [batch(1)], ("Expected `int` >= 2", "`bundle.graphs.batched[0].size`")),
-        ("precision", "int8", ("'int8'", "`bundle.precision`")),
+        ("precision", "int4", ("'int4'", "`bundle.precision`")),
         ("robots.so101.state.gripper.rotation", "yaw", ("'yaw'", "`bundle.robots.so101.state.gripper.rotation`")),
         ("graphs.prefix.outputs.1.shape.0", "one", ("`bundle.graphs.prefix.outputs[1].shape[0]`",)),
         (

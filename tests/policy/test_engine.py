@@ -16,7 +16,7 @@ from tests.policy.tiny_graphs import GraphBuilder
 from unichunk.runtime.errors import BundleError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
-from unichunk.runtime.policy.engine import OnnxRuntimeEngine
+from unichunk.runtime.policy.engines.onnx_runtime import OnnxRuntimeEngine
 from unichunk.runtime.policy.manifest import Graph, Tensor
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tests.policy.tiny_bundle import write_tiny_bundle
 from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
-from unichunk.runtime.policy.engine import OnnxRuntimeEngine
+from unichunk.runtime.policy.engines.onnx_runtime import OnnxRuntimeEngine
 from unichunk.runtime.policy.tokens import InstructionTokenizer
 
 if TYPE_CHECKING:

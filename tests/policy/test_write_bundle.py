@@ -133,7 +133,7 @@ def test_an_interrupt_midway_leaves_the_older_bundle(
     [
         ({"chunk_length": 6}, "robots.so101.max_delay: expected less than chunk_length (6), got 6"),
         ({"unified_width": 7}, "unified_width: expected 200, got 7"),
-        ({"format_version": 1}, "format_version: expected 3, got 1"),
+        ({"format_version": 1}, "format_version: expected 3 or 4, got 1"),
     ],
 )
 def test_a_manifest_that_could_not_be_read_back_is_not_written(

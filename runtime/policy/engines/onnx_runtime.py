@@ -1,9 +1,9 @@
-"""Engines run compiled graphs. ONNX Runtime on the CPU is the default and the reference."""
+"""ONNX Runtime on the CPU: the default engine, and the reference."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from unichunk.runtime.policy.engines.contract import Value
     from unichunk.runtime.policy.manifest import Graph
 
 
@@ -30,22 +31,6 @@ _LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (
         if isinstance(error, type) and issubclass(error, Exception)
     ),
 )
-
-
-class Value(Protocol):
-    """An array where the engine keeps it, of a type that numpy may not have."""
-
-    def numpy(self) -> NDArray[Any]:
-        """The array in numpy's hands."""
-        ...
-
-
-class Engine(Protocol):
-    """One compiled graph, ready to run."""
-
-    def run(self, inputs: Mapping[str, NDArray[Any] | Value]) -> Mapping[str, Value]:
-        """Inputs by name, arrays or what an engine of the same kind gave -> outputs by name."""
-        ...
 
 
 class OnnxRuntimeEngine:

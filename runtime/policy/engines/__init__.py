@@ -1,0 +1,1 @@
+"""Engines that run compiled graphs: ONNX Runtime on CPU and GPU, TensorRT."""
