@@ -31,7 +31,7 @@ from unichunk.benchmarks.harness.ratio import Ratio, paired_ratio
 from unichunk.benchmarks.stages.random_bundles import SIZES
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.compile.sizes import Sizes
-from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy import EngineOptions, Policy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Options:
     repetitions: int = 12
     """Repetitions of each, interleaved."""
     threads: tuple[int, ...] = (1, 2)
-    """Threads inside one operator, for both; one is what `Policy.load` takes."""
+    """Threads inside one operator, for both; one is what `EngineOptions` has."""
 
 
 _Seconds: TypeAlias = "NDArray[np.float64]"
@@ -135,7 +135,8 @@ def _sizes(expert_width: int, *, quick: bool) -> Sizes:
 def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> tuple[dict[str, Any], Ratio]:
     from unichunk.benchmarks.uncached_graph import write_uncached  # noqa: PLC0415  (the extra, here and below)
     from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: PLC0415
-    from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint  # noqa: PLC0415
+    from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: PLC0415
+    from unichunk.runtime.compile.compile_options import CompileOptions  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -146,7 +147,7 @@ def _measured(sizes: Sizes, rounds: int, threads: int, options: Options) -> tupl
         compile_checkpoint(checkpoint, bundle, chosen)
         uncached.mkdir()
         session = _session(write_uncached(checkpoint, uncached, chosen), threads)
-        policy = Policy.load(bundle, refinement_rounds=rounds, threads=threads)
+        policy = Policy.load(bundle, refinement_rounds=rounds, engine=EngineOptions(threads=threads))
         recomputed, kept, infer = _times(policy, session, QUICK_REPETITIONS if options.quick else options.repetitions)
     factors = recomputed / kept
     passes = (1 + rounds) * sizes.steps

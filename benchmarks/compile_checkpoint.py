@@ -27,7 +27,7 @@ from unichunk.benchmarks.harness.document import check_writable, document, write
 from unichunk.benchmarks.harness.ended_by_signals import ended_by_signals
 from unichunk.benchmarks.harness.extras import need_extras
 from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes
-from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy import EngineOptions, Policy
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
@@ -127,7 +127,7 @@ def _thought(bundle: Path) -> list[float]:
 
 def _think(bundle: Path, sender: Any) -> None:
     moments = [time.monotonic()]
-    policy = Policy.load(bundle, threads=2)
+    policy = Policy.load(bundle, engine=EngineOptions(threads=2))
     moments.append(time.monotonic())
     for _ in range(2):
         assert np.isfinite(policy.infer(policy.example_observation()).unified).all()

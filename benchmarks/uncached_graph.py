@@ -15,7 +15,7 @@ import numpy as np
 
 from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
 from unichunk.runtime.compile.chunk import Sampler
-from unichunk.runtime.compile.compile import CompileOptions, plan_compilation
+from unichunk.runtime.compile.compile_plan import plan_compilation
 from unichunk.runtime.compile.decoder import DecoderLayer, Tokens
 from unichunk.runtime.compile.graph import Graph
 from unichunk.runtime.compile.prefix import PrefixBuilder, grouped_mask
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from unichunk.runtime.compile.compile_options import CompileOptions
     from unichunk.runtime.compile.sequence import TokenSequence
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.observation import Observation
+    from unichunk.runtime.policy.manifest import StateTime
 
 
 class Chunk(Protocol):
@@ -37,6 +38,11 @@ class Chunk(Protocol):
         ...
 
     @property
+    def text(self) -> str | None:
+        """What the policy wrote before it acted, in the same answer; None where it wrote nothing."""
+        ...
+
+    @property
     def cold(self) -> bool:
         """Whether it took longer than the next one will: its latency says nothing of the delay to come."""
         ...
@@ -55,10 +61,27 @@ class ChunkPolicy(Protocol):
         """Longest locked prefix the policy was trained to continue, in rows."""
         ...
 
+    @property
+    def locks(self) -> bool:
+        """Whether locked rows shape the rows after them; else those are predicted as if nothing was committed."""
+        ...
+
+    @property
+    def state_time(self) -> StateTime:
+        """Tick whose state it was trained to be told: the observation's, or the one at which its rows take over."""
+        ...
+
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
     ) -> Chunk:
-        """Predict a chunk whose rows before `delay` are those of `previous_chunk` (T, 200)."""
+        """Predict a chunk whose rows before `delay` are those of `previous_chunk`.
+
+        Args:
+            observation: See `Adapter.policy_input`.
+            previous_chunk: The running plan as far as it is there, shape (m, 200), delay <= m <= T; None where nothing
+                is.
+            delay: d, rows that are committed.
+        """
         ...
 
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:

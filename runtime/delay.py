@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from unichunk.runtime.chunking import required_delay
+from unichunk.runtime.upper_quantile import upper_quantile
 
 
 class DelayEstimator:
@@ -40,17 +41,20 @@ class DelayEstimator:
         self._delay = 0
         self._calm = 0
 
-    def observe(self, age_s: float, processing_s: float) -> None:
+    def observe(self, age_s: float, processing_s: float, *, aged: bool = False) -> None:
         """Take in one chunk's latency.
 
         Args:
             age_s: From the observation's capture to the start of the inference, [s].
             processing_s: From there until its rows could be read, [s].
+            aged: Whether the inference could have started earlier and was put off: its observation's age says nothing
+                of the next one's, and is left out.
         """
-        self._ages.append(age_s)
+        if not aged:
+            self._ages.append(age_s)
+            self._upper_age = upper_quantile(self._ages, self._quantile)
         self._processing.append(processing_s)
-        self._upper_age = self._upper(self._ages)
-        self._upper_processing = self._upper(self._processing)
+        self._upper_processing = upper_quantile(self._processing, self._quantile)
         needed = required_delay(self.latency_s(), self._action_hz, self._margin)
         self._calm = self._calm + 1 if needed < self._delay else 0
         if needed > self._delay:
@@ -59,6 +63,11 @@ class DelayEstimator:
             self._delay -= 1
             self._calm = 0
 
+    @property
+    def upper_age_s(self) -> float:
+        """How old an observation hardly ever is when an inference starts as soon as it can, [s]."""
+        return self._upper_age
+
     def latency_s(self, age_s: float = 0.0) -> float:
         """Latency to cover, [s], for an observation that is at least `age_s` old."""
         return max(self._upper_age, age_s) + self._upper_processing
@@ -66,11 +75,3 @@ class DelayEstimator:
     def delay(self, age_s: float = 0.0) -> int:
         """D for an inference that starts now on an observation of this age, [ticks]."""
         return max(self._delay, required_delay(self.latency_s(age_s), self._action_hz, self._margin))
-
-    def _upper(self, values: deque[float]) -> float:
-        ordered = sorted(values)
-        position = self._quantile * (len(ordered) - 1)
-        below = int(position)
-        above = min(below + 1, len(ordered) - 1)
-        quantile = ordered[below] + (position - below) * (ordered[above] - ordered[below])
-        return max(quantile, values[-1])

@@ -14,6 +14,10 @@ class BundleError(UnichunkError):
     """A policy bundle that is missing something, was changed, or does not fit."""
 
 
+class EngineError(UnichunkError):
+    """An engine that cannot run a policy's graphs here: not installed, without its device, or out of its memory."""
+
+
 class CheckpointError(UnichunkError):
     """A checkpoint, or what was asked of it, that cannot become a policy: missing, damaged, or of another kind."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from unichunk.runtime.errors import PolicyError, PolicyLate
 from unichunk.runtime.outcome import ExitReason
+from unichunk.runtime.thinker import Thinker, ThoughtEnd
 from unichunk.runtime.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from unichunk.runtime.delay import DelayEstimator
     from unichunk.runtime.inference_thread import ObservationSource
     from unichunk.runtime.observation import Observation
+    from unichunk.runtime.thinker import Thought
+    from unichunk.runtime.thought_telemetry import ThoughtTelemetry
 
 COLD_INFERENCES: Final = 3
 """First inferences, which build caches and are left out of the latency estimate."""
@@ -40,6 +43,7 @@ class FirstRow:
         adapter: Robot <-> policy keys.
         instruction: What the robot shall do.
         outage_s: How long the answers of a policy somewhere else may be missing, [s].
+        thinker: Thoughts of the policy; None for one that does not think.
     """
 
     def __init__(
@@ -50,12 +54,35 @@ class FirstRow:
         instruction: str,
         *,
         outage_s: float = 0.0,
+        thinker: Thinker | None = None,
     ) -> None:
         self._source = source
         self._policy = policy
         self._adapter = adapter
         self._instruction = instruction
         self._outage_s = outage_s
+        self._thinker = thinker or Thinker(None)
+
+    def think(self, thoughts: ThoughtTelemetry, pause: Callable[[], None]) -> None:
+        """Think until there is a text to act on: a first time to get warm, then again, measuring the slices.
+
+        A thought that does not end within its limit is given up; the policy then acts on the instruction.
+
+        Args:
+            thoughts: Takes down both.
+            pause: Called between slices; may raise.
+
+        Raises:
+            PolicyError: The policy cannot think.
+        """
+        last_stamp_ns = -1
+        for measured in (False, True) if self._thinker.thinks else ():
+            observation = self._next(last_stamp_ns, pause)
+            last_stamp_ns = observation.stamp_ns
+            thought = self._thought(observation, pause, measured=measured)
+            thoughts.add(thought)
+            if thought.end is ThoughtEnd.FAILED:
+                raise PolicyError(f"the policy cannot think: {thought.text}")
 
     def warm_up(self, estimator: DelayEstimator, pause: Callable[[], None]) -> None:
         """Run the policy on live observations until it is warm, then measure its latency.
@@ -99,6 +126,14 @@ class FirstRow:
                 deadline = self._patience(deadline, late)
                 pause()
 
+    def _thought(self, observation: Observation, pause: Callable[[], None], *, measured: bool) -> Thought:
+        def inputs() -> dict[str, Any]:
+            return self._adapter.policy_input(observation, self._instruction)
+
+        while (thought := self._thinker.think(inputs, time.monotonic_ns, measured=measured)) is None:
+            pause()
+        return thought
+
     def _patience(self, deadline: float | None, late: PolicyLate) -> float:
         """When the outage that this is a part of will have lasted too long, [s].
 
@@ -115,7 +150,7 @@ class FirstRow:
 
     def _infer(self, observation: Observation) -> tuple[NDArray[np.float64], bool]:
         """The first row, and whether the answer was a cold one."""
-        inputs = self._adapter.policy_input(observation, self._instruction)
+        inputs = self._thinker.told(self._adapter.policy_input(observation, self._instruction))
         chunk = self._policy.infer(inputs)
         row: NDArray[np.float64] = self._adapter.joints(chunk.actions, observation.state.q)[0]
         if not np.isfinite(row).all():

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 from unichunk.runtime.errors import ObservationError, PolicyError, PolicyLate
 from unichunk.runtime.inference_telemetry import InferenceTelemetry
 from unichunk.runtime.realtime import collect_between_chunks
+from unichunk.runtime.state_forward import told_observation
+from unichunk.runtime.thinker import Thinker
+from unichunk.runtime.thought_telemetry import ThoughtTelemetry
 
 if TYPE_CHECKING:
     from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
+    from unichunk.runtime.limits import JointLimits
     from unichunk.runtime.observation import Observation
     from unichunk.runtime.producer import Producer
     from unichunk.runtime.ring_buffer import RingBuffer
@@ -51,6 +55,9 @@ class Episode:
 class InferenceThread(threading.Thread):
     """Produces chunks while an episode is on; otherwise leaves policy and sensors alone.
 
+    A policy that writes text before it acts thinks in slices, and only where the next chunk comes in time all the
+    same; meanwhile it acts on the last text that was finished.
+
     Args:
         source: Observations.
         policy: What predicts.
@@ -59,8 +66,10 @@ class InferenceThread(threading.Thread):
         ring: Asked how many rows remain.
         timebase: Maps stamps to ticks.
         health: Judges observations.
+        limits: Of the joints, which no state that is told goes beyond.
         replan_below: Start an inference only when fewer rows than this remain (never so late that its chunk could not
             arrive in time); None: as soon as the last one ended and there is a new observation.
+        thinker: Thoughts of the policy; None for one that does not think.
     """
 
     def __init__(
@@ -72,8 +81,10 @@ class InferenceThread(threading.Thread):
         ring: RingBuffer,
         timebase: Timebase,
         health: SensorHealth,
+        limits: JointLimits,
         *,
         replan_below: int | None = None,
+        thinker: Thinker | None = None,
     ) -> None:
         super().__init__(name="inference", daemon=True)
         self._source = source
@@ -83,7 +94,10 @@ class InferenceThread(threading.Thread):
         self._ring = ring
         self._timebase = timebase
         self._health = health
+        self._limits = limits
         self._replan_below = replan_below
+        self._thinker = thinker or Thinker(None)
+        self._thought = False
         self._episode: Episode | None = None
         self._wake = threading.Condition()
         self._busy = False
@@ -91,6 +105,7 @@ class InferenceThread(threading.Thread):
         self._last_stamp_ns = -1
         self._waiting_since_ns = 0
         self.telemetry = InferenceTelemetry()
+        self.thoughts = ThoughtTelemetry()
         self.used_ns = 0
         """When the last chunk was stitched, or else when the episode began, [ns]."""
         self.problem: str | None = None
@@ -104,6 +119,7 @@ class InferenceThread(threading.Thread):
             self._health.reset()
             self.problem = None
             self._waiting_since_ns = self.used_ns = time.monotonic_ns()
+            self._thinker.rest(self.used_ns)
             self._episode = episode
             self._wake.notify_all()
 
@@ -146,12 +162,32 @@ class InferenceThread(threading.Thread):
         observation = self._source.newest()
         now_ns = time.monotonic_ns()
         self.problem = self._health.problem(observation, now_ns, self._waiting_since_ns)
-        if observation is None or self.problem is not None or not self._due(observation, episode):
+        if observation is None or self.problem is not None:
             self._source.wait(WAIT_S)
-            return
-        self._last_stamp_ns = observation.stamp_ns
-        self._produce(observation, episode.producer)
-        collect_between_chunks()
+        elif self._may_think(observation, episode.producer, now_ns):
+            self._think(observation)
+        elif self._due(observation, episode):
+            self._last_stamp_ns = observation.stamp_ns
+            self._produce(observation, episode.producer)
+            self._thought = False
+            collect_between_chunks()
+        else:
+            self._source.wait(WAIT_S)
+
+    def _may_think(self, observation: Observation, producer: Producer, now_ns: int) -> bool:
+        slice_s = self._thinker.slice_s if self._thinker.wanted(now_ns) else None
+        if slice_s is None:
+            return False
+        unused = observation.stamp_ns != self._last_stamp_ns
+        return producer.can_wait(slice_s, now_ns, observation.stamp_ns if unused else None)
+
+    def _think(self, observation: Observation) -> None:
+        self._thought = True
+        thought = self._thinker.think(
+            lambda: self._adapter.policy_input(observation, self._instruction), time.monotonic_ns
+        )
+        if thought is not None:
+            self.thoughts.add(thought)
 
     def _due(self, observation: Observation, episode: Episode) -> bool:
         if observation.stamp_ns == self._last_stamp_ns:
@@ -162,10 +198,11 @@ class InferenceThread(threading.Thread):
         return self._replan_below is None or remaining < max(self._replan_below, episode.producer.rows_to_arrive)
 
     def _produce(self, observation: Observation, producer: Producer) -> None:
-        commitment = producer.begin(observation.stamp_ns, time.monotonic_ns())
+        commitment = producer.begin(observation.stamp_ns, time.monotonic_ns(), aged=self._thought)
         try:
-            inputs = self._adapter.policy_input(observation, self._instruction)
-            chunk = self._policy.infer(inputs, commitment.previous_chunk, commitment.delay)
+            told = told_observation(observation, commitment, self._limits, self._policy.state_time)
+            inputs = self._thinker.told(self._adapter.policy_input(told, self._instruction))
+            chunk = self._policy.infer(inputs, commitment.running, commitment.delay)
             joints = self._adapter.joints(chunk.actions, commitment.before, commitment.delay)
             record = producer.finish(commitment, chunk.unified, joints, time.monotonic_ns, cold=chunk.cold)
         except PolicyLate as late:
@@ -177,5 +214,6 @@ class InferenceThread(threading.Thread):
             return
         self.telemetry.chunk(record)
         self.telemetry.refinement.add(chunk.gates, chunk.discrepancies)
+        self.thoughts.answer(chunk.text)
         if not record.lost:
             self.used_ns = time.monotonic_ns()

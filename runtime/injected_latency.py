@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.chunk_policy import Chunk, ChunkPolicy
+    from unichunk.runtime.policy.manifest import StateTime
 
 
 class InjectedLatency:
@@ -38,6 +39,16 @@ class InjectedLatency:
     def max_delay(self) -> int:
         """Longest trained prefix of the wrapped policy."""
         return self._policy.max_delay
+
+    @property
+    def locks(self) -> bool:
+        """Whether the wrapped policy's locked rows shape the rows after them."""
+        return self._policy.locks
+
+    @property
+    def state_time(self) -> StateTime:
+        """Whose state the wrapped policy is told."""
+        return self._policy.state_time
 
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0

@@ -5,6 +5,7 @@ An inference is `begin` (commit rows, tell the policy), the policy itself, and `
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,21 +33,34 @@ class Commitment:
         chunk: The chunk's number.
         tick: Tick of the observation, t0.
         delay: d: rows t0 ... t0 + d - 1 are committed.
-        previous_chunk: Unified rows from t0 on, shape (T, 200); the sampler locks the first d.
+        previous_chunk: Unified rows from t0 on, shape (T, 200); the sampler locks the first d. Behind the end of the
+            running plan its last row is repeated.
+        ran: The joint row of tick t0 - 1, shape (n,), [rad]: what ran right before the observation's tick.
         before: The joint row of tick t0 + d - 1, shape (n,), [rad]: what the chunk's own rows go on from.
         stamp_ns: When the observation was captured, [ns].
         begun_ns: When the inference began, [ns].
         saturated: True where the latency asks for more delay than the chunk can cover.
+        aged: True where the inference could have begun earlier, and was put off.
+        overlap: Rows of the running plan from t0 on that are there, at most T.
     """
 
     chunk: int
     tick: int
     delay: int
     previous_chunk: NDArray[np.float32]
+    ran: NDArray[np.float64]
     before: NDArray[np.float64]
     stamp_ns: int
     begun_ns: int
     saturated: bool
+    aged: bool = False
+    overlap: int = 0
+
+    @property
+    def running(self) -> NDArray[np.float32] | None:
+        """The running plan from t0 on as far as it is there, shape (m, 200), m >= d; None where nothing is."""
+        rows = max(self.overlap, self.delay)
+        return self.previous_chunk[:rows] if rows else None
 
 
 @dataclass(frozen=True)
@@ -114,12 +128,31 @@ class Producer:
         """Rows that must remain when an inference starts, so that its chunk arrives before they are used up."""
         return min(self._estimator.delay(), self._largest) + 1
 
-    def begin(self, stamp_ns: int, now_ns: int) -> Commitment:
+    def can_wait(self, pause_s: float, now_ns: int, stamp_ns: int | None) -> bool:
+        """Whether an inference that starts after a pause still brings its chunk in time, and with rows of its own.
+
+        A pause crosses at most floor(pause / tick) + 1 ticks, wherever it begins. What the chunk will have to commit
+        grows with the age of its observation, which only a chunk that covers it can afford.
+
+        Args:
+            pause_s: How long it will hardly ever be, [s].
+            now_ns: Now, [ns].
+            stamp_ns: Capture of an observation that is there to be acted on, [ns]; None where one that arrives in the
+                pause will be.
+        """
+        age_s = self._estimator.upper_age_s if stamp_ns is None else (now_ns - stamp_ns) / 1e9
+        if self._estimator.delay(age_s + pause_s) > self._largest:
+            return False
+        rows = self._ring.end - 1 - self._ring.cursor
+        return rows - math.floor(pause_s * self._timebase.action_hz) - 1 >= self.rows_to_arrive
+
+    def begin(self, stamp_ns: int, now_ns: int, *, aged: bool = False) -> Commitment:
         """Commit rows for an inference that starts now.
 
         Args:
             stamp_ns: Capture of the observation, [ns].
             now_ns: Now, [ns].
+            aged: Whether it could have started earlier and was put off; its observation's age is no measurement then.
         """
         tick = self._timebase.tick_at(stamp_ns)
         wanted = self._estimator.delay((now_ns - stamp_ns) / 1e9)
@@ -127,9 +160,23 @@ class Producer:
         committed = min(self._ring.committed_end - tick, self._chunk_length)
         delay = max(min(wanted, self._largest), committed)
         previous = np.zeros((self._chunk_length, self._ring.width), np.float32)
-        before = self._ring.commit(tick, delay, previous)
+        # Looked at before: rows that fill a gap from here on are no plan.
+        overlap = max(0, min(self._ring.end - tick, self._chunk_length))
+        ran, before = self._ring.commit(tick, delay, previous)
         self._number += 1
-        return Commitment(self._number - 1, tick, delay, previous, before, stamp_ns, now_ns, saturated=wanted > delay)
+        return Commitment(
+            chunk=self._number - 1,
+            tick=tick,
+            delay=delay,
+            previous_chunk=previous,
+            ran=ran,
+            before=before,
+            stamp_ns=stamp_ns,
+            begun_ns=now_ns,
+            saturated=wanted > delay,
+            aged=aged,
+            overlap=overlap,
+        )
 
     def finish(
         self,
@@ -157,7 +204,7 @@ class Producer:
         now_ns = clock()
         age_s = (commitment.begun_ns - commitment.stamp_ns) / 1e9
         if not cold:
-            self._estimator.observe(age_s, (now_ns - commitment.begun_ns) / 1e9)
+            self._estimator.observe(age_s, (now_ns - commitment.begun_ns) / 1e9, aged=commitment.aged)
         return ChunkRecord(
             commitment=commitment,
             first=first,

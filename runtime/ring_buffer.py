@@ -22,7 +22,7 @@ from __future__ import annotations
 import enum
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -73,6 +73,18 @@ class Row:
     joints: NDArray[np.float64]
     chunk: int = SEED_CHUNK
     intact: bool = True
+
+
+class Around(NamedTuple):
+    """Joint rows around the ticks that were committed, copies of shape (n,), [rad].
+
+    Attributes:
+        ran: Of the tick before the observation's, t0 - 1; the oldest one kept where that is gone.
+        before: Right before the chunk's own first one, of tick t0 + d - 1; with d = 0 it is `ran`.
+    """
+
+    ran: NDArray[np.float64]
+    before: NDArray[np.float64]
 
 
 class RingBuffer:
@@ -168,7 +180,7 @@ class RingBuffer:
             return RowStatus.POLICY
         return RowStatus.SEED if row.chunk == SEED_CHUNK else RowStatus.UNDERRUN
 
-    def commit(self, tick: int, delay: int, out: NDArray[np.float32]) -> NDArray[np.float64]:
+    def commit(self, tick: int, delay: int, out: NDArray[np.float32]) -> Around:
         """Commit rows `tick` ... `tick` + `delay` - 1 and copy what the sampler must lock.
 
         Where the buffer has no row for a committed tick, the fallback's row is written and committed: the policy is
@@ -181,8 +193,7 @@ class RingBuffer:
                 last one.
 
         Returns:
-            The joint row right before the chunk's own first one, of tick t0 + d - 1, a copy of shape (n,), [rad]; with
-            d = 0 that is the row before the observation's tick, or the oldest one kept.
+            The joint rows right before the first committed one and right before the chunk's own first one.
         """
         with self._lock:
             self._require_started()
@@ -194,8 +205,10 @@ class RingBuffer:
             slots = np.arange(tick, tick + present) % self._capacity
             out[:present] = self._unified[slots]
             out[present:] = self._unified[(self._end - 1) % self._capacity]
-            before: NDArray[np.float64] = self._joints[max(tick + delay - 1, self._first) % self._capacity].copy()
-        return before
+            ran, before = (
+                self._joints[max(row, self._first) % self._capacity].copy() for row in (tick - 1, tick + delay - 1)
+            )
+        return Around(ran, before)
 
     def publish(
         self, chunk: int, tick: int, first: int, unified: NDArray[np.float32], joints: NDArray[np.float64]

@@ -19,6 +19,7 @@ class RunOptions:
         starved_s: How long the robot may be without a usable chunk before the run ends, [s].
         outage_s: How long the answers of a policy somewhere else may be missing before the run ends, where that is
             longer, [s]; 0 for one that is here.
+        thought_gap_s: Least time from one thought to the next, of a policy that writes text before it acts, [s].
     """
 
     instruction: str = ""
@@ -29,3 +30,4 @@ class RunOptions:
     rejected_chunks: int = 5
     starved_s: float = 5.0
     outage_s: float = 0.0
+    thought_gap_s: float = 1.0

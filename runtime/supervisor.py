@@ -36,6 +36,7 @@ from unichunk.runtime.ring_buffer import RingBuffer
 from unichunk.runtime.run_checks import RunChecks
 from unichunk.runtime.sensor_health import SensorHealth
 from unichunk.runtime.standing import standing_pose
+from unichunk.runtime.thinker import Thinker
 from unichunk.runtime.ticks import Timebase
 from unichunk.runtime.trouble import Trouble
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.chunk_policy import Adapter, ChunkPolicy
+    from unichunk.runtime.reasoning import Reasoner
     from unichunk.runtime.robot import RobotLink, RobotSettings
     from unichunk.runtime.run_options import RunOptions
 
@@ -64,6 +66,12 @@ PING_TIMEOUT_S: Final = 0.05
 LEAST_REST_S: Final = 1.0
 """How long braking to rest may take at least before the supervisor goes on all the same, [s]."""
 
+STITCHES: Final = (
+    "this policy cannot lock: its rows do not know what is committed, and are only stitched in behind it; expect a jump "
+    "at every seam, which the guard's limits turn into a quick move"
+)
+"""Said once before the robot moves, of a policy whose chunks come about at once."""
+
 REST_MARGIN: Final = 1.5
 """How many times as long as the slowest joint's limits say it may take."""
 
@@ -78,6 +86,7 @@ class Supervisor:
         adapter: Robot <-> policy keys.
         options: What was asked for.
         look: Called about every 20 ms in the supervisor's thread, for whoever follows the run; must return at once.
+        reasoner: Of a policy that writes text before it acts; None for one that does not.
     """
 
     def __init__(
@@ -88,6 +97,7 @@ class Supervisor:
         adapter: Adapter,
         options: RunOptions,
         look: Callable[[Supervisor], None] = lambda _: None,
+        reasoner: Reasoner | None = None,
     ) -> None:
         self._link = link
         self._robot = robot
@@ -102,7 +112,10 @@ class Supervisor:
         capacity = 4 * policy.chunk_length + math.ceil(robot.observation_max_age_s * robot.action_hz)
         self._ring = RingBuffer(capacity, policy.chunk_length, robot.limits.size, robot.fallback)
         self._estimator = DelayEstimator(robot.action_hz, robot.delay_margin_ticks)
-        self._first_row = FirstRow(link.sensors, policy, adapter, options.instruction, outage_s=options.outage_s)
+        thinker = Thinker(reasoner, options.thought_gap_s)
+        self._first_row = FirstRow(
+            link.sensors, policy, adapter, options.instruction, outage_s=options.outage_s, thinker=thinker
+        )
         self.state = RunState.CONNECTING
         self.note = ""
         self.exit_reason = ExitReason.INTERNAL_FAULT
@@ -126,13 +139,20 @@ class Supervisor:
             self._ring,
             self.timebase,
             SensorHealth(robot.observation_max_age_s, robot.frozen_camera_s),
+            robot.limits,
             replan_below=options.replan_below,
+            thinker=thinker,
         )
         self._checks = RunChecks(robot, link.states, self.loop, self.control, self.inference, options)
 
     def stop(self, reason: ExitReason = ExitReason.INTERRUPTED) -> None:
         """Ask the run to end; safe from a signal handler or another thread."""
         self._checks.request_stop(reason)
+
+    @property
+    def locks(self) -> bool:
+        """Whether the policy's rows know what is committed; else they are only stitched in behind it."""
+        return self._policy.locks
 
     @property
     def adapter_statistics(self) -> dict[str, Any]:
@@ -169,6 +189,7 @@ class Supervisor:
         self._connected = True
         self.note = "warming up the policy"
         self._first_row.warm_up(self._estimator, self._pause)
+        self._first_row.think(self.inference.thoughts, self._pause)
         admit(
             delay=self._estimator.delay(),
             latency_s=self._estimator.latency_s(),
@@ -177,6 +198,8 @@ class Supervisor:
             trained_delay=self._policy.max_delay,
             action_hz=self._robot.action_hz,
         )
+        if not self._policy.locks:
+            self.events.add("stitching", STITCHES)
 
     def _run_until_trouble(self) -> None:
         """Run, hold, recover, again and again; leaves by raising what could not be recovered from."""
@@ -300,6 +323,7 @@ class Supervisor:
 
     def _pause(self) -> None:
         """What is done in every wait: show, keep the driver's attention, hear a request to stop."""
+        self._hear_thoughts()
         self._look(self)
         now = time.monotonic()
         if self._connected and now > self._next_ping:
@@ -308,7 +332,12 @@ class Supervisor:
                 self._link.control.ping(PING_TIMEOUT_S)
         self._checks.stop()
 
+    def _hear_thoughts(self) -> None:
+        for kind, text in self.inference.thoughts.news():
+            self.events.add(kind, text)
+
     def _enter(self, state: RunState, note: str) -> None:
+        self._hear_thoughts()
         self.state = state
         self.note = note
         self.events.add(state.value, note)

@@ -20,7 +20,7 @@ from unichunk.server.usage_error import EXIT_USAGE, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unichunk.runtime.policy.manifest import Manifest
+    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest
 
 NEEDED: Final = ("onnx", "safetensors", "ml_dtypes")
 NOTES: Final = {
@@ -54,10 +54,11 @@ class Compile:
     """Statistics: merged, or the name of an entry in the dataset's metadata."""
     robot: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """Once for each robot: NAME=DATA_CONFIG:DATASET[:STATS], for example so101=generalist_so101:generalist:so101."""
-    steps: int | None = None
-    """Euler steps of a round. Without it, the checkpoint's."""
+    steps: Annotated[tuple[int, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
+    """Euler steps of a round; without it, the checkpoint's. Given several times, the bundle has graphs with each on the
+    same weights, and the first is what `unichunk run` takes without --steps."""
     refinement_rounds: int | None = None
-    """MPG rounds of the second chunk graph, 0 for none. Without it, the checkpoint's."""
+    """MPG rounds of further chunk graphs, 0 for none. Without it, the checkpoint's."""
     precision: str = "fp32"
     """Type of weights and matrix products: fp32, fp16 or bf16."""
     mpg_directions: Path | None = None
@@ -74,6 +75,10 @@ class Compile:
     batch: Annotated[tuple[int, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """Further graphs on the same weights, for this many requests at once, so that a server may batch; once for each
     size, for example --batch 4."""
+
+    guided: bool = False
+    """Also graphs that steer each chunk towards the running plan (inference-time real-time chunking), for checkpoints
+    that were not trained with locked prefixes; `unichunk run --guided` takes them."""
 
     def __call__(self) -> int:
         """Compile; return the exit status."""
@@ -98,7 +103,8 @@ class Compile:
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
             raise UnichunkError(f"{', '.join(missing)} not installed; pip install 'unichunk[compile]'")
-        from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint  # noqa: PLC0415  (the extra)
+        from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: PLC0415  (the extra)
+        from unichunk.runtime.compile.compile_options import CompileOptions  # noqa: PLC0415  (the extra)
         from unichunk.runtime.compile.robots import RobotSource  # noqa: PLC0415  (the extra)
 
         try:
@@ -119,6 +125,7 @@ class Compile:
             max_delay=self.max_delay,
             action_hz=self.action_hz,
             batch=self.batch,
+            guided=self.guided,
         )
         try:
             options.sources()
@@ -130,16 +137,17 @@ class Compile:
 def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:
     """A few lines that say what was written."""
     sizes = {name: (out / name).stat().st_size for name in manifest.files}
-    rounds = ", ".join(f"{graph.file} (1 + {graph.refinement_rounds} rounds)" for graph in manifest.graphs.chunks)
+    graphs = manifest.graphs
+    chunks = ", ".join(f"{graph.file} ({_chunk_in_words(graph)})" for graph in graphs.chunks)
     tokens = manifest.language.max_tokens if manifest.language is not None else 0
     lines = [
         f"{out}: {manifest.name}, {int(manifest.provenance['parameters']) / 1e6:.3g} M parameters, "
         f"{manifest.precision}, {sum(sizes.values()) / 1e6:.4g} MB, compiled in {seconds:.1f} s",
-        f"  graphs {manifest.graphs.prefix.file}, {rounds}; K = {manifest.denoising_steps}, "
-        f"T = {manifest.chunk_length}, text of {tokens} tokens with its prompt",
+        f"  graphs {', '.join(graph.file for graph in (graphs.prefix, *graphs.other_prefixes))}, {chunks}; "
+        f"K = {manifest.denoising_steps}, T = {manifest.chunk_length}, text of {tokens} tokens with its prompt",
         *(
             f"  for {batch.size} requests at once: {', '.join((batch.prefix, *batch.chunks))}"
-            for batch in manifest.graphs.batched
+            for batch in graphs.batched
         ),
         *(
             f"  robot {name}: views {', '.join(robot.cameras)}, {robot.action_hz} Hz, d up to {robot.max_delay}"
@@ -150,9 +158,18 @@ def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:
     return "\n".join([*lines, *(f"  note: {note}" for note in _notes(manifest))]) + "\n"
 
 
+def _chunk_in_words(graph: ChunkGraph) -> str:
+    """What tells it from the others."""
+    parts = [f"1 + {graph.refinement_rounds} rounds"]
+    parts += [] if graph.denoising_steps is None else [f"K = {graph.denoising_steps}"]
+    parts += [] if graph.views is None else [f"{graph.views} views"]
+    parts += ["guided"] if graph.guided else []
+    return ", ".join(parts)
+
+
 def _notes(manifest: Manifest) -> Iterator[str]:
     """What one may not have expected."""
-    from unichunk.runtime.compile.compile import NOT_TRAINED  # noqa: PLC0415  (the extra)
+    from unichunk.runtime.compile.compile_plan import NOT_TRAINED  # noqa: PLC0415  (the extra)
 
     if manifest.precision in NOTES:
         yield NOTES[manifest.precision]
@@ -161,6 +178,11 @@ def _notes(manifest: Manifest) -> Iterator[str]:
         yield (
             f"{NOT_TRAINED} (use_training_time_rtc, simulated_delay): up to {delay} of "
             f"{manifest.chunk_length} rows may be locked, and how good the rest is then is not known"
+        )
+    elif any(graph.guided for graph in manifest.graphs.chunks):
+        yield (
+            "guided graphs are for checkpoints that were not trained with locked prefixes, and take longer: measure "
+            "before you run this one with --guided"
         )
     if "mpg_directions" in manifest.provenance:
         yield f"directions {manifest.provenance['mpg_directions']}"

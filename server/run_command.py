@@ -19,6 +19,7 @@ from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.command_recording import LONGEST_S, CommandRecording, check_recording_path, most_commands
 from unichunk.runtime.errors import ReportError, UnichunkError
 from unichunk.runtime.injected_latency import InjectedLatency
+from unichunk.runtime.observation_recording import ObservationRecording
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.realtime import realtime_process
@@ -27,6 +28,7 @@ from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
 from unichunk.server.ended import ended
 from unichunk.server.ended_run import EXIT_NOT_WRITTEN, EndedRun, driver_failure, write_ended
+from unichunk.server.guided_note import guided_note
 from unichunk.server.live_view import LiveView
 from unichunk.server.remote.address import is_remote
 from unichunk.server.remote.remote_options import RemoteOptions
@@ -72,6 +74,10 @@ class Run:
     """How long to run, in seconds. Without it, until Ctrl-C."""
     refinement_rounds: int = 0
     """How many times each chunk is refined by MPG; the bundle needs a graph with that many rounds."""
+    guided: bool = False
+    """Steer each chunk towards the running plan (inference-time real-time chunking), for policies that were not trained
+    with locked prefixes; the bundle needs graphs for it (`unichunk compile --guided`). A policy server decides itself,
+    and is refused where it does not."""
     inject_latency: float = 0.0
     """Milliseconds added to each inference, to see what a slower machine would do."""
     inject_after: float = 0.0
@@ -84,6 +90,8 @@ class Run:
     """Folder for the stream of commands as it was sent, commands.npz, and, with --sim, the set-points that the driver
     handed on, set_points.npz. Commands are kept for the first 11 minutes, or --duration and a minute where that is
     longer (an hour at most); set-points for 11 minutes. What does not fit is counted, and said at the end."""
+    record_observations: Path | None = None
+    """File, .npz, for what the policy was asked, evenly spread over the run: for `unichunk compile --observations`."""
     seed: int = 0
     """Seed of the policy's noise and of the simulated robot."""
     lock_memory: bool = False
@@ -121,6 +129,8 @@ class Run:
         policy: ChunkPolicy = loaded
         if self.inject_latency > 0:
             policy = InjectedLatency(policy, self.inject_latency / 1e3, self.inject_after)
+        asked = None if self.record_observations is None else ObservationRecording(policy)
+        policy = policy if asked is None else asked
         robot = robot_settings(spec, policy, adapter)
         options = self.remote.patient(RunOptions(self.instruction, self.duration, self.replan_below), loaded)
         signals.check()
@@ -139,11 +149,14 @@ class Run:
                     supervisor.loop.recording = CommandRecording(capacity, robot.limits.size)
                 for line in missing:
                     supervisor.events.add("realtime", line)
+                if loaded.guided:
+                    supervisor.events.add("guided", guided_note(loaded.manifest))
                 signals.pass_on(supervisor.stop)
                 with LiveView(f"{loaded.manifest.name} on {spec.name}", self.duration, supervisor, sys.stderr):
                     supervisor.run()
             failure = driver_failure(driver, supervisor, None if self.record is None else RECORDING_END_S)
             recorded = self._finish_recordings(supervisor.loop.recording, robot, driver)
+            self._finish_observations(recorded, asked, loaded)
             report = build_report(
                 supervisor,
                 robot,
@@ -164,8 +177,8 @@ class Run:
     def _load(self, bundle: str, embodiment: str) -> Policy | RemotePolicy:
         rounds = self.refinement_rounds
         if is_remote(bundle):
-            return self.remote.connect(bundle, embodiment, refinement_rounds=rounds, seed=self.seed)
-        return Policy.load(bundle, embodiment=embodiment, refinement_rounds=rounds, seed=self.seed)
+            return self.remote.connect(bundle, embodiment, refinement_rounds=rounds, guided=self.guided, seed=self.seed)
+        return Policy.load(bundle, embodiment=embodiment, refinement_rounds=rounds, guided=self.guided, seed=self.seed)
 
     def _check(self) -> None:
         if self.sim == (self.driver is not None):
@@ -193,9 +206,10 @@ class Run:
             raise UsageError(str(error)) from None
 
     def _recordings(self) -> list[Path]:
-        """Where recordings go: the commands, and the simulated robot's set-points."""
+        """Where recordings go: the commands, the simulated robot's set-points, what the policy was asked."""
         names = ["commands.npz", "set_points.npz"] if self.sim else ["commands.npz"]
-        return [] if self.record is None else [self.record / name for name in names]
+        paths = [] if self.record is None else [self.record / name for name in names]
+        return paths if self.record_observations is None else [*paths, self.record_observations]
 
     def _driver_options(self) -> list[str]:
         record = [] if self.record is None else ["--record", str(self.record / "set_points.npz")]
@@ -222,6 +236,17 @@ class Run:
             recorded.remarks += driver.warnings()
         return recorded
 
+    def _finish_observations(
+        self, recorded: _Recorded, asked: ObservationRecording | None, loaded: Policy | RemotePolicy
+    ) -> None:
+        """Write what the policy was asked, if anybody wants it."""
+        if asked is None or self.record_observations is None:
+            return
+        try:
+            recorded.remarks.append(asked.save(self.record_observations, loaded.embodiment, loaded.manifest))
+        except ReportError as error:
+            recorded.lost.append(str(error))
+
     def _asked(self, policy: str) -> dict[str, Any]:
         return {
             "policy": policy if is_remote(policy) else Path(policy).name,
@@ -229,6 +254,7 @@ class Run:
             "duration_s": self.duration,
             "simulated": self.sim,
             "refinement_rounds": self.refinement_rounds,
+            "guided": self.guided,
             "inject_latency_ms": self.inject_latency,
             "inject_after_s": self.inject_after,
             "replan_below": self.replan_below,

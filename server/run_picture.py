@@ -73,18 +73,20 @@ class RunPicture:
         latency, lateness = chunks.latency, control.lateness
         self._measure(control.steps, chunks.chunks)
         of = "" if self._duration_s is None else f" of {self._duration_s:g}"
+        text = supervisor.inference.thoughts.text
         missed = [("missed answers", f"{chunks.missed}{', none now' if chunks.missed_in_a_row else ''}")]
         return [
             ("time", f"{supervisor.elapsed_s:.1f}{of} s"),
             ("commands", f"{self._rates[0]:.0f} Hz"),
             ("chunks", f"{self._rates[1]:.1f} Hz"),
-            ("d", f"{chunks.delay} ticks"),
+            ("d", f"{chunks.delay} ticks{'' if supervisor.locks else ', stitched, not locked'}"),
             ("chunk latency", f"{latency.percentile(0.5) / 1e3:.0f} ms p50, {latency.maximum / 1e3:.0f} ms max"),
             ("lateness", f"{lateness.percentile(0.5):.0f} us p50, {lateness.percentile(0.99):.0f} us p99"),
             ("underruns", str(sum(motion.underruns for motion in supervisor.motions))),
             ("violations", str(sum(motion.violations for motion in supervisor.motions))),
             ("guard", f"{control.interventions} interventions"),
             *(missed if chunks.missed else []),
+            *([("acts on", repr(text))] if text else []),
         ]
 
     def _measure(self, commands: int, chunks: int) -> None:

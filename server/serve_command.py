@@ -65,6 +65,9 @@ class Serve:
     """NAME=N: so many workers for a policy, each with the policy loaded."""
     refinement_rounds: int = 0
     """How many times each chunk is refined by MPG; the bundles need a graph with that many rounds."""
+    guided: bool = False
+    """Steer each chunk towards the running plan (inference-time real-time chunking), for policies that were not trained
+    with locked prefixes; the bundles need graphs for it (`unichunk compile --guided`)."""
     threads: int = 1
     """Threads inside one operator of a policy."""
     max_batch: int = 8
@@ -115,6 +118,7 @@ class Serve:
                 mapping=self.mapping,
                 replicas=self.replicas,
                 refinement_rounds=self.refinement_rounds,
+                guided=self.guided,
                 threads=self.threads,
                 max_batch=self.max_batch,
             )

@@ -25,6 +25,7 @@ def policy_sources(
     mapping: Sequence[str] = (),
     replicas: Sequence[str] = (),
     refinement_rounds: int = 0,
+    guided: bool = False,
     threads: int = 1,
     max_batch: int = 8,
 ) -> list[PolicySource]:
@@ -36,6 +37,7 @@ def policy_sources(
         mapping: NAME=MAPPING each, or MAPPING for all of them.
         replicas: NAME=N each, or N for all of them.
         refinement_rounds: N of MPG.
+        guided: Whether chunks are steered towards the running plan.
         threads: Inside one operator.
         max_batch: Most requests inferred together.
 
@@ -61,6 +63,7 @@ def policy_sources(
             robot=robots.get(name, ""),
             mapping=mappings.get(name, ""),
             refinement_rounds=refinement_rounds,
+            guided=guided,
             threads=threads,
             max_batch=max_batch,
             replicas=counts.get(name, 1),

@@ -14,7 +14,7 @@ def summary(report: dict[str, Any]) -> str:
     lines = [
         headline,
         f"  ran {report['elapsed_s']:.1f} s, {report['ticks']} ticks, {report['chunks']} chunks, "
-        f"d = {report['delay_ticks']} ticks",
+        f"d = {report['delay_ticks']} ticks{'' if report['locked_prefixes'] else ' (stitched, not locked)'}",
         f"  underruns {report['underruns']}, commitment violations {report['commitment_violations']}, "
         f"late chunks {report['late_chunks']}, dropped chunks {report['rejected_chunks']}",
         f"  chunk latency p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, max {latency['max']:.1f} ms",
@@ -34,6 +34,13 @@ def summary(report: dict[str, Any]) -> str:
     if report["refinement"] is not None:
         low, high = report["refinement"]["gate_range"]
         lines.append(f"  refinement rounds {len(report['refinement']['mean_gates'])}, gates {low:.3f} to {high:.3f}")
+    thoughts = report["thoughts"]
+    if thoughts is not None:
+        lines.append(
+            f"  thoughts {thoughts['finished']} finished, {thoughts['nothing']} empty, {thoughts['abandoned']} "
+            f"abandoned, {thoughts['tokens']} tokens, longest {thoughts['longest_s']:.2f} s; acted on "
+            f"{thoughts['text']!r}"
+        )
     lines += [f"  {name} {value:.4g}" for name, value in report["task"].items() if isinstance(value, float)]
     if report["task_unmeasured"]:
         lines.append(f"  task {report['task_unmeasured']}")

@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,13 +21,14 @@ import tyro
 from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.sim.recording import record_demonstrations
 from unichunk.runtime.compile.checkpoint_writer import write_checkpoint
-from unichunk.runtime.compile.compile import IMAGE_MEAN, IMAGE_STD
+from unichunk.runtime.compile.compile_plan import IMAGE_MEAN, IMAGE_STD
 from unichunk.runtime.compile.config import config_of
 from unichunk.runtime.compile.config_document import parse_config
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.compile.sizes import Sizes, config_document
 from unichunk.runtime.compile.templates import SYSTEM_MESSAGES
 from unichunk.runtime.compile.tokenizer_training import train_tokenizer
+from unichunk.runtime.policy.manifest import StateTime  # noqa: TC001  tyro reads the annotations
 from unichunk.runtime.train.batches import BatchSampler, apportioned
 from unichunk.runtime.train.being_h import BeingH, ConstantTokens
 from unichunk.runtime.train.settings import TrainingSettings
@@ -77,7 +78,6 @@ SIZES: Final = Sizes(
     mpg_projections=32,
     mpg_rounds=2,
     prompt_template="short",
-    simulated_delay=MAX_DELAY + 1,  # in the published words: delays are less than this
 )
 
 
@@ -96,6 +96,9 @@ class Recipe:
         shares: Of the observations of a batch, one number for each robot; equal where not given.
         record_only: Record what is missing and stop.
         half: Whether products are computed in bfloat16; where not given, if the processor has instructions for it.
+        steps: End after so many steps even within the time: for equal budgets on a busy machine.
+        max_delay: Longest prefix that is locked in training, in rows; 0 for a policy that never saw one.
+        state_time: Tick whose state the policy is told: its observation's, or the one at which its rows take over.
     """
 
     out: Path
@@ -108,12 +111,17 @@ class Recipe:
     shares: tuple[float, ...] = ()
     record_only: bool = False
     half: bool | None = None
+    steps: int | None = None
+    max_delay: int = MAX_DELAY
+    state_time: StateTime = "observation"
 
 
 def main() -> None:
     """Run the recipe from the command line."""
     recipe = tyro.cli(Recipe, description=__doc__)
     _check_destination(recipe.out)
+    if not 0 <= recipe.max_delay <= MAX_DELAY:
+        raise SystemExit(f"max_delay {recipe.max_delay}: expected 0 to {MAX_DELAY}, since demonstrations leave so many")
     if len(set(recipe.robots)) != len(recipe.robots) or len(recipe.shares) not in (0, len(recipe.robots)):
         raise SystemExit(
             f"robots {' '.join(recipe.robots)}, shares {recipe.shares}: expected each robot once and a share for each"
@@ -130,12 +138,14 @@ def build(recipe: Recipe, robots: Sequence[RobotDemonstrations], sizes: Sizes = 
     """Train on demonstrations and write the checkpoint."""
     _check_destination(recipe.out)
     torch.manual_seed(recipe.seed)
-    document = config_document(sizes)
+    # In the published words: delays are less than this.
+    locked = recipe.max_delay + 1 if recipe.max_delay else None
+    document = config_document(replace(sizes, simulated_delay=locked, state_time=recipe.state_time))
     config = config_of(parse_config(json.dumps(document).encode(), "the recipe's configuration"))
     tokenizer = train_tokenizer(_texts(robots), VOCABULARY)
     prompt = Prompt.of(config, tokenizer["tokenizer.json"])
     policy = BeingH(config, ConstantTokens(prompt.head, prompt.between, prompt.after_state))
-    sources = [source(robot, prompt, sizes.rows, MAX_DELAY) for robot in robots]
+    sources = [source(robot, prompt, sizes.rows, recipe.max_delay, recipe.state_time) for robot in robots]
     parts = apportioned([1.0] * recipe.workers, OBSERVATIONS)
     samplers = [
         BatchSampler(sources, part, DRAWS, np.random.default_rng([recipe.seed, 1, worker]))
@@ -164,7 +174,9 @@ def build(recipe: Recipe, robots: Sequence[RobotDemonstrations], sizes: Sizes = 
         newer.rename(partial)
 
     half = _bfloat16_is_fast() if recipe.half is None else recipe.half
-    settings = TrainingSettings(minutes=recipe.minutes, image_mean=IMAGE_MEAN, image_std=IMAGE_STD, half=half)
+    settings = TrainingSettings(
+        minutes=recipe.minutes, image_mean=IMAGE_MEAN, image_std=IMAGE_STD, most_steps=recipe.steps, half=half
+    )
     begin = time.monotonic()
     policy, steps = train(policy, samplers, settings, _say, keep)
     _say(f"{steps} steps in {(time.monotonic() - begin) / 60.0:.1f} min")

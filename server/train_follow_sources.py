@@ -12,6 +12,7 @@ from unichunk.embodiments.sim.demonstrations import Demonstrations
 from unichunk.embodiments.sim.expert import Expert
 from unichunk.embodiments.sim.hands import POSTURES, Hands
 from unichunk.embodiments.sim.policy_values import PolicyValues
+from unichunk.runtime.state_forward import expected_joints
 from unichunk.runtime.train.batches import Source
 from unichunk.runtime.train.delays import DelayDistribution
 from unichunk.runtime.train.samples import TrainingData
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.runtime.compile.prompt import Prompt
+    from unichunk.runtime.policy.manifest import StateTime
 
 CAMERAS: Final = {
     "so101": "third_person",
@@ -62,7 +64,9 @@ def camera_of(spec: EmbodimentSpec) -> str:
     return CAMERAS.get(spec.name, next(iter(spec.cameras)))
 
 
-def source(robot: RobotDemonstrations, prompt: Prompt, rows: int, max_delay: int) -> Source:
+def source(
+    robot: RobotDemonstrations, prompt: Prompt, rows: int, max_delay: int, state_time: StateTime = "observation"
+) -> Source:
     """A robot's part of the training.
 
     Args:
@@ -70,12 +74,19 @@ def source(robot: RobotDemonstrations, prompt: Prompt, rows: int, max_delay: int
         prompt: Of the policy.
         rows: T of a chunk.
         max_delay: Longest prefix to lock.
+        state_time: Tick whose state the policy is told.
     """
     spec, demonstrations = robot.spec, robot.demonstrations
     values, expert = PolicyValues(spec, robot.executed), Expert(spec)
 
     def plan(last: NDArray[np.float32], goal: NDArray[np.float32]) -> NDArray[np.float32]:
         return values.encode(expert.continuation(values.decode(last), values.decode(goal), rows))
+
+    def expected(index: NDArray[np.int64], delay: NDArray[np.int64]) -> NDArray[np.float32]:
+        episode, tick = demonstrations.episode[index], demonstrations.tick[index]
+        # Tick k executed row k + 1.
+        ran, last = demonstrations.rows[episode, tick], demonstrations.rows[episode, tick + delay]
+        return values.encode(expected_joints(demonstrations.q[index].astype(np.float64), ran, last, spec.limits))
 
     data = TrainingData(
         slots=values.slots,
@@ -89,6 +100,7 @@ def source(robot: RobotDemonstrations, prompt: Prompt, rows: int, max_delay: int
         most_locked=demonstrations.most_locked,
         tokens=instruction_tokens(spec, prompt),
         plan=plan,
+        expected=expected if state_time == "takeover" else None,
     )
     delays = DelayDistribution(
         action_hz=spec.action_hz,

@@ -62,6 +62,7 @@ AT_HOME: Final = {
     "uvicorn": ("server/serving/", "server/evaluation/"),
     "uvloop": ("server/serving/", "server/serve_command.py", "benchmarks/"),
     "websockets": ("server/evaluation/", "server/remote/", "server/serving/", "benchmarks/"),
+    "cuda": ("runtime/policy/engines/native_tensorrt/",),
     "tensorrt": ("runtime/policy/",),
     "serial": ("embodiments/drivers/",),
     "pyrealsense2": ("embodiments/drivers/",),

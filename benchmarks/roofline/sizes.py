@@ -9,7 +9,7 @@ from unichunk.benchmarks.roofline.architecture import model_of
 from unichunk.benchmarks.roofline.bundles import model_of_bundle
 from unichunk.benchmarks.roofline.errors import ProjectionError
 from unichunk.benchmarks.roofline.peers import pi05
-from unichunk.runtime.compile.compile import INSTRUCTION_TOKENS
+from unichunk.runtime.compile.compile_options import INSTRUCTION_TOKENS
 from unichunk.runtime.compile.config import config_of, read_config
 from unichunk.runtime.compile.config_document import CONFIG_FILE, parse_config
 from unichunk.runtime.compile.sizes import BEING_H_2B, Sizes, config_document

@@ -18,9 +18,10 @@ from unichunk.benchmarks.roofline.prediction import predict
 from unichunk.benchmarks.roofline.stages import stages
 from unichunk.benchmarks.stages.graph_times import graph_times
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.sizes import Sizes
-from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy import EngineOptions, Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.server.shipped_bundles import shipped_bundles
 
@@ -182,4 +183,4 @@ def _case(name: str, refined: int) -> str:
 
 def _policy(folder: Path, refined: int, threads: int) -> Policy:
     robot = read_manifest(folder).embodiments[0]
-    return Policy.load(folder, embodiment=robot, refinement_rounds=refined, threads=threads)
+    return Policy.load(folder, embodiment=robot, refinement_rounds=refined, engine=EngineOptions(threads=threads))

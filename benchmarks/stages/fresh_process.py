@@ -19,11 +19,12 @@ WARM: Final = 5
 def main(bundle: str, embodiment: str, rounds: str, threads: str) -> None:
     """Measure, and print the line."""
     moments = [time.perf_counter()]
-    from unichunk.runtime.policy import Policy  # noqa: PLC0415  its import is measured
+    from unichunk.runtime.policy import EngineOptions, Policy  # noqa: PLC0415  its import is measured
 
     moments.append(time.perf_counter())
     memory = [_memory_mb()]
-    policy = Policy.load(Path(bundle), embodiment=embodiment, refinement_rounds=int(rounds), threads=int(threads))
+    engine = EngineOptions(threads=int(threads))
+    policy = Policy.load(Path(bundle), embodiment=embodiment, refinement_rounds=int(rounds), engine=engine)
     moments.append(time.perf_counter())
     memory.append(_memory_mb())
     observation = policy.example_observation()

@@ -120,7 +120,7 @@ class LiveRun:
         commitment = self._producer.begin(observation.stamp_ns, begun)
         committed = time.monotonic_ns()
         seen = adapter.policy_input(observation, INSTRUCTION)
-        inputs = policy.preprocess(seen, commitment.previous_chunk, commitment.delay)
+        inputs = policy.preprocess(seen, commitment.running, commitment.delay)
         preprocessed = time.monotonic_ns()
         prefix = policy.prefix(inputs)
         understood = time.monotonic_ns()

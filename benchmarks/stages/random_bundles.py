@@ -94,13 +94,14 @@ def compile_case(checkpoint: Path, out: Path, case: Case, spec: EmbodimentSpec, 
     Raises:
         UnichunkError: Numbers that the compiler does not take.
     """
-    from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint  # noqa: PLC0415
+    from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: PLC0415
+    from unichunk.runtime.compile.compile_options import CompileOptions  # noqa: PLC0415
     from unichunk.runtime.compile.robots import RobotSource  # noqa: PLC0415
 
     config = out.with_name(f"{out.name}-config.json")
     config.write_bytes(msgspec.json.encode(data_config(spec, form)))
     source = RobotSource(config, DATASET, name=spec.name)
-    options = CompileOptions(robots=(source,), steps=case.steps, refinement_rounds=case.rounds)
+    options = CompileOptions(robots=(source,), steps=(case.steps,), refinement_rounds=case.rounds)
     compile_checkpoint(checkpoint, out, options)
 
 

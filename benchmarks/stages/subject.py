@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.first_row import COLD_INFERENCES
-from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy import EngineOptions, Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,10 @@ class Subject:
             UnichunkError: Where the bundle cannot be loaded, or does not drive this robot.
         """
         policy = Policy.load(
-            place.bundle, embodiment=place.spec.name, refinement_rounds=place.case.rounds, threads=threads
+            place.bundle,
+            embodiment=place.spec.name,
+            refinement_rounds=place.case.rounds,
+            engine=EngineOptions(threads=threads),
         )
         for _ in range(COLD_INFERENCES):
             policy.infer(policy.example_observation())

@@ -18,6 +18,7 @@ from unichunk.runtime.fallback import HoldFallback
 from unichunk.runtime.observation import CameraFrame, Observation, RobotState
 from unichunk.runtime.producer import Producer
 from unichunk.runtime.ring_buffer import RingBuffer, Row
+from unichunk.runtime.state_forward import told_observation
 from unichunk.runtime.ticks import NANOSECONDS, Timebase
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ class ClosedLoop:
             if tick % max(delay, 1) == 0:
                 if arrive is not None:
                     records.append(arrive())
-                observation = self._observation(*history[0], instruction, disturbance)
-                arrive = self._infer(producer, ring, observation, tick, delay)
+                observation = self._observation(*history[0], disturbance)
+                arrive = self._infer(producer, ring, observation, instruction, tick, delay)
                 if delay == 0:
                     records.append(arrive())
                     arrive = None
@@ -155,16 +156,18 @@ class ClosedLoop:
         return self._policy.encode_actions(self._adapter.actions(joints, before))
 
     def _infer(
-        self, producer: Producer, ring: RingBuffer, observation: dict[str, NDArray[np.generic] | str], tick: int, d: int
+        self, producer: Producer, ring: RingBuffer, observation: Observation, instruction: str, tick: int, d: int
     ) -> Callable[[], ChunkRecord]:
         """Commit rows and infer at a tick; call what comes back d ticks later, when the chunk is there."""
         begun_ns, there_ns = (self._start_of(k) for k in (tick, tick + d))
         commitment = producer.begin(begun_ns, begun_ns)
         if self._lock:
-            chunk = self._policy.infer(observation, commitment.previous_chunk, d)
+            told = told_observation(observation, commitment, self._twin.spec.limits, self._policy.state_time)
+            inputs = self._adapter.policy_input(told, instruction)
+            chunk = self._policy.infer(inputs, commitment.running, d)
             joints = self._adapter.joints(chunk.actions, commitment.before, d)
         else:
-            chunk = self._policy.infer(observation, None, 0)
+            chunk = self._policy.infer(self._adapter.policy_input(observation, instruction), None, 0)
             joints = self._adapter.joints(chunk.actions, ring.snapshot(tick - 1, 1)[1][0], 0)
         return lambda: producer.finish(commitment, chunk.unified, joints, lambda: there_ns)
 
@@ -177,12 +180,10 @@ class ClosedLoop:
         snapshot: Snapshot,
         q: NDArray[np.float64],
         dq: NDArray[np.float64],
-        instruction: str,
         disturbance: Disturbance | None,
-    ) -> dict[str, NDArray[np.generic] | str]:
+    ) -> Observation:
         name, renderer = self._camera
         stamp = round(snapshot.time * 1e9)
         state = RobotState(stamp_ns=stamp, sequence=0, q=q, dq=dq, watchdog=False)
         frame = CameraFrame(stamp_ns=stamp, sequence=0, image=renderer.render(snapshot, disturbance))
-        observation = Observation(stamp_ns=stamp, state=state, frames={name: frame})
-        return self._adapter.policy_input(observation, instruction)
+        return Observation(stamp_ns=stamp, state=state, frames={name: frame})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unichunk.runtime.compile.guided import Guidance
 from unichunk.runtime.compile.positions import time_sinusoids
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -35,11 +36,15 @@ class Actions:
         each, self._rows = graph.each, graph.each.count * rows
         previous = each.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
         self._previous = each.rows(previous, rows, UNIFIED_WIDTH)
-        delay = each.shaped(each.input("delay", (), "int64"), 1, 1)
-        locked = graph.op("Less", graph.integers(np.arange(rows)[:, None]), delay)
+        self._delay = each.input("delay", (), "int64")
+        locked = graph.op("Less", graph.integers(np.arange(rows)[:, None]), each.shaped(self._delay, 1, 1))
         self._locked = each.rows(locked, rows, 1)
         *buckets, self._done = self._time_vectors()
         self._times = buckets
+
+    def guidance(self) -> Guidance:
+        """What steers rows towards the previous chunk."""
+        return Guidance(self.graph, self._rows // self.graph.each.count, self._previous, self._delay)
 
     def locked(self, rows: str) -> str:
         """Rows before the delay from the previous chunk, (T, 200)."""
@@ -52,8 +57,10 @@ class Actions:
         picked = graph.op("Where", locked, graph.integers(own + self._rows), graph.integers(own))
         return graph.op("Gather", graph.concat([rows, self._previous], axis=0), picked, axis=0)
 
-    def embedded(self, rows: str, step: int) -> str:
-        """Action embeddings (T, e) at a step's time; those of locked rows at time 1."""
+    def embedded(self, rows: str, step: int, *, together: bool = False) -> str:
+        """Action embeddings (T, e) at a step's time; those of locked rows at time 1, unless all go together."""
+        if together:
+            return self._encoded(rows, self._times[step])
         return self._encoded(rows, self.graph.op("Where", self._locked, self._done, self._times[step]))
 
     def anchor(self, rows: str) -> str:
@@ -62,11 +69,13 @@ class Actions:
 
     def advanced(self, rows: str, hidden: str) -> str:
         """Euler step: rows + velocity / K, (T, 200); hidden (T, e) is normed."""
+        return self.graph.op("Add", rows, self.velocity(hidden, scale=1.0 / self.steps))
+
+    def velocity(self, hidden: str, scale: float = 1.0) -> str:
+        """Velocity times a factor, (T, 200); hidden (T, e) is normed."""
         graph, name = self.graph, "action_decoder"
         hidden = graph.op("Relu", graph.linear(hidden, *self.weights.linear(f"{name}.layer1")))
-        return graph.op(
-            "Add", rows, graph.linear(hidden, *self.weights.linear(f"{name}.layer2"), scale=1.0 / self.steps)
-        )
+        return graph.linear(hidden, *self.weights.linear(f"{name}.layer2"), scale=scale)
 
     def _encoded(self, rows: str, time: str) -> str:
         """W3(swish(W2([W1(rows), s]))), with W1 folded into W2, and W2's part for s into the time vectors."""

@@ -1,25 +1,24 @@
-"""A checkpoint's tensors on their way into the weight file: as they are, stacked, or folded into others."""
+"""The weights of a Being-H0.5 checkpoint."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from unichunk.runtime.compile.named_weights import NamedWeights
 from unichunk.runtime.compile.tensors import expected_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from unichunk.runtime.compile.config import BeingHConfig
     from unichunk.runtime.compile.precision import Precision
-    from unichunk.runtime.compile.weight_file import Weight, WeightFile
+    from unichunk.runtime.compile.weight_file import WeightFile
 
 
-class CheckpointWeights:
-    """Weights by the checkpoint's names; read when first asked for, one at a time, and not kept.
+class CheckpointWeights(NamedWeights):
+    """Weights by the checkpoint's names; see `NamedWeights`.
 
     Args:
         config: Of the checkpoint; gives the shapes.
@@ -31,52 +30,5 @@ class CheckpointWeights:
     def __init__(
         self, config: BeingHConfig, tensor: Callable[[str], NDArray[Any]], file: WeightFile, precision: Precision
     ) -> None:
+        super().__init__(expected_tensors(config), tensor, file, precision)
         self.config = config
-        self.file = file
-        self.precision = precision
-        self.tensor = tensor
-        self._shapes = expected_tensors(config)
-
-    def operand(self, name: str) -> Weight:
-        """A matrix or bias of a product, in the graph's precision; higher axes are flattened to (outputs, inputs)."""
-        shape = self._shapes[name]
-        flat = (shape[0], int(np.prod(shape[1:]))) if len(shape) > 1 else shape
-        return self.file.add(name, self.precision.type, flat, lambda: [self.tensor(name).reshape(flat)])
-
-    def linear(self, name: str) -> tuple[Weight, Weight]:
-        """Matrix (outputs, inputs) and bias (outputs,) of a linear layer."""
-        return self.operand(f"{name}.weight"), self.operand(f"{name}.bias")
-
-    def vector(self, name: str) -> Weight:
-        """Factors or offsets of channels, float32."""
-        return self.file.add(name, "float32", self._shapes[name], lambda: [self.tensor(name)])
-
-    def stacked(self, name: str, parts: Sequence[str], groups: int = 1) -> Weight:
-        """Matrices of the same inputs as one, so that one product does for all.
-
-        Args:
-            name: Of the result.
-            parts: Names of (outputs, inputs) matrices.
-            groups: The outputs are those of the first group of each part, then those of the second, ...
-        """
-        outputs = sum(self._shapes[part][0] for part in parts)
-        inputs = self._shapes[parts[0]][1]
-
-        def blocks() -> Iterator[NDArray[Any]]:
-            if groups == 1:
-                for part in parts:
-                    yield self.tensor(part)
-                return
-            tensors = [self.tensor(part).reshape(groups, -1, inputs) for part in parts]
-            for group in range(groups):
-                yield from (tensor[group] for tensor in tensors)
-
-        return self.file.add(name, self.precision.type, (outputs, inputs), blocks)
-
-    def computed(self, name: str, shape: tuple[int, ...], values: Callable[[], NDArray[Any]]) -> Weight:
-        """An operand of products that is computed at compile time, when it is first asked for."""
-        return self.file.add(name, self.precision.type, shape, lambda: [values()])
-
-    def exact(self, name: str) -> NDArray[np.float64]:
-        """A tensor for arithmetic at compile time."""
-        return self.tensor(name).astype(np.float64)

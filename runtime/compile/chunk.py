@@ -27,7 +27,7 @@ class Sampler:
     """Builds 1 + N rounds of K Euler steps around whatever gives the velocity.
 
     Inputs `noise` (1 + N, T, 200), `previous_chunk` (T, 200), `delay` (); outputs `actions` (T, 200) and, where N > 0,
-    `gates` and `discrepancies` (N, K); all of each request.
+    `gates` and `discrepancies` (N, K); all of each request. A guided one has the input `overlap` () besides.
 
     Args:
         graph: Where the nodes go.
@@ -36,6 +36,8 @@ class Sampler:
         steps: K.
         rounds: N.
         directions: Unit vectors (M, h) of the discrepancy; needed where N > 0.
+        guided: Whether rows are steered towards the running plan, all at the same time, and locked at the end of a
+            round alone; else locked in every step.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Sampler:
         steps: int,
         rounds: int,
         directions: NDArray[np.float32] | None,
+        *,
+        guided: bool = False,
     ) -> None:
         self.graph = graph
         self.weights = weights
@@ -54,6 +58,7 @@ class Sampler:
         self.rounds = rounds
         self._noise = graph.each.input("noise", (1 + rounds, rows, UNIFIED_WIDTH), "float32")
         self._actions = Actions(graph, weights, rows, steps)
+        self._guidance = self._actions.guidance() if guided else None
         self._gating: Gating | None = None
         if rounds:
             assert weights.config.mpg is not None
@@ -71,18 +76,18 @@ class Sampler:
         norm = graph.weight(expert_output_norm(self.weights))
         anchor, rows = "", ""
         for index, noise in enumerate(each.split(self._noise, [1] * (1 + self.rounds), axis=0)):
-            rows = self._actions.locked(graph.reshape(noise, each.count * self.rows, UNIFIED_WIDTH))
+            rows = graph.reshape(noise, each.count * self.rows, UNIFIED_WIDTH)
+            if self._guidance is None:
+                rows = self._actions.locked(rows)
             for step in range(self.steps):
-                embedded = self._actions.embedded(rows, step)
+                embedded = self._actions.embedded(rows, step, together=self._guidance is not None)
                 if index:
                     assert self._gating is not None
                     embedded, gate, discrepancy = self._gating.gated(embedded, anchor)
                     gates.append(gate)
                     discrepancies.append(discrepancy)
                 normed = graph.rms_norm(hidden(embedded), norm, self.weights.config.expert.norm_eps)
-                rows = self._actions.advanced(rows, normed)
-                last = index == self.rounds and step == self.steps - 1
-                rows = self._actions.finally_locked(rows) if last else self._actions.locked(rows)
+                rows = self._advanced(rows, normed, step, last_round=index == self.rounds)
             if index < self.rounds:
                 assert self._gating is not None
                 anchor = self._gating.anchored(self._actions.anchor(rows))
@@ -94,6 +99,17 @@ class Sampler:
                 single = [each.reshape(value, 1) for value in values]
                 each.output(name, each.reshape(each.concat(single, axis=0), *shape), shape, "float32")
 
+    def _advanced(self, rows: str, normed: str, step: int, *, last_round: bool) -> str:
+        """The rows after an Euler step, locked where they have to be."""
+        last = step == self.steps - 1
+        if self._guidance is None:
+            rows = self._actions.advanced(rows, normed)
+        else:
+            rows = self._guidance.advanced(rows, self._actions.velocity(normed), step, self.steps)
+            if not last:
+                return rows
+        return self._actions.finally_locked(rows) if last and last_round else self._actions.locked(rows)
+
 
 def build_chunk(
     graph: Graph,
@@ -102,6 +118,8 @@ def build_chunk(
     steps: int,
     rounds: int,
     directions: NDArray[np.float32] | None,
+    *,
+    guided: bool = False,
 ) -> None:
     """Inputs of the sampler and all outputs of the prefix graph; outputs of the sampler.
 
@@ -112,9 +130,10 @@ def build_chunk(
         steps: K.
         rounds: N.
         directions: Unit vectors (M, h); needed where N > 0.
+        guided: See `Sampler`.
     """
     language, rows, prefix, each = weights.config.language, sequence.rows, sequence.prefix, graph.each
-    sampler = Sampler(graph, weights, rows, steps, rounds, directions)
+    sampler = Sampler(graph, weights, rows, steps, rounds, directions, guided=guided)
     seen = []
     for layer in range(language.layers):
         shapes = (language.kv_heads, language.head_dim, prefix), (language.kv_heads, prefix, language.head_dim)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unichunk.runtime.compile.config_document import VisionDocument
+    from unichunk.runtime.policy.manifest import StateTime
 
 VISION_NORMS: Final[dict[str, Literal["layer_norm", "rms_norm"]]] = {
     "layer_norm": "layer_norm",
@@ -122,6 +123,7 @@ class BeingHConfig:
         system_message: The checkpoint's own, or that of its conversation template.
         prompt_template: Form of the instruction, `long` or `short`.
         simulated_delay: Training locked prefixes of fewer rows than this, from 0 on; None where it locked none.
+        state_time: Tick whose state the policy is told.
         tied_embeddings: Whether the head of the language model may stand for its token embedding.
     """
 
@@ -136,6 +138,7 @@ class BeingHConfig:
     system_message: str
     prompt_template: str
     simulated_delay: int | None
+    state_time: StateTime
     tied_embeddings: bool
 
     @property
@@ -199,6 +202,7 @@ def config_of(document: ConfigDocument) -> BeingHConfig:
         system_message=_system_message(document),
         prompt_template=document.prompt_template,
         simulated_delay=(document.simulated_delay or None) if document.use_training_time_rtc else None,
+        state_time=document.state_time,
         tied_embeddings=document.tie_word_embeddings or language.tie_word_embeddings,
     )
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 from unichunk.runtime.compile.json_file import convert_json, parse_json
 from unichunk.runtime.compile.templates import INSTRUCTIONS, SYSTEM_MESSAGES
 from unichunk.runtime.errors import CheckpointError
+from unichunk.runtime.policy.manifest import StateTime  # noqa: TC001  msgspec reads the annotations
 
 CONFIG_FILE: Final = "config.json"
 
@@ -111,6 +112,8 @@ class ConfigDocument(_Document, frozen=True, kw_only=True):
     mpg_gate_temperature: float | None = 2.0
     use_training_time_rtc: bool = False
     simulated_delay: int | None = None
+    state_time: StateTime = "observation"
+    """Not a published field: tick whose state the policy was told in training (`Manifest.state_time`)."""
 
     @property
     def gating(self) -> bool:

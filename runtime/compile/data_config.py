@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -49,14 +50,21 @@ class DataConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         views: Video keys, in the order in which the model sees them.
         noise: Slots in which the training's noise was Gaussian: all, or the robot's own action slots, with zeros
             elsewhere.
+        fields_of_view: View -> horizontal and vertical angle, [rad]; of all views, for policies that take them.
         state, action: Key -> slots, mode, rotation.
     """
 
     name: Annotated[str, Meta(min_length=1)]
     views: Annotated[tuple[str, ...], Meta(min_length=1)]
     noise: Noise = "all"
+    fields_of_view: dict[str, tuple[float, float]] = {}
     state: dict[str, DataKey]
     action: Annotated[dict[str, DataKey], Meta(min_length=1)]
+
+    @property
+    def angles(self) -> tuple[tuple[float, float], ...]:
+        """Fields of view in the order of the views, [rad]; empty where none are given."""
+        return tuple(self.fields_of_view[view] for view in self.views) if self.fields_of_view else ()
 
 
 def shipped_data_configs() -> list[str]:
@@ -100,6 +108,7 @@ def parse_data_config(content: bytes, where: str) -> DataConfig:
     twice = next((view for view in config.views if config.views.count(view) > 1), None)
     if twice is not None:
         raise CheckpointError(f"data configuration {where}: view {twice!r} is named twice")
+    _check_fields_of_view(f"data configuration {where}", config)
     for section, keys in (("state", config.state), ("action", config.action)):
         _check_section(f"data configuration {where}", section, keys)
     return config
@@ -113,6 +122,19 @@ def _read(path: Path) -> bytes:
         raise CheckpointError(f"no data configuration {path}; give a JSON file, or choose from {names}") from None
     except OSError as error:
         raise CheckpointError(f"data configuration {path} cannot be read: {error.strerror}") from error
+
+
+def _check_fields_of_view(where: str, config: DataConfig) -> None:
+    given = config.fields_of_view
+    if given and given.keys() != set(config.views):
+        raise CheckpointError(
+            f"{where}: fields_of_view are of {', '.join(given)}, expected of all views: {', '.join(config.views)}"
+        )
+    for view, angles in given.items():
+        if not all(0 < angle < math.pi for angle in angles):
+            raise CheckpointError(
+                f"{where}: fields_of_view of {view!r} are {list(angles)}, expected angles between 0 and pi, [rad]"
+            )
 
 
 def _check_section(where: str, section: str, keys: Mapping[str, DataKey]) -> None:

@@ -12,7 +12,7 @@ from unichunk.runtime.compile.precision import ONNX_TYPES
 from unichunk.runtime.policy.manifest import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -53,6 +53,16 @@ class Graph:
         self._initializers: dict[str, Any] = {}
         self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._constants: dict[tuple[Any, ...], str] = {}
+
+    @property
+    def nodes(self) -> Sequence[Any]:
+        """All nodes so far; each follows those that it takes something from."""
+        return self._nodes
+
+    @property
+    def initializers(self) -> Mapping[str, Any]:
+        """Constants and references to weights so far, by name."""
+        return self._initializers
 
     def input(self, name: str, shape: Sequence[int], type_name: Any) -> str:
         """Declare an input."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from unichunk.runtime.compile.checkpoint import Checkpoint
+    from unichunk.runtime.compile.checkpoint_folder import CheckpointFolder
     from unichunk.runtime.compile.data_config import DataConfig
     from unichunk.runtime.compile.keys import Keys
 
@@ -78,10 +78,13 @@ class Robot:
             action=self.keys.action,
             action_hz=self.action_hz,
             max_delay=max_delay,
+            fields_of_view=self.data.angles,
         )
 
 
-def read_robots(checkpoint: Checkpoint, sources: Sequence[RobotSource], action_hz: int | None) -> tuple[Robot, ...]:
+def read_robots(
+    checkpoint: CheckpointFolder, sources: Sequence[RobotSource], action_hz: int | None
+) -> tuple[Robot, ...]:
     """Reads what the robots are made of, and checks that one bundle can drive them all.
 
     Args:
@@ -102,11 +105,6 @@ def read_robots(checkpoint: Checkpoint, sources: Sequence[RobotSource], action_h
     for i, robot in enumerate(robots):
         if robot.name in [other.name for other in robots[:i]]:
             raise CheckpointError(f"robot {robot.name} is named twice; expected each once")
-        if len(robot.data.views) != len(first.data.views):
-            raise CheckpointError(
-                f"robot {robot.name} has {_views(robot)}, robot {first.name} has {_views(first)}; expected as many for "
-                f"all, since they share one graph"
-            )
         if robot.data.noise != first.data.noise:
             raise CheckpointError(
                 f"data configuration {robot.data.name} has noise {robot.data.noise!r}, {first.data.name} has "
@@ -115,12 +113,7 @@ def read_robots(checkpoint: Checkpoint, sources: Sequence[RobotSource], action_h
     return robots
 
 
-def _views(robot: Robot) -> str:
-    views = robot.data.views
-    return f"{len(views)} view{'s' * (len(views) > 1)} ({', '.join(views)})"
-
-
-def _named(checkpoint: Checkpoint, source: RobotSource, action_hz: int | None) -> Robot:
+def _named(checkpoint: CheckpointFolder, source: RobotSource, action_hz: int | None) -> Robot:
     """The robot; what is wrong with it names it where it has been named."""
     if source.name is None:
         return _robot(checkpoint, source, action_hz)
@@ -130,7 +123,7 @@ def _named(checkpoint: Checkpoint, source: RobotSource, action_hz: int | None) -
         raise CheckpointError(f"robot {source.name}: {error}") from None
 
 
-def _robot(checkpoint: Checkpoint, source: RobotSource, action_hz: int | None) -> Robot:
+def _robot(checkpoint: CheckpointFolder, source: RobotSource, action_hz: int | None) -> Robot:
     data = read_data_config(source.data_config)
     metadata = checkpoint.metadata(source.dataset, source.stats)
     keys = build_keys(data, metadata)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from unichunk.runtime.policy.manifest import StateTime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,7 @@ class Sizes:
         use_mpg: Whether there is gating; then M directions, lambda, refinement rounds, tau.
         prompt_template: `long` or `short`.
         simulated_delay: Training locks prefixes of fewer rows than this; None or 0 for none.
+        state_time: Tick whose state the policy is told: `observation` or `takeover`.
     """
 
     vision_width: int = 32
@@ -57,6 +61,7 @@ class Sizes:
     mpg_temperature: float = 2.0
     prompt_template: str = "long"
     simulated_delay: int | None = None
+    state_time: StateTime = "observation"
 
 
 BEING_H_2B: Final = Sizes(
@@ -123,6 +128,8 @@ def config_document(sizes: Sizes) -> dict[str, Any]:
         "use_training_time_rtc": bool(sizes.simulated_delay),
         "use_inference_prefix_overwrite": True,
         "simulated_delay": sizes.simulated_delay,
+        # Not a published field, and left out where it says what is published.
+        **({} if sizes.state_time == "observation" else {"state_time": sizes.state_time}),
     }
 
 

@@ -28,10 +28,11 @@ def expected_tensors(config: BeingHConfig) -> Shapes:
         shapes |= _decoder(prefix, "", language.width, language.mlp, config)
         shapes |= _decoder(prefix, EXPERT_SUFFIX, expert.width, expert.mlp, config)
     shapes[f"language_model.model.norm{EXPERT_SUFFIX}.weight"] = (expert.width,)
-    return shapes | _vision(config.vision) | _connector(config) | _action(expert.width) | _mpg(config)
+    return shapes | vision_tensors(config.vision) | _connector(config) | _action(expert.width) | _mpg(config)
 
 
-def _linear(name: str, outputs: int, inputs: int, *, bias: bool = True) -> Shapes:
+def linear_tensors(name: str, outputs: int, inputs: int, *, bias: bool = True) -> Shapes:
+    """Of a linear layer."""
     weight: Shapes = {f"{name}.weight": (outputs, inputs)}
     return weight | {f"{name}.bias": (outputs,)} if bias else weight
 
@@ -57,7 +58,8 @@ def _decoder(prefix: str, suffix: str, width: int, mlp: int, config: BeingHConfi
     return {f"{prefix}.{name}.weight": shape for name, shape in (linear | norms).items()}
 
 
-def _vision(vision: VisionConfig) -> Shapes:
+def vision_tensors(vision: VisionConfig) -> Shapes:
+    """Of the vision transformer."""
     v, patch = vision.width, vision.patch
     shapes: Shapes = {
         "vit_model.embeddings.class_embedding": (1, 1, v),
@@ -81,28 +83,28 @@ def _vision_layer(prefix: str, vision: VisionConfig) -> Shapes:
         shapes |= {f"{prefix}.attn.q_norm.weight": (v,), f"{prefix}.attn.k_norm.weight": (v,)}
     return (
         shapes
-        | _linear(f"{prefix}.attn.qkv", 3 * v, v, bias=vision.qkv_bias)
-        | _linear(f"{prefix}.attn.proj", v, v)
-        | _linear(f"{prefix}.mlp.fc1", vision.mlp, v)
-        | _linear(f"{prefix}.mlp.fc2", v, vision.mlp)
+        | linear_tensors(f"{prefix}.attn.qkv", 3 * v, v, bias=vision.qkv_bias)
+        | linear_tensors(f"{prefix}.attn.proj", v, v)
+        | linear_tensors(f"{prefix}.mlp.fc1", vision.mlp, v)
+        | linear_tensors(f"{prefix}.mlp.fc2", v, vision.mlp)
     )
 
 
 def _connector(config: BeingHConfig) -> Shapes:
     packed, width = 4 * config.vision.width, config.language.width
     norm: Shapes = {"connector.mlp1.0.weight": (packed,), "connector.mlp1.0.bias": (packed,)}
-    return norm | _linear("connector.mlp1.1", width, packed) | _linear("connector.mlp1.3", width, width)
+    return norm | linear_tensors("connector.mlp1.1", width, packed) | linear_tensors("connector.mlp1.3", width, width)
 
 
 def _action(width: int) -> Shapes:
     return (
-        _linear("proprio_encoder_robot.layer1", width, UNIFIED_WIDTH)
-        | _linear("proprio_encoder_robot.layer2", width, width)
-        | _linear("action_encoder.W1", width, UNIFIED_WIDTH)
-        | _linear("action_encoder.W2", width, 2 * width)
-        | _linear("action_encoder.W3", width, width)
-        | _linear("action_decoder.layer1", width, width)
-        | _linear("action_decoder.layer2", UNIFIED_WIDTH, width)
+        linear_tensors("proprio_encoder_robot.layer1", width, UNIFIED_WIDTH)
+        | linear_tensors("proprio_encoder_robot.layer2", width, width)
+        | linear_tensors("action_encoder.W1", width, UNIFIED_WIDTH)
+        | linear_tensors("action_encoder.W2", width, 2 * width)
+        | linear_tensors("action_encoder.W3", width, width)
+        | linear_tensors("action_decoder.layer1", width, width)
+        | linear_tensors("action_decoder.layer2", UNIFIED_WIDTH, width)
     )
 
 
@@ -111,9 +113,9 @@ def _mpg(config: BeingHConfig) -> Shapes:
         return {}
     h, e = config.language.width, config.expert.width
     return (
-        _linear("action_to_vlm_proj", h, e)
-        | _linear("vlm_to_action_proj", e, h)
-        | _linear("mpg.obs_proj", h, h)
-        | _linear("mpg.action_proj", h, e)
-        | _linear("mpg.enhancement_proj", h, h)
+        linear_tensors("action_to_vlm_proj", h, e)
+        | linear_tensors("vlm_to_action_proj", e, h)
+        | linear_tensors("mpg.obs_proj", h, h)
+        | linear_tensors("mpg.action_proj", h, e)
+        | linear_tensors("mpg.enhancement_proj", h, h)
     )

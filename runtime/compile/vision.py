@@ -3,17 +3,59 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from unichunk.runtime.compile.positions import resized_grid
 
 if TYPE_CHECKING:
-    from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
+    from numpy.typing import NDArray
+
+    from unichunk.runtime.compile.config import VisionConfig
     from unichunk.runtime.compile.graph import Graph
+    from unichunk.runtime.compile.weight_file import Weight
 
 CONNECTOR_EPS: Final = 1e-5
+
+
+class SeeingConfig(Protocol):
+    """Sizes of a model that sees."""
+
+    @property
+    def vision(self) -> VisionConfig:
+        """The vision transformer."""
+        ...
+
+    @property
+    def grid(self) -> int:
+        """Side of an image in patches."""
+        ...
+
+
+class SeeingWeights(Protocol):
+    """Weights of a model that sees; see `NamedWeights`."""
+
+    @property
+    def config(self) -> SeeingConfig:
+        """Its sizes."""
+        ...
+
+    def tensor(self, name: str, /) -> NDArray[Any]:
+        """A tensor for arithmetic at compile time."""
+        ...
+
+    def operand(self, name: str) -> Weight:
+        """A matrix or bias of a product."""
+        ...
+
+    def linear(self, name: str) -> tuple[Weight, Weight]:
+        """Matrix and bias of a linear layer."""
+        ...
+
+    def vector(self, name: str) -> Weight:
+        """Factors or offsets of channels."""
+        ...
 
 
 class Vision:
@@ -25,7 +67,7 @@ class Vision:
         views: V, number of images.
     """
 
-    def __init__(self, graph: Graph, weights: CheckpointWeights, views: int) -> None:
+    def __init__(self, graph: Graph, weights: SeeingWeights, views: int) -> None:
         self.graph = graph
         self.weights = weights
         self.config = weights.config.vision

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy.manifest import Manifest, RobotEntry
+    from unichunk.runtime.policy.manifest import Manifest, RobotEntry, StateTime
 
 
 class BundleRobot:
@@ -49,6 +49,16 @@ class BundleRobot:
     def max_delay(self) -> int:
         """Longest locked prefix seen in training, in rows."""
         return self.robot.max_delay
+
+    @property
+    def locks(self) -> bool:
+        """Whether committed rows shape the rows after them; else they are only stitched in front."""
+        return self.manifest.locks
+
+    @property
+    def state_time(self) -> StateTime:
+        """Tick whose state the policy is told."""
+        return self.manifest.state_time
 
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
         """Place physical actions, `action.<key>` -> (m, width), in unified, normalized rows (m, 200).

@@ -190,7 +190,7 @@ class BatchedGraphs(_Struct, frozen=True, kw_only=True):
     Attributes:
         size: Requests that they compute at once.
         prefix: File of the prefix graph.
-        chunks: Files of the chunk graphs, in the order of those for one request.
+        chunks: Files of the chunk graphs, in the order of `Graphs.batchable`.
     """
 
     size: Annotated[int, Meta(ge=2)]
@@ -215,9 +215,10 @@ class Graphs(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     `fields_of_view` (V, 2) float32, [rad], of its cameras.
     `chunks`: `noise` (1 + refinement rounds, T, 200) float32 (not for a regression), `previous_chunk` (T, 200) float32,
     `delay` () int64 and outputs of the prefix graph (where declared, also the masks) -> `actions` (T, 200) float32;
-    rows before `delay` equal those of the previous chunk, bit by bit. One graph without refinement comes first.
+    rows before `delay` equal those of the previous chunk, bit by bit. The first is for `prefix`, with the
+    manifest's K, without refinement and not guided; every other prefix graph has one of that kind too.
     `batched`: The same for several requests at once, smallest batches first; none in bundles compiled without. They
-    are for `prefix` and those of `chunks` that belong to it.
+    are for `prefix` and those of `chunks` that belong to it and are not guided.
     `other_prefixes`: Prefix graphs for other numbers of views; at most one for each number.
     """
 
@@ -225,6 +226,11 @@ class Graphs(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     chunks: Annotated[tuple[ChunkGraph, ...], Meta(min_length=1)]
     batched: tuple[BatchedGraphs, ...] = ()
     other_prefixes: tuple[Graph, ...] = ()
+
+    @property
+    def batchable(self) -> tuple[ChunkGraph, ...]:
+        """The chunk graphs that `batched` has counterparts of: those of `prefix`, not guided."""
+        return tuple(graph for graph in self.chunks if graph.views is None and not graph.guided)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -313,7 +319,16 @@ class Manifest(_Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Names of the robots this policy drives."""
         return tuple(self.robots)
 
+    def steps_of(self, graph: ChunkGraph) -> int:
+        """K of a chunk graph."""
+        return self.denoising_steps if graph.denoising_steps is None else graph.denoising_steps
+
+    @property
+    def denoises(self) -> bool:
+        """Whether a chunk starts from noise."""
+        return not isinstance(self.sampler, Regression)
+
     @property
     def locks(self) -> bool:
         """Whether committed rows shape the rows after them; else they are only stitched in front."""
-        return not isinstance(self.sampler, Regression)
+        return self.denoises

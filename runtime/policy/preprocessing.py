@@ -12,6 +12,7 @@ from PIL import Image
 from unichunk.runtime.errors import ObservationError
 from unichunk.runtime.policy.arrays import in_words, numbers
 from unichunk.runtime.policy.normalization import SlotMap
+from unichunk.runtime.policy.optional_inputs import robot_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Preprocessor:
-    """Builds `images`, `tokens` and `state` as the bundle's manifest says.
+    """Builds `images`, `tokens` and `state` as the bundle's manifest says, and what else its graphs ask for.
 
     Args:
         manifest: The bundle's description.
@@ -37,13 +38,14 @@ class Preprocessor:
         self._images = ImageNormalizer(manifest.image)
         self._tokenizer = tokenizer
         self._state = SlotMap("state", robot.state, manifest.unified_width)
+        self._of_robot = robot_inputs(manifest, robot)
         # Resizing leaves the interpreter to others. Views beyond the first go to other cores where there are some.
         self._threads = min(len(self._cameras), len(os.sched_getaffinity(0))) - 1
         self._helpers: ThreadPoolExecutor | None = None
         self._process = 0
 
     def __call__(self, observation: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-        """Inputs of the prefix graph by name.
+        """Inputs of the prefix graph by name, masks of the chunk graph among them.
 
         Args:
             observation: `video.<camera>` (H, W, 3) uint8 RGB, `state.<key>` (width,), `language.instruction` text;
@@ -53,7 +55,7 @@ class Preprocessor:
             ObservationError: With the key, what it holds and what was expected.
         """
         views = [_image(key, _take(observation, key)) for key in self._cameras]
-        inputs: dict[str, NDArray[Any]] = {"state": self._unified_state(observation)}
+        inputs: dict[str, NDArray[Any]] = {**self._of_robot, "state": self._unified_state(observation)}
         if self._tokenizer is not None:
             inputs["tokens"] = self._tokenizer(_take(observation, "language.instruction"))
         inputs["images"] = self._image_input(views)

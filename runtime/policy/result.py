@@ -25,6 +25,7 @@ class PolicyResult:
             refinement.
         cold: Whether it took longer than the next one will, for a reason that is over: a connection made anew. Such a
             latency says nothing of the delay to come.
+        text: What the policy wrote before it acted, in the same answer; None where it wrote nothing.
     """
 
     unified: NDArray[np.float32]
@@ -32,3 +33,4 @@ class PolicyResult:
     gates: NDArray[np.float32] | None = None
     discrepancies: NDArray[np.float32] | None = None
     cold: bool = False
+    text: str | None = None

@@ -37,6 +37,8 @@ class TrainingData:
         most_locked: Longest prefix that may be locked there, shape (N,).
         tokens: Instructions for each goal, shape (A, P, I, L), int64, padded with -1.
         plan: How the demonstrator goes on from a row towards a goal: (B, n), (B, n) -> (B, T, n).
+        expected: The state that was to be expected after a delay, of observations (B,), delays (B,) -> (B, n); None
+            where the policy is told the observation's (`runtime.state_forward`).
     """
 
     slots: tuple[int, ...]
@@ -50,6 +52,7 @@ class TrainingData:
     most_locked: NDArray[np.int64]
     tokens: NDArray[np.int64]
     plan: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+    expected: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,9 @@ class RobotSampler:
     towards the goal that the instruction names, knowing what the image shows and nothing else: neither noise nor the
     goal's future are to be learned.
 
+    An observation is encoded once, its state with it: where the state is the one expected after the delay, all draws of
+    an observation share their delay.
+
     Args:
         data: The demonstrations.
         delays: Distribution of delays.
@@ -100,6 +106,8 @@ class RobotSampler:
         index = np.array([random.choice(self._eligible[delay]) for delay in first])
         drawn = self._delays.sample(random, observations * draws).reshape(observations, -1)
         drawn[:, 0] = first
+        if data.expected is not None:
+            drawn[:] = first[:, None]
         delay = np.where(drawn <= data.most_locked[index][:, None], drawn, first[:, None]).reshape(-1)
         place, posture = self._asked(index)
         text = random.integers(data.tokens.shape[2], size=observations)
@@ -107,7 +115,7 @@ class RobotSampler:
         return Samples(
             images=data.images[index],
             tokens=data.tokens[place, posture, text],
-            state=data.state[index],
+            state=data.state[index] if data.expected is None else data.expected(index, first),
             places=data.goals[index, :, 0],
             delay=delay,
             rows=training_rows(data, np.repeat(index, draws), goal, delay),

@@ -53,8 +53,15 @@ class RemoteOptions:
         if self.jpeg is not None and not 1 <= self.jpeg <= 100:
             raise UsageError(f"--jpeg: expected a quality of 1 to 100, got {self.jpeg}")
 
-    def connect(self, policy: str, embodiment: str, *, refinement_rounds: int, seed: int) -> RemotePolicy:
+    def connect(self, policy: str, embodiment: str, *, refinement_rounds: int, guided: bool, seed: int) -> RemotePolicy:
         """The policy at an address, joined.
+
+        Args:
+            policy: The address.
+            embodiment: The robot.
+            refinement_rounds: N.
+            guided: Whether it must be guided; else it is taken as it is served.
+            seed: Of the robot's noise.
 
         Raises:
             UnichunkError: Where a file cannot be used, or the server does not let us in.
@@ -71,6 +78,7 @@ class RemoteOptions:
             policy,
             embodiment,
             refinement_rounds=refinement_rounds,
+            guided=guided or None,
             seed=seed,
             credentials=credentials,
             jpeg=self.jpeg,

@@ -65,6 +65,7 @@ class RemotePolicy(BundleRobot):
         address: `ws://host:port[/policy]`, `wss://...`, `zmq://host:port[/policy]` or `ipc:///path`.
         embodiment: The robot.
         refinement_rounds: N.
+        guided: Whether chunks have to be steered towards the running plan, or must not be; None: as it is served.
         seed: Seed of the robot's noise.
         credentials: What to show, and by what to know the server.
         jpeg: Quality of pictures on the wire, 1 to 100; None: the pixels as they are.
@@ -78,6 +79,7 @@ class RemotePolicy(BundleRobot):
         manifest: The bundle's description.
         embodiment: Name of the robot.
         robot: The robot's entry in the manifest.
+        guided: Whether chunks are steered towards the running plan.
         statistics: What was written down so far.
 
     Raises:
@@ -91,6 +93,7 @@ class RemotePolicy(BundleRobot):
         embodiment: str,
         *,
         refinement_rounds: int = 0,
+        guided: bool | None = None,
         seed: int = 0,
         credentials: Credentials | None = None,
         jpeg: int | None = None,
@@ -120,6 +123,7 @@ class RemotePolicy(BundleRobot):
             policy=self._address.policy,
             embodiment=embodiment,
             refinement_rounds=refinement_rounds,
+            guided=guided,
             seed=seed,
         )
         self._session = Session(self._dialer, hello, address, self._welcome, self.statistics, self._clock)
@@ -163,14 +167,14 @@ class RemotePolicy(BundleRobot):
         with self._lock:
             began = self._clock.now()
             deadline = began + (self._first_s if self._first else self.answer_within_s)
-            rows = self._locked(previous_chunk, delay)
+            rows, locked = self._running(previous_chunk, delay)
             assert self._outgoing is not None
             fields = self._outgoing(observation)
             number, self._number = self._number, self._number + 1
-            locked = encode_value(self._rows.pack_locked(rows)) if len(rows) else None
-            asked = self._session.ask(fields, number=number, delay=len(rows), locked=locked, deadline=deadline)
+            sent = encode_value(self._rows.pack_locked(rows)) if len(rows) else None
+            asked = self._session.ask(fields, number=number, delay=locked, locked=sent, deadline=deadline)
             self._first = False
-            return self._result(asked.chunk, rows, cold=asked.cold)
+            return self._result(asked.chunk, rows[:locked], cold=asked.cold)
 
     def close(self) -> None:
         """Say goodbye. A connection that an inference still waits on is left to the end of the process."""
@@ -199,8 +203,8 @@ class RemotePolicy(BundleRobot):
             cold=cold,
         )
 
-    def _locked(self, previous: NDArray[np.float32] | None, given: SupportsIndex) -> NDArray[np.float32]:
-        """The rows to lock, (d, 200)."""
+    def _running(self, previous: NDArray[np.float32] | None, given: SupportsIndex) -> tuple[NDArray[np.float32], int]:
+        """What the server is told of the running plan, (m, 200), and how many rows are locked: all, if not guided."""
         length, width = self.chunk_length, self.manifest.unified_width
         try:
             delay = -1 if isinstance(given, (bool, np.bool_)) else operator.index(given)
@@ -211,11 +215,12 @@ class RemotePolicy(BundleRobot):
         if previous is None:
             if delay:
                 raise ObservationError(f"previous_chunk: missing, but delay = {delay} rows of it shall be locked")
-            return np.zeros((0, width), np.float32)
+            return np.zeros((0, width), np.float32), 0
         rows = without_batch(numbers("previous_chunk", previous, np.float32), 2)
         if rows.ndim != 2 or rows.shape[1] != width or not 1 <= len(rows) <= length:
             raise ObservationError(f"previous_chunk: expected shape (1 to {length}, {width}), got {rows.shape}")
-        return np.ascontiguousarray(rows[np.minimum(np.arange(delay), len(rows) - 1)])
+        count = max(len(rows), delay) if self.guided else delay
+        return np.ascontiguousarray(rows[np.minimum(np.arange(count), len(rows) - 1)]), delay
 
     def _welcome(self, welcome: Welcome) -> None:
         """Take over what is served now, if it means the same for this robot as what was served before.
@@ -244,6 +249,7 @@ class RemotePolicy(BundleRobot):
             self._outgoing = OutgoingObservation(
                 manifest.robots[self._embodiment].cameras, manifest.image.size, jpeg=self._jpeg, shared=shared
             )
+        self.guided = welcome.guided
         self.manifest = manifest
         self.robot = manifest.robots[self._embodiment]
         self._action = SlotMap("action", self.robot.action, manifest.unified_width)
@@ -272,7 +278,7 @@ def make_dialer(address: Address, credentials: Credentials) -> Dialer:
 
 def _difference(one: Manifest, other: Manifest, embodiment: str) -> str | None:
     """What a robot's runtime depends on that is not the same; None where nothing is."""
-    for name in ("chunk_length", "unified_width", "noise"):
+    for name in ("chunk_length", "unified_width", "noise", "locks", "state_time"):
         if getattr(one, name) != getattr(other, name):
             return name
     for name in ("action", "state", "cameras", "action_hz", "max_delay"):

@@ -157,6 +157,7 @@ def described(service: Service, name: str) -> dict[str, Any]:
         "digest": description.digest,
         "robots": list(description.robots),
         "refinement_rounds": description.refinement_rounds,
+        "guided": description.guided,
         "max_batch": description.max_batch,
         "workers": load.workers,
         "waiting": load.waiting,

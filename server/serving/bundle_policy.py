@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from unichunk.runtime.errors import BundleError
-from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy import EngineOptions, Policy
 from unichunk.runtime.policy.bundle import file_hash, robots_of
 from unichunk.runtime.policy.manifest import MANIFEST_NAME
 from unichunk.server.serving import calls
@@ -85,7 +85,8 @@ class BundlePolicy:
             path,
             embodiment=source.robot or _first_robot(path),
             refinement_rounds=source.refinement_rounds,
-            threads=source.threads,
+            guided=source.guided,
+            engine=EngineOptions(threads=source.threads),
             max_batch=source.max_batch,
         )
         return cls(policy, file_hash(path / MANIFEST_NAME), source)
@@ -103,6 +104,7 @@ class BundlePolicy:
             handshake={name: handshake(keys) for name, keys in self._keys.items()},
             modality={name: modality(keys) for name, keys in self._keys.items()},
             service_s=self._service_s,
+            guided=self._policy.guided,
         )
 
     def decode(self, work: Work) -> PreparedCall:
@@ -112,7 +114,9 @@ class BundlePolicy:
         if policy is None:
             raise BundleError(f"policy {self._policy.manifest.name!r} drives {', '.join(self._robots)}, not {robot}")
         call = calls.decode(work, self._keys[robot])
-        noise = np.random.default_rng(list(work.seed)).standard_normal(self._noise_shape, np.float32)
+        noise = None
+        if policy.manifest.denoises:
+            noise = np.random.default_rng(list(work.seed)).standard_normal(self._noise_shape, np.float32)
         inputs = policy.preprocess(call.observation, call.previous_chunk, call.delay, noise)
         return PreparedCall(call, policy, inputs)
 

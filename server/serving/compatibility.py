@@ -60,6 +60,8 @@ def differences(old: Description, new: Description) -> list[str]:
     found = []
     if old.refinement_rounds != new.refinement_rounds:
         found.append(f"refinement rounds are {new.refinement_rounds} instead of {old.refinement_rounds}")
+    if old.guided != new.guided:
+        found.append(f"chunks are {'' if new.guided else 'not '}guided")
     if old.robots[:1] != new.robots[:1]:
         found.append(f"clients that name no robot would drive {new.robots[0]} instead of {old.robots[0]}")
     if old.kind == "bundle":
@@ -77,6 +79,8 @@ def _of_manifests(old: Manifest, new: Manifest) -> Iterator[str]:
         ("unified vectors are {} wide", old.unified_width, new.unified_width),
         ("pictures are {} pixels wide", old.image.size, new.image.size),
         ("noise is in {} slots", old.noise, new.noise),
+        ("committed rows are {}", _kept(old), _kept(new)),
+        ("state is told as of the {}", old.state_time, new.state_time),
     ):
         if before != after:
             yield f"{name.format(after)} instead of {before}"
@@ -85,6 +89,10 @@ def _of_manifests(old: Manifest, new: Manifest) -> Iterator[str]:
     for name, entry in old.robots.items():
         if name in new.robots:
             yield from _of_robots(name, entry, new.robots[name])
+
+
+def _kept(manifest: Manifest) -> str:
+    return "locked" if manifest.locks else "stitched in front"
 
 
 def _of_robots(robot: str, old: RobotEntry, new: RobotEntry) -> Iterator[str]:

@@ -173,6 +173,9 @@ class LeanConversation:
                 f"{name} runs with {description.refinement_rounds} refinement rounds, {hello.refinement_rounds} were "
                 "asked for"
             )
+        if hello.guided not in (None, description.guided):
+            served, asked = ("guided" if guided else "not guided" for guided in (description.guided, hello.guided))
+            raise UnichunkError(f"{name} is served {served}, {asked} was asked for: see unichunk serve --guided")
         if self._client is None:
             self._client = service.enter(self._front, identity, self._address)
             self._client.ending = self._end_soon
@@ -192,6 +195,7 @@ class LeanConversation:
             refinement_rounds=description.refinement_rounds,
             limits=Limits(message_bytes=service.limits.message_bytes, keep_alive_s=service.limits.keep_alive_s),
             host=self._host,
+            guided=description.guided,
         )
 
     def _infer(self, infer: Infer, message: bytes) -> list[Response]:

@@ -21,6 +21,7 @@ class PolicySource(msgspec.Struct, frozen=True, kw_only=True):
         robot: The embodiment that clients drive who name none; empty: the bundle's first.
         mapping: Name or JSON file of the observation keys that openpi and GR00T clients use; empty: the bundle's own.
         refinement_rounds: N.
+        guided: Whether chunks are steered towards the running plan.
         threads: Threads inside one operator.
         max_batch: Most requests inferred together; the bundle's graphs may allow fewer.
         replicas: Workers, each with the policy loaded.
@@ -31,6 +32,7 @@ class PolicySource(msgspec.Struct, frozen=True, kw_only=True):
     robot: str = ""
     mapping: str = ""
     refinement_rounds: Annotated[int, Meta(ge=0)] = 0
+    guided: bool = False
     threads: Annotated[int, Meta(ge=1)] = 1
     max_batch: Annotated[int, Meta(ge=1)] = 8
     replicas: Annotated[int, Meta(ge=1)] = 1

@@ -64,6 +64,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         manifest: The bundle's manifest as msgpack (`msgspec.msgpack.encode(manifest)`); empty for `python`.
         max_batch: Requests that can be inferred together.
         refinement_rounds: N.
+        guided: Whether chunks are steered towards the running plan.
         handshake: Robot ("" for `python`) -> openpi's metadata frame, packed, `example_observation` in it.
         modality: Robot ("" for `python`) -> GR00T's modality configuration, plain data:
             modality -> {"delta_indices": [int], "modality_keys": [str]}.
@@ -80,3 +81,4 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     handshake: dict[str, bytes]
     modality: dict[str, dict[str, Any]]
     service_s: float
+    guided: bool = False

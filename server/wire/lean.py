@@ -57,6 +57,7 @@ class Hello(_Request, frozen=True, kw_only=True, eq=False, tag="hello"):
         policy: Name under which it is served; empty: the default one, or the one in the WebSocket's path.
         embodiment: The robot; empty: the policy's first.
         refinement_rounds: N that the client counts on; None: whatever is served.
+        guided: Whether chunks have to be steered towards the running plan; None: whatever is served.
         seed: Seed of the noise: chunk `number` starts from f(seed, number), whichever worker makes it.
         session: The session to go on with, as the last `Welcome` named it; None for a new one.
     """
@@ -66,6 +67,7 @@ class Hello(_Request, frozen=True, kw_only=True, eq=False, tag="hello"):
     policy: Text = ""
     embodiment: Text = ""
     refinement_rounds: Count | None = None
+    guided: bool | None = None
     seed: Count = 0
     session: Text | None = None
 
@@ -82,7 +84,8 @@ class Infer(_Request, frozen=True, kw_only=True, eq=False, tag="infer"):
         removed: Fields that are not there any more.
         delay: d, rows to lock.
         locked: Those rows, unified and normalized: float32 of shape (d, slots of the robot's actions), in ascending
-            order of slots, or (d, 200) where others are not zero; None where d is 0.
+            order of slots, or (d, 200) where others are not zero; None where d is 0. For a guided policy, all rows of
+            the running plan that are there, m >= d of them, which it is steered towards.
         within_s: After this long the answer is of no use, [s], counted from when the server has the message.
     """
 
@@ -140,6 +143,7 @@ class Welcome(_Answer, frozen=True, kw_only=True, eq=False, tag="welcome"):
         digest: SHA-256 of `bundle.json`, hexadecimal. Each answer carries the one that it was made with: rows decoded
             with another manifest are other metal.
         refinement_rounds: N.
+        guided: Whether chunks are steered towards the running plan, of which `Infer` then brings all rows there are.
         limits: What the server takes.
         host: `shared_memory.host_mark()` where pictures may come through shared memory, else empty.
     """
@@ -153,6 +157,7 @@ class Welcome(_Answer, frozen=True, kw_only=True, eq=False, tag="welcome"):
     refinement_rounds: Count
     limits: Limits
     host: Text = ""
+    guided: bool = False
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -34,16 +34,20 @@ class RowCodec:
         self.length = manifest.chunk_length
 
     def pack_locked(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows to lock (d, 200): their own slots (d, w), or all where others hold something too."""
+        """Rows of the running plan (m, 200): their own slots (m, w), or all where others hold something too."""
         return rows if rows[:, self._others].any() else rows[:, self.slots]
 
     def place_locked(self, rows: NDArray[np.float32], delay: int) -> NDArray[np.float32]:
-        """What `pack_locked` made, as rows (d, 200) again.
+        """What `pack_locked` made, as rows (m, 200) again.
+
+        Args:
+            rows: What came: d rows to lock or, for a guided policy, more.
+            delay: d.
 
         Raises:
-            MessageError: Where they have another type or shape.
+            MessageError: Where they have another type or shape, or are fewer than d or more than T.
         """
-        return self._place("locked rows", rows, delay)
+        return self._place("locked rows", rows, min(max(delay, len(rows) if rows.ndim else 0), self.length))
 
     def pack_chunk(self, unified: NDArray[np.float32]) -> NDArray[np.float32]:
         """A chunk (T, 200) for the wire: the own slots (T, w) where the others are known to be zero, else all."""

@@ -52,7 +52,8 @@ class LeanRequest:
     Attributes:
         id: Of the client's `Infer`.
         observation: As `Policy.infer` takes it; arrays are read-only.
-        previous_chunk: Rows to lock, shape (d, 200); None where d is 0.
+        previous_chunk: Rows to lock, and more of the running plan for a guided policy, shape (m, 200), m >= d; None
+            where there are none.
         delay: d.
     """
 
@@ -86,7 +87,7 @@ def decode_observation(payload: bytes, rows: RowCodec, picture_size: int) -> Lea
     for name, value in observation.items():
         if isinstance(value, dict):
             observation[name] = read_picture(name, value, picture_size)
-    if infer.delay == 0:
+    if infer.delay == 0 and (infer.locked is None or infer.locked.size == 0):
         return LeanRequest(infer.id, observation, None, 0)
     if infer.delay > rows.length or infer.locked is None:
         raise MessageError(

@@ -24,7 +24,8 @@ from unichunk.benchmarks.roofline.reference import reference_rows
 from unichunk.benchmarks.roofline.sizes import named_model
 from unichunk.benchmarks.roofline.stages import Stage, parameters, stages
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.config import read_config
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.compile.tensors import expected_tensors

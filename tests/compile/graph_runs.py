@@ -12,7 +12,8 @@ import onnxruntime
 from tests.compile.reference_model import Sequence
 from unichunk.runtime.compile.checkpoint import Checkpoint
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.compile.sample_metadata import DATASET, LIBERO_METADATA
 from unichunk.runtime.policy.bundle import read_manifest
@@ -51,11 +52,12 @@ class Bundle:
             self.sessions[file] = session(self.folder / file)
         return self.sessions[file]
 
-    def sample(self, values: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    def sample(self, values: dict[str, Any], *, guided: bool = False) -> dict[str, NDArray[Any]]:
         """Prefix and chunk graph; the number of rounds is that of the noise."""
         manifest = read_manifest(self.folder)
         rounds = len(values["noise"]) - 1
-        chunk = next(graph.file for graph in manifest.graphs.chunks if graph.refinement_rounds == rounds)
+        kinds = {(graph.refinement_rounds, graph.guided): graph.file for graph in reversed(manifest.graphs.chunks)}
+        chunk = kinds[rounds, guided]
         return run(self.session(chunk), values | run(self.session(manifest.graphs.prefix.file), values))
 
     def padded(self, ids: tuple[int, ...]) -> NDArray[np.int64]:

@@ -14,10 +14,11 @@ import pytest
 from tests.compile.golden_files import GOLDEN, golden_config, golden_metadata, put
 from tests.compile.graph_runs import unit_directions
 from tests.one_line import refused
-from unichunk.runtime.compile import compile as compilation
 from unichunk.runtime.compile.checkpoint import Checkpoint
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint, plan_compilation
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import INSTRUCTION_TOKENS, CompileOptions
+from unichunk.runtime.compile.compile_plan import plan_compilation
 from unichunk.runtime.compile.directions import drawn_directions
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.errors import BundleError, CheckpointError
@@ -75,11 +76,11 @@ def test_a_bundle_and_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     ("changes", "words"),
     [
         ({"precision": "int8"}, ["precision", "'int8'", "fp32, fp16, bf16"]),
-        ({"steps": 0}, ["steps", "1 to 1000", "got 0"]),
-        ({"steps": 1001}, ["steps", "1 to 1000", "got 1001"]),
+        ({"steps": (0,)}, ["steps", "1 to 1000", "got 0"]),
+        ({"steps": (10, 1001)}, ["steps", "1 to 1000", "got 1001"]),
         ({"refinement_rounds": -1}, ["rounds", "0 to 16", "got -1"]),
         ({"refinement_rounds": 17}, ["rounds", "0 to 16", "got 17"]),
-        ({"steps": 667, "refinement_rounds": 2}, ["667", "1 + 2", "at most 2000"]),
+        ({"steps": (4, 667), "refinement_rounds": 2}, ["667", "1 + 2", "at most 2000"]),
         ({"instruction_tokens": 0}, ["instruction", "1 to 4096", "got 0"]),
         ({"instruction_tokens": 4097}, ["instruction", "1 to 4096", "got 4097"]),
         ({"instruction_tokens": 10**12}, ["instruction", "1 to 4096"]),
@@ -115,9 +116,9 @@ def test_no_more_steps_than_times_to_tell_apart_nor_than_a_graph_can_hold(
     buckets: int, most: int, tmp_path: Path
 ) -> None:
     directory = checkpoint_with(tmp_path, "num_timestep_buckets", buckets)
-    assert plan_compilation(directory, options(steps=most, refinement_rounds=0)).steps == most
+    assert plan_compilation(directory, options(steps=(most,), refinement_rounds=0)).steps == most
     with refused(CheckpointError, "steps", f"1 to {most}", f"got {most + 1}"):
-        plan_compilation(directory, options(steps=most + 1, refinement_rounds=0))
+        plan_compilation(directory, options(steps=(most + 1,), refinement_rounds=0))
 
 
 @pytest.mark.parametrize("strength", [0.0, -0.5])
@@ -143,7 +144,7 @@ def test_a_checkpoint_that_never_saw_locked_prefixes_is_said_to_be_one(
     directory = checkpoint_with(tmp_path, "simulated_delay", delay)
     document = json.loads((directory / "config.json").read_bytes()) | {"use_training_time_rtc": trained}
     (directory / "config.json").write_text(json.dumps(document))
-    assert command(tmp_path / "bundle", checkpoint=directory, steps=1, refinement_rounds=0)() == 0
+    assert command(tmp_path / "bundle", checkpoint=directory, steps=(1,), refinement_rounds=0)() == 0
     manifest = read_manifest(tmp_path / "bundle")
     assert manifest.robots["libero"].max_delay == longest
     said = capsys.readouterr().out
@@ -164,7 +165,7 @@ def test_the_rate_of_the_actions_may_be_given(tmp_path: Path) -> None:
     (directory / "uni_posttrain_metadata.json").write_text(json.dumps(metadata))
     with refused(CheckpointError, "29.97", "None", "--action-hz"):
         plan_compilation(directory, options())
-    manifest = compile_checkpoint(directory, tmp_path / "bundle", options(action_hz=30, steps=1))
+    manifest = compile_checkpoint(directory, tmp_path / "bundle", options(action_hz=30, steps=(1,)))
     assert manifest.robots["libero"].action_hz == 30
     assert plan_compilation(GOLDEN, options(action_hz=7)).robots[0].action_hz == 7
 
@@ -174,7 +175,7 @@ def test_directions_without_rounds_are_noted(given: str | None, tmp_path: Path, 
     directory = checkpoint_with(tmp_path, "use_mpg", value=False) if given is None else GOLDEN
     asked = {"refinement_rounds": int(given)} if given else {}
     out = tmp_path / "bundle"
-    assert command(out, checkpoint=directory, mpg_directions=Path("any/some.npy"), steps=1, **asked)() == 0
+    assert command(out, checkpoint=directory, mpg_directions=Path("any/some.npy"), steps=(1,), **asked)() == 0
     assert "note: directions some.npy not used: no refinement rounds" in capsys.readouterr().out
     assert "mpg" not in read_manifest(out).provenance
 
@@ -254,7 +255,7 @@ def test_nothing_half_written_is_left(
     failing: Callable[[BaseException], None], error: BaseException, expected: type[BaseException], tmp_path: Path
 ) -> None:
     out = tmp_path / "bundle"
-    compile_checkpoint(GOLDEN, out, CompileOptions(*DATA, steps=1, refinement_rounds=0))
+    compile_checkpoint(GOLDEN, out, CompileOptions(*DATA, steps=(1,), refinement_rounds=0))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     failing(error)
     for target in (out, tmp_path / "new" / "bundle"):
@@ -307,7 +308,7 @@ def test_a_missing_extra_is_one_line_that_names_it(
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_what_the_cpu_cannot_do_is_said(precision: str, tmp_path: Path, capsys: Any) -> None:
-    assert command(tmp_path / "bundle", precision=precision, steps=1, refinement_rounds=0)() == 0
+    assert command(tmp_path / "bundle", precision=precision, steps=(1,), refinement_rounds=0)() == 0
     assert "CPU provider has no" in capsys.readouterr().out
 
 
@@ -318,4 +319,4 @@ def test_the_command_and_the_function_take_the_same_options() -> None:
         "mpg_directions",
         "robot",
     }
-    assert Compile.instruction_tokens == compilation.INSTRUCTION_TOKENS
+    assert Compile.instruction_tokens == INSTRUCTION_TOKENS

@@ -10,7 +10,7 @@ import pytest
 from tests.compile.graph_runs import Bundle, RandomModel, run, unit_directions
 from tests.compile.test_graphs_caching import MODELS
 from tests.one_line import refused
-from unichunk.runtime.compile.compile import MOST_BATCH, plan_compilation
+from unichunk.runtime.compile.compile_plan import MOST_BATCH, plan_compilation
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.errors import CheckpointError
 from unichunk.runtime.policy.bundle import file_hash, read_manifest

@@ -11,7 +11,7 @@ import pytest
 from tests.compile.graph_runs import Bundle, RandomModel, run, session, unit_directions
 from tests.compile.reference_model import ReferenceModel
 from unichunk.benchmarks.uncached_graph import write_uncached
-from unichunk.runtime.compile.compile import CompileOptions
+from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.sample_metadata import DATASET
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.policy.bundle import read_manifest
@@ -59,7 +59,7 @@ MODELS: dict[str, tuple[Sizes, int, dict[str, Any]]] = {
     "wide groups, enlarged positions, other K and N than the checkpoint's": (
         Sizes(heads=8, kv_heads=2, vision_image_size=28, image_size=84, width=64, expert_width=24, rows=5, patch=14),
         2,
-        {"steps": 3, "refinement_rounds": 2},
+        {"steps": (3,), "refinement_rounds": 2},
     ),
 }
 
@@ -125,7 +125,7 @@ def test_the_uncached_graph_of_the_benchmark_is_the_same_policy(
     options = CompileOptions(
         random.data_config,
         DATASET,
-        steps=steps_of(bundle),
+        steps=(steps_of(bundle),),
         refinement_rounds=rounds,
         directions=bundle.folder.parent / "directions.npy",
         instruction_tokens=40,

@@ -11,7 +11,8 @@ from tests.compile.golden_files import CASES, GOLDEN, golden_case
 from tests.compile.graph_runs import Bundle
 from tests.compile.reference_model import ReferenceModel, Sequence
 from unichunk.runtime.compile.checkpoint import Checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import CompileOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

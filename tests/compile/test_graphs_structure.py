@@ -13,7 +13,8 @@ from onnx import TensorProto, shape_inference
 
 from tests.compile.golden_files import GOLDEN
 from tests.compile.graph_runs import RandomModel
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.compile.weight_file import LINE, PAGE, WEIGHT_FILE
 from unichunk.runtime.policy.bundle import read_manifest

@@ -13,7 +13,8 @@ import pytest
 from tests.compile.golden_files import GOLDEN, golden_metadata
 from tests.one_line import refused
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, plan_compilation
+from unichunk.runtime.compile.compile_options import CompileOptions
+from unichunk.runtime.compile.compile_plan import plan_compilation
 from unichunk.runtime.compile.data_config import read_data_config
 from unichunk.runtime.compile.robots import RobotSource
 from unichunk.runtime.compile.sizes import Sizes
@@ -171,19 +172,9 @@ def configured(folder: Path, name: str, change: Mapping[str, Any]) -> RobotSourc
     return RobotSource(folder / f"{name}.json", "uni_posttrain", name=name)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (
-            {"views": ["top_view"]},
-            ["robot other has 1 view (top_view)", "robot panda has 2 views (top_view, wrist_view)"],
-        ),
-        ({"noise": "own"}, ["data configuration other has noise 'own', panda has 'all'", "expected the same"]),
-    ],
-)
-def test_robots_that_do_not_fit_together(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
-    robots = (configured(tmp_path, "panda", {}), configured(tmp_path, "other", change))
-    with refused(CheckpointError, *words):
+def test_robots_that_do_not_fit_together(tmp_path: Path) -> None:
+    robots = (configured(tmp_path, "panda", {}), configured(tmp_path, "other", {"noise": "own"}))
+    with refused(CheckpointError, "data configuration other has noise 'own', panda has 'all'", "expected the same"):
         plan_compilation(GOLDEN, CompileOptions(robots=robots))
 
 

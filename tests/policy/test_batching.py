@@ -13,7 +13,8 @@ from tests.compile.test_several_robots import DATASET, generalist_metadata
 from tests.one_line import refused
 from tests.policy.damage import put_file
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.robots import RobotSource
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.errors import BundleError

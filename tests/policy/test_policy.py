@@ -14,6 +14,7 @@ from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.engines.onnx_runtime import OnnxRuntimeEngine
+from unichunk.runtime.policy.loaded_graphs import GraphPair, LoadedGraphs
 from unichunk.runtime.policy.tokens import InstructionTokenizer
 
 if TYPE_CHECKING:
@@ -131,7 +132,9 @@ def test_a_graph_that_does_not_lock_is_not_covered_up(folder: Path, observation:
     assert manifest.language is not None
     prefix = OnnxRuntimeEngine(folder / "prefix.onnx", manifest.graphs.prefix)
     tokenizer = InstructionTokenizer(folder / "tokenizer.json", manifest.language)
-    policy = Policy(manifest, prefix, UnlockedEngine(), tokenizer)
+    graphs = LoadedGraphs(folder, manifest)
+    graphs.pairs[2] = GraphPair(prefix, UnlockedEngine())
+    policy = Policy(graphs, tokenizer)
     assert (policy.infer(observation, some_chunk(), 4).unified == 0.25).all()
 
 
@@ -193,7 +196,8 @@ def test_refinement_has_its_own_graph_noise_and_gates(folder: Path, observation:
 
 @pytest.mark.parametrize("rounds", [2, -1, 1.5, "1", None])
 def test_rounds_that_the_bundle_has_no_graph_for(folder: Path, rounds: Any) -> None:
-    words = (f"no graph with {rounds!r} refinement rounds", "graphs with 0, 1", "--refinement-rounds")
+    there = "2 steps and 0 refinement rounds, 2 steps and 1 refinement rounds"
+    words = (f"no graph with 2 steps and {rounds!r} refinement rounds", there, "--refinement-rounds")
     with refused(BundleError, str(folder), *words):
         Policy.load(folder, refinement_rounds=rounds)
 

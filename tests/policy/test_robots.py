@@ -70,8 +70,8 @@ class Recording:
 
 def recorded(policy: Policy) -> Recording:
     """Watches what a policy sends to its chunk graph."""
-    engine = Recording(policy._chunk)
-    policy._chunk = engine
+    engine = Recording(policy._engines.chunk)
+    policy._engines.chunk = engine
     return engine
 
 
@@ -114,7 +114,7 @@ def test_each_robot_has_keys_cameras_rate_and_delay_of_its_own(pair: Path) -> No
 def test_robots_share_engines_and_nothing_else(pair: Path) -> None:
     walker = Policy.load(pair, embodiment="walker", refinement_rounds=1, seed=3)
     shared = walker.for_embodiment("so101", seed=5)
-    assert (shared._prefix, shared._chunk, shared._tokenizer) == (walker._prefix, walker._chunk, walker._tokenizer)
+    assert (shared._engines, shared._tokenizer) == (walker._engines, walker._tokenizer)
     assert (shared.embodiment, shared.refinement_rounds) == ("so101", 1)
     alone = [Policy.load(pair, embodiment=n, refinement_rounds=1, seed=s) for n, s in (("walker", 3), ("so101", 5))]
     for _ in range(2):
@@ -181,7 +181,7 @@ class Leak:
 
 def test_what_is_left_in_other_slots_does_not_come_back(pair: Path) -> None:
     policy = Policy.load(pair, embodiment="walker")
-    policy._chunk = Leaking(policy._chunk)
+    policy._engines.chunk = Leaking(policy._engines.chunk)
     unified = policy.infer(policy.example_observation()).unified
     own = [slot for key in policy.robot.action.values() for slot in range(*key.slots)]
     assert unified[:, own].any()

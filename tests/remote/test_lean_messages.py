@@ -118,18 +118,20 @@ def test_small_fields_do_not_keep_large_messages() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 8), st.sampled_from(["all", "own"]), st.booleans(), st.integers(0, 2**32))
-def test_rows_come_through_bit_by_bit(delay: int, noise: str, elsewhere: bool, seed: int) -> None:
+@given(st.integers(0, 8), st.integers(0, 8), st.sampled_from(["all", "own"]), st.booleans(), st.integers(0, 2**32))
+def test_rows_come_through_bit_by_bit(delay: int, more: int, noise: str, elsewhere: bool, seed: int) -> None:
     policy = tiny_policy(noise)
     random = np.random.default_rng(seed)
     rows = RowCodec(policy.manifest, policy.robot)
     chunk = np.zeros((8, 200), np.float32)
     chunk[:, rows.slots] = random.standard_normal((8, rows.slots.size))
-    locked = chunk[:delay].copy()
+    # A guided policy is told of more rows than are locked.
+    count = min(8, delay + more)
+    locked = chunk[:count].copy()
     if elsewhere:
-        locked[delay // 2 :, 150] = 3.0
+        locked[count // 2 :, 150] = 3.0
     packed = rows.pack_locked(locked)
-    assert packed.shape == (delay, 200 if elsewhere and delay else rows.slots.size)
+    assert packed.shape == (count, 200 if elsewhere and count else rows.slots.size)
     infer = Infer(id=7, number=3, fields={}, delay=delay, locked=raw(packed), within_s=1.0)
     message = encode(infer)
     received = REQUESTS.decode(message)
@@ -138,7 +140,7 @@ def test_rows_come_through_bit_by_bit(delay: int, noise: str, elsewhere: bool, s
     assert payload is not None
     decoded = decode_observation(payload, *fitted(policy))
     assert decoded.delay == delay
-    if delay:
+    if count:
         assert decoded.previous_chunk is not None
         np.testing.assert_array_equal(decoded.previous_chunk, locked)
     if noise == "all":
@@ -174,7 +176,9 @@ def test_noise_follows_from_the_session_and_the_number() -> None:
     [
         ({"delay": 9, "locked": raw(np.zeros((9, 6), np.float32))}, ["0 to 8", "got delay 9"]),
         ({"delay": 2}, ["and their values", "got delay 2"]),
-        ({"delay": 2, "locked": raw(np.zeros((3, 6), np.float32))}, ["float32 of shape (2, 6) or (2, 200)"]),
+        ({"delay": 2, "locked": raw(np.zeros((1, 6), np.float32))}, ["float32 of shape (2, 6) or (2, 200)"]),
+        ({"delay": 2, "locked": raw(np.zeros((9, 6), np.float32))}, ["float32 of shape (8, 6) or (8, 200)"]),
+        ({"delay": 0, "locked": raw(np.zeros((3, 5), np.float32))}, ["float32 of shape (3, 6) or (3, 200)"]),
         ({"delay": 2, "locked": raw(np.zeros((2, 6)))}, ["got float64"]),
         ({"delay": 2, "locked": raw("x")}, ["malformed"]),
         ({"fields": {"video.a": raw({"jpeg": b"x"})}}, ["video.a: not a JPEG"]),

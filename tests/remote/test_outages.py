@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.run.fake_robot import FakeRobot
+    from unichunk.runtime.policy.manifest import StateTime
 
 ASK_S = 0.2
 
@@ -54,6 +55,14 @@ class FarPolicy:
     @property
     def max_delay(self) -> int:
         return self._policy.max_delay
+
+    @property
+    def locks(self) -> bool:
+        return self._policy.locks
+
+    @property
+    def state_time(self) -> StateTime:
+        return self._policy.state_time
 
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.policy import Policy
+    from unichunk.runtime.policy.manifest import StateTime
 
 
 class FaultyPolicy:
@@ -25,7 +26,8 @@ class FaultyPolicy:
         after: Inferences that go well.
         nan: Then actions are NaN.
         error: Then this is raised.
-        stall_s: Then one inference takes this long, [s].
+        stall_s: Then inferences take this long, [s].
+        stalls: How many of them.
         zero: Then every action is zero: for absolute joints a pose that does not depend on the observation.
     """
 
@@ -37,6 +39,7 @@ class FaultyPolicy:
         nan: bool = False,
         error: Exception | None = None,
         stall_s: float = 0.0,
+        stalls: int = 1,
         zero: bool = False,
     ) -> None:
         self._policy = policy
@@ -44,6 +47,7 @@ class FaultyPolicy:
         self._nan = nan
         self._error = error
         self._stall_s = stall_s
+        self._stalls = stalls
         self._zero = zero
         self.calls = 0
 
@@ -55,6 +59,14 @@ class FaultyPolicy:
     def max_delay(self) -> int:
         return self._policy.max_delay
 
+    @property
+    def locks(self) -> bool:
+        return self._policy.locks
+
+    @property
+    def state_time(self) -> StateTime:
+        return self._policy.state_time
+
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
     ) -> PolicyResult:
@@ -64,7 +76,7 @@ class FaultyPolicy:
             return result
         if self._error is not None:
             raise self._error
-        if self._stall_s and self.calls == self._after + 1:
+        if self._stall_s and self._after < self.calls <= self._after + self._stalls:
             time.sleep(self._stall_s)
         if self._nan:
             broken = {name: np.full_like(values, np.nan) for name, values in result.actions.items()}

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 def record(chunk: int, first: int) -> ChunkRecord:
-    commitment = Commitment(chunk, 10 * chunk, 2, np.zeros((8, 200), np.float32), np.zeros(6), 0, 0, saturated=False)
+    commitment = Commitment(
+        chunk, 10 * chunk, 2, np.zeros((8, 200), np.float32), np.zeros(6), np.zeros(6), 0, 0, saturated=False
+    )
     return ChunkRecord(
         commitment, first, first - 2, intact=True, latency_ns=150_000_000, lost=first == 8, seam=0.01 * (first - 2)
     )

@@ -56,27 +56,29 @@ def delay_rounded_down(patch: Patch) -> None:
 
 
 def delay_from_the_median(patch: Patch) -> None:
-    def upper(self: delay.DelayEstimator, values: deque[float]) -> float:
+    def upper(values: deque[float], quantile: float) -> float:
         return max(float(np.median(values)), values[-1])
 
-    patch.setattr(delay.DelayEstimator, "_upper", upper)
+    patch.setattr(delay, "upper_quantile", upper)
 
 
 def delay_that_ignores_the_newest(patch: Patch) -> None:
-    patch.setattr(delay.DelayEstimator, "_upper", lambda self, values: float(np.quantile(values, 0.99)))
+    patch.setattr(delay, "upper_quantile", lambda values, quantile: float(np.quantile(values, quantile)))
 
 
 def delay_without_the_age(patch: Patch) -> None:
     observe = delay.DelayEstimator.observe
-    patch.setattr(delay.DelayEstimator, "observe", lambda self, age, processing: observe(self, 0.0, processing))
+    patch.setattr(
+        delay.DelayEstimator, "observe", lambda self, age, processing, **aged: observe(self, 0.0, processing, **aged)
+    )
 
 
 def delay_that_shrinks_at_once(patch: Patch) -> None:
     observe = delay.DelayEstimator.observe
 
-    def impatient(self: delay.DelayEstimator, age: float, processing: float) -> None:
+    def impatient(self: delay.DelayEstimator, age: float, processing: float, **aged: bool) -> None:
         self._patience = 1
-        observe(self, age, processing)
+        observe(self, age, processing, **aged)
 
     patch.setattr(delay.DelayEstimator, "observe", impatient)
 
@@ -136,8 +138,8 @@ def _commit_that_goes_on_from(patch: Patch, off: int) -> None:
 def chunk_that_goes_on_from_where_the_observation_was(patch: Patch) -> None:
     begin = Producer.begin
 
-    def stale(self: Producer, stamp_ns: int, now_ns: int) -> producer.Commitment:
-        commitment = begin(self, stamp_ns, now_ns)
+    def stale(self: Producer, stamp_ns: int, now_ns: int, **aged: bool) -> producer.Commitment:
+        commitment = begin(self, stamp_ns, now_ns, **aged)
         rows = RingBuffer.snapshot(self._ring, commitment.tick, 1)[1]
         return replace(commitment, before=rows[0])
 

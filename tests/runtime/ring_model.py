@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.runtime.fake_policy import CHUNK, ROW, Joints, Unified
-from unichunk.runtime.ring_buffer import FALLBACK_CHUNK, SEED_CHUNK, Publication, RowStatus
+from unichunk.runtime.ring_buffer import FALLBACK_CHUNK, SEED_CHUNK, Around, Publication, RowStatus
 
 Continue = Callable[[Unified, Joints], tuple[Unified, Joints]]
 
@@ -84,10 +84,11 @@ class RingModel:
         self.cursor, self.end, self.oldest = tick - 1, tick + rows, tick - 2
         self.committed_end = tick
 
-    def commit(self, tick: int, delay: int, told: Unified, before: Joints) -> None:
+    def commit(self, tick: int, delay: int, told: Unified, around: Around) -> None:
         self._fill_to(tick + delay)
-        last = max(tick + delay - 1, self.oldest)
-        assert same_bits(before, self.rows[last].joints), f"the row before tick {tick + delay} is another one"
+        for at, row in zip((tick, tick + delay), around, strict=True):
+            expected = self.rows[max(at - 1, self.oldest)].joints
+            assert same_bits(row, expected), f"the row before tick {at} is another one"
         self.promise = Promise(tick, delay)
         self.committed_end = max(self.committed_end, tick + delay)
         for t in range(tick, tick + delay):

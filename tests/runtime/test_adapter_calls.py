@@ -10,6 +10,7 @@ import numpy as np
 from unichunk.runtime.errors import PolicyError
 from unichunk.runtime.first_row import FirstRow
 from unichunk.runtime.inference_thread import InferenceThread
+from unichunk.runtime.limits import JointLimits
 from unichunk.runtime.observation import Observation, RobotState
 from unichunk.runtime.producer import Commitment
 
@@ -26,25 +27,27 @@ class Calls:
     def __init__(self) -> None:
         self.told: list[tuple[Joints, int]] = []
         self.finished: list[Joints] = []
-        self.commitment = Commitment(
-            0, 7, 2, np.zeros((T, 200), np.float32), np.array([4.0, 5.0, 6.0]), 0, 0, saturated=False
-        )
+        self.state_time = "observation"
+        self.shown: list[list[float]] = []
+        ran, before = np.array([4.0, 4.5, 6.5]), np.array([4.0, 5.0, 6.0])
+        self.commitment = Commitment(0, 7, 2, np.zeros((T, 200), np.float32), ran, before, 0, 0, saturated=False)
 
     def newest(self) -> Observation:
         return Observation(0, RobotState(0, 0, STANDING, np.zeros(N), False), {})
 
     def policy_input(self, observation: Observation, instruction: str) -> dict[str, Any]:
+        self.shown.append(observation.state.q.tolist())
         return {}
 
     def infer(self, observation: object, previous: object = None, delay: int = 0) -> object:
         actions = {"action.arm": np.zeros((T, N))}
-        return SimpleNamespace(unified=np.zeros((T, 200), np.float32), actions=actions, cold=False)
+        return SimpleNamespace(unified=np.zeros((T, 200), np.float32), actions=actions, cold=False, text=None)
 
     def joints(self, actions: dict[str, Joints], before: Joints, delay: int = 0) -> Joints:
         self.told.append((before.copy(), delay))
         return actions["action.arm"] + 1.0
 
-    def begin(self, stamp_ns: int, now_ns: int) -> Commitment:
+    def begin(self, stamp_ns: int, now_ns: int, *, aged: bool) -> Commitment:
         return self.commitment
 
     def finish(self, commitment: Commitment, unified: object, joints: Joints, clock: object, *, cold: bool) -> object:
@@ -53,14 +56,26 @@ class Calls:
         raise PolicyError("seen enough")
 
 
+def infer(calls: Any) -> None:
+    limits = JointLimits.of(("a", "b", "c"), [-1.0] * N, [0.75] * N, [1.0] * N, [1.0] * N)
+    InferenceThread(calls, calls, calls, "go", calls, calls, calls, limits)._produce(calls.newest(), calls)
+
+
 def test_a_chunk_goes_on_from_the_last_committed_row() -> None:
     calls: Any = Calls()
-    thread = InferenceThread(calls, calls, calls, "go", calls, calls, calls)
-    thread._produce(calls.newest(), calls)
+    infer(calls)
     [(before, delay)] = calls.told
     assert before.tolist() == [4.0, 5.0, 6.0]
     assert delay == 2
     assert calls.finished[0].shape == (T, N)
+
+
+def test_a_policy_is_told_the_state_that_it_was_trained_to_be_told() -> None:
+    calls: Any = Calls()
+    infer(calls)
+    calls.state_time = "takeover"
+    infer(calls)
+    assert calls.shown == [[0.1, 0.2, 0.3], [0.1, 0.7, -0.2]], "the joints go on by what the committed rows go on by"
 
 
 def test_the_first_row_goes_on_from_where_the_robot_stands() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from unichunk.runtime.ring_buffer import Publication, RingBuffer, Row, RowStatus
+from unichunk.runtime.ring_buffer import Around, Publication, RingBuffer, Row, RowStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +52,11 @@ class WatchedRing(RingBuffer):
         self.model.read(tick, status, row.joints, unified[0], row.chunk, row.intact)
         return status
 
-    def commit(self, tick: int, delay: int, out: Unified) -> Joints:
-        before = super().commit(tick, delay, out)
+    def commit(self, tick: int, delay: int, out: Unified) -> Around:
+        around = super().commit(tick, delay, out)
         self.attempts = 0
-        self.model.commit(tick, delay, out, before)
-        return before
+        self.model.commit(tick, delay, out, around)
+        return around
 
     def publish(self, chunk: int, tick: int, first: int, unified: Unified, joints: Joints) -> Publication:
         self.attempts += 1

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from unichunk.runtime.policy.manifest import StateTime
+
 SPEC = load_spec("so101")
 CAMERA = "third_person"
 ROWS = 24
@@ -50,6 +52,8 @@ class Oracle:
 
     chunk_length = ROWS
     max_delay = 12
+    locks = True
+    state_time: StateTime = "observation"
 
     def __init__(self, twin: Twin, *, contrary: bool = False, deaf: bool = False) -> None:
         self._twin, self._contrary, self._deaf, self._expert = twin, contrary, deaf, Expert(SPEC)

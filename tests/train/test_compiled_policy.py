@@ -13,7 +13,9 @@ from PIL import Image  # noqa: E402
 
 from unichunk.runtime.compile.checkpoint import Checkpoint  # noqa: E402
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: E402
-from unichunk.runtime.compile.compile import IMAGE_MEAN, IMAGE_STD, CompileOptions, compile_checkpoint  # noqa: E402
+from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: E402
+from unichunk.runtime.compile.compile_options import CompileOptions  # noqa: E402
+from unichunk.runtime.compile.compile_plan import IMAGE_MEAN, IMAGE_STD  # noqa: E402
 from unichunk.runtime.compile.directions import drawn_directions  # noqa: E402
 from unichunk.runtime.compile.prompt import Prompt  # noqa: E402
 from unichunk.runtime.compile.sizes import Sizes  # noqa: E402

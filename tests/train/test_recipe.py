@@ -19,9 +19,11 @@ from unichunk.embodiments.sim.hands import POSTURES, Hands
 from unichunk.embodiments.sim.instruction import INSTRUCTIONS
 from unichunk.embodiments.sim.policy_values import PolicyValues
 from unichunk.embodiments.sim.recorder import Recorder
-from unichunk.runtime.compile.compile import CompileOptions, compile_checkpoint
+from unichunk.runtime.compile.compile import compile_checkpoint
+from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.robots import RobotSource
 from unichunk.runtime.policy import Policy
+from unichunk.runtime.state_forward import expected_joints
 from unichunk.server.train_follow import DATASET, MAX_DELAY, SIZES, Recipe, build
 from unichunk.server.train_follow_phrases import phrases
 from unichunk.server.train_follow_sources import (
@@ -94,6 +96,28 @@ def test_an_instruction_asks_for_the_goal_of_its_block_with_the_hands_in_its_pos
             np.testing.assert_allclose(goals[:, arms], robot.demonstrations.goal[:, place, arms], atol=1e-5)
             np.testing.assert_allclose(goals[:, hands.index] - hands.values(posture), 0.0, atol=1e-5)
     assert (data.followed == np.stack([robot.demonstrations.followed, robot.demonstrations.posture], axis=1)).all()
+
+
+@pytest.mark.simulator
+def test_a_policy_that_is_told_the_takeovers_state_learns_what_the_runtime_will_tell_it(recorded):
+    """The observed joints, moved on by what the demonstrator executed in between, by the runtime's own function."""
+    robot = recorded[0]
+    spec, told = robot.spec, robot.demonstrations
+    data = source(robot, Letters(), SMALL.rows, MAX_DELAY, "takeover").data
+    assert source(robot, Letters(), SMALL.rows, MAX_DELAY).data.expected is None
+    index = np.arange(len(told.q) - MAX_DELAY)
+    np.testing.assert_array_equal(data.expected(index, np.zeros_like(index)), data.state[index])
+    values = PolicyValues(spec, robot.executed)
+    for delay in (1, MAX_DELAY):
+        ran, last = told.rows[0, index], told.rows[0, index + delay]
+        row = expected_joints(told.q[index].astype(float), ran, last, spec.limits)
+        np.testing.assert_array_equal(data.expected(index, np.full_like(index, delay)), values.encode(row))
+    # Four ticks on the joints are nearer to what was expected than to where they were.
+    later = data.state[index[:-4] + 4]
+    stale, ahead = (
+        np.abs(guess[:-4] - later).mean() for guess in (data.state[index], data.expected(index, 4 + 0 * index))
+    )
+    assert ahead < 0.8 * stale
 
 
 @pytest.mark.simulator

@@ -73,6 +73,26 @@ def test_samples_lock_no_more_than_an_observation_allows_and_use_every_delay(dat
     assert seen == set(range(longest + 1))
 
 
+def test_a_state_that_is_rolled_forward_is_that_of_the_samples_own_delay(data):
+    """All draws of an observation share it: they share the state."""
+
+    def expected(index, delay):
+        return np.stack([index, delay], axis=1).astype(np.float32)
+
+    sampler = RobotSampler(
+        replace(data, expected=expected), DelayDistribution(20, max_delay=4), np.random.default_rng(2)
+    )
+    seen = set()
+    for _ in range(20):
+        samples = sampler.draw(16, 3)
+        index, told = samples.state.astype(int).T
+        np.testing.assert_array_equal(samples.images, data.images[index])
+        assert (told <= data.most_locked[index]).all()
+        assert (samples.delay.reshape(16, 3) == told[:, None]).all()
+        seen |= set(told.tolist())
+    assert seen == {0, 1, 2, 3, 4}
+
+
 def test_the_plan_goes_where_the_instruction_says_and_that_is_not_always_where_the_prefix_went(data):
     sampler = RobotSampler(data, DelayDistribution(20, max_delay=4), np.random.default_rng(2))
     index_of = {tuple(state): index for index, state in enumerate(data.state.tolist())}

@@ -82,6 +82,10 @@ class OnnxRuntimeEngine:
         outputs = self._session.run_with_ort_values(self._outputs, values)
         return dict(zip(self._outputs, outputs, strict=True))
 
+    def kept(self, outputs: Mapping[str, Value]) -> Mapping[str, Value]:
+        """See `Engine`: every run gives new ones."""
+        return outputs
+
 
 _TYPES: Final = {
     "float32": "tensor(float)",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.runtime.fallback import HoldFallback
+from unichunk.runtime.state_forward import told_observation
 from unichunk.runtime.unified import UNIFIED_WIDTH
 from unichunk.server.evaluation.blinding.hidden_policy import WARM_UPS, Predicted
 from unichunk.server.evaluation.planning.digest import require_same
@@ -44,6 +45,7 @@ class RuntimePolicy:
     def __init__(self, remote: RemotePolicy, spec: EmbodimentSpec, *, first: Seen, sha256: str) -> None:
         self._remote = remote
         self._sha256 = sha256
+        self._limits = spec.limits
         self._check()
         self._adapter = EmbodimentAdapter(spec, remote.robot, "the policy")
         slots = self._adapter.displacement_slots
@@ -70,8 +72,9 @@ class RuntimePolicy:
 
     def predict(self, seen: Seen, commitment: Commitment) -> Predicted:
         """See `HiddenPolicy`."""
-        inputs = self._adapter.policy_input(seen.observation, seen.instruction)
-        chunk = self._remote.infer(inputs, commitment.previous_chunk, commitment.delay)
+        told = told_observation(seen.observation, commitment, self._limits, self._remote.state_time)
+        inputs = self._adapter.policy_input(told, seen.instruction)
+        chunk = self._remote.infer(inputs, commitment.running, commitment.delay)
         self._check()
         joints = self._adapter.joints(chunk.actions, commitment.before, commitment.delay)
         return Predicted(chunk.unified, joints, chunk.cold)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.embodiments.spec import EmbodimentSpec
+    from unichunk.runtime.policy.manifest import StateTime
     from unichunk.server.remote.clock import Clock
     from unichunk.server.remote.connection import Dialer
 
@@ -75,6 +76,16 @@ class ProxyPolicy:
     def max_delay(self) -> int:
         """All of them: see the class."""
         return self.greeting.rows
+
+    @property
+    def locks(self) -> bool:
+        """Its rows go on from those that were handed out, or are continued from what is committed: see the class."""
+        return True
+
+    @property
+    def state_time(self) -> StateTime:
+        """Robots tell what they measured; the proxy knows which rows run, and which policy wants to know the future."""
+        return "observation"
 
     def infer(
         self,

@@ -1,0 +1,1 @@
+"""Policies with action queries and a head of their own: flow matching, DDIM with guidance, regression."""

@@ -1,0 +1,1 @@
+"""Reference models of policies with action queries, in PyTorch, and how they are trained (extra `train`)."""
