@@ -12,6 +12,9 @@ from unichunk.runtime.compile.chunk import build_chunk
 from unichunk.runtime.compile.compile_plan import plan_compilation
 from unichunk.runtime.compile.graph import Graph
 from unichunk.runtime.compile.head import head_keys_values
+from unichunk.runtime.compile.heads.compile_head import write_head_files
+from unichunk.runtime.compile.heads.head_checkpoint import is_head
+from unichunk.runtime.compile.heads.head_plan import plan_head
 from unichunk.runtime.compile.prefix import build_prefix
 from unichunk.runtime.compile.weight_file import WEIGHT_FILE, WeightFile
 from unichunk.runtime.policy.bundle import staged_bundle
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions) -> Manifest:
-    """Compile a Being-H0.5 checkpoint.
+    """Compile a checkpoint: Being-H0.5's, or that of a policy with action queries (`unichunk.runtime.compile.heads`).
 
     Weights go from the checkpoint's shards to the bundle one at a time. A bundle that is in the way is replaced when
     the new one is complete; whatever goes wrong before, nothing is left behind.
@@ -46,6 +49,10 @@ def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions)
         CheckpointError: The checkpoint, or what was asked of it, is wrong; one line.
         BundleError: Something else is in the way, or the bundle cannot be written.
     """
+    if is_head(checkpoint_dir):
+        head_plan = plan_head(checkpoint_dir, options)
+        with staged_bundle(out) as staged:
+            return staged.finish(write_head_files(head_plan, staged.folder))
     plan = plan_compilation(checkpoint_dir, options)
     with staged_bundle(out) as staged:
         return staged.finish(write_files(plan, staged.folder))

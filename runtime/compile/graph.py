@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from onnx import helper, numpy_helper
 
+from unichunk.runtime.compile.block_weights import BLOCK, ZERO, BlockWeight
 from unichunk.runtime.compile.each_request import EachRequest
 from unichunk.runtime.compile.precision import ONNX_TYPES
 from unichunk.runtime.policy.manifest import Tensor
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 OPSET: Final = 18
 IR_VERSION: Final = 9
+MICROSOFT: Final = "com.microsoft"
+"""Operations of ONNX Runtime's own."""
 INLINE_VALUES: Final = 64
 """Constants up to this size are kept in the graph, larger ones in the weight file."""
 
@@ -145,6 +148,8 @@ class Graph:
 
     def project(self, x: str, weight: Weight, bias: Weight | None = None, scale: float = 1.0) -> str:
         """Product scale (x W^T + b), x (n, inputs) float32, W (outputs, inputs); in the graph's precision."""
+        if isinstance(weight, BlockWeight):
+            return self._block_product(x, weight, bias, scale)
         operands = [self.narrow(x), self.weight(weight)]
         if bias is not None:
             operands.append(self.weight(bias))
@@ -156,9 +161,34 @@ class Graph:
 
     def linear_onto(self, x: str, weight: Weight, base: str) -> str:
         """Sum base + x W^T, float32; base (n, outputs) or one that can be broadcast to it."""
-        if self.precision.half:
+        if self.precision.half or isinstance(weight, BlockWeight):
             return self.op("Add", base, self.linear(x, weight))
         return self.op("Gemm", x, self.weight(weight), base, transB=1)
+
+    def _block_product(self, x: str, weight: BlockWeight, bias: Weight | None, scale: float) -> str:
+        """The same with a matrix in 8 bits: ONNX Runtime's `MatMulNBits`, float32 in and out.
+
+        Accuracy level 4 lets the CPU round x to 8 bits as well, in blocks of 32 values of one row with a scale of
+        their own: that is what makes it faster than float32, and no row depends on another.
+        """
+        outputs, inputs = weight.shape
+        sizes = {"K": inputs, "N": outputs, "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
+        operands = [x, self.weight(weight), self.weight(weight.scales)]
+        product = self.op("MatMulNBits", *operands, domain=MICROSOFT, **sizes)
+        if bias is not None:
+            product = self.op("Add", product, self.weight(bias))
+        return product if scale == 1.0 else self.op("Mul", product, self.floats(scale))
+
+    def looked_up(self, table: Weight, ids: str) -> str:
+        """Rows of a table (rows, width) by their numbers (n,), float32 (n, width)."""
+        if not isinstance(table, BlockWeight):
+            return self.wide(self.op("Gather", self.weight(table), ids, axis=0))
+        width = table.shape[1]
+        stored = self.op("Cast", self.op("Gather", self.weight(table), ids, axis=0), to=ONNX_TYPES["float32"])
+        scales = self.reshape(self.op("Gather", self.weight(table.scales), ids, axis=0), -1, table.dims[1], 1)
+        values = self.op("Mul", self.op("Sub", stored, self.floats(float(ZERO))), scales)
+        values = self.reshape(values, -1, table.dims[1] * BLOCK)
+        return self.split(values, [width, table.dims[1] * BLOCK - width], axis=1)[0] if width % BLOCK else values
 
     # Norms and activations, float32
 
@@ -192,8 +222,10 @@ class Graph:
             [_info(tensor) for tensor in self.outputs],
             list(self._initializers.values()),
         )
-        opset = helper.make_opsetid("", OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="unichunk")
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == MICROSOFT for node in self._nodes):
+            opsets.append(helper.make_opsetid(MICROSOFT, 1))
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="unichunk")
 
     def save(self, path: Path) -> None:
         """Write the graph; the weight file is expected beside it."""

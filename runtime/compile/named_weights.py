@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unichunk.runtime.compile.block_weights import add_in_blocks
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,7 +43,7 @@ class NamedWeights:
         """A matrix or bias of a product, in the graph's precision; higher axes are flattened to (outputs, inputs)."""
         shape = self._shapes[name]
         flat = (shape[0], int(np.prod(shape[1:]))) if len(shape) > 1 else shape
-        return self.file.add(name, self.precision.type, flat, lambda: [self.tensor(name).reshape(flat)])
+        return self._add(name, flat, lambda: [self.tensor(name).reshape(flat)])
 
     def linear(self, name: str) -> tuple[Weight, Weight]:
         """Matrix (outputs, inputs) and bias (outputs,) of a linear layer."""
@@ -71,11 +73,17 @@ class NamedWeights:
             for group in range(groups):
                 yield from (tensor[group] for tensor in tensors)
 
-        return self.file.add(name, self.precision.type, (outputs, inputs), blocks)
+        return self._add(name, (outputs, inputs), blocks)
 
     def computed(self, name: str, shape: tuple[int, ...], values: Callable[[], NDArray[Any]]) -> Weight:
         """An operand of products that is computed at compile time, when it is first asked for."""
-        return self.file.add(name, self.precision.type, shape, lambda: [values()])
+        return self._add(name, shape, lambda: [values()])
+
+    def _add(self, name: str, shape: tuple[int, ...], blocks: Callable[[], Iterable[NDArray[Any]]]) -> Weight:
+        """An operand in the graph's precision; in int8 only matrices are in 8 bits, since only these are large."""
+        if self.precision.blocks and len(shape) == 2:
+            return add_in_blocks(self.file, name, (shape[0], shape[1]), blocks)
+        return self.file.add(name, self.precision.type, shape, blocks)
 
     def exact(self, name: str) -> NDArray[np.float64]:
         """A tensor for arithmetic at compile time."""

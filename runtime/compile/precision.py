@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PrecisionName = Literal["fp32", "fp16", "bf16"]
+    from unichunk.runtime.policy.manifest import PrecisionName
 
 ONNX_TYPES: Final[Mapping[str, int]] = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
     "bfloat16": TensorProto.BFLOAT16,
     "int64": TensorProto.INT64,
+    "uint8": TensorProto.UINT8,
 }
 """Name of a type in manifests and in numpy -> its number in ONNX."""
 
@@ -37,10 +38,12 @@ class Precision:
     Attributes:
         name: As in the manifest.
         type: Name of the numpy and ONNX type.
+        blocks: Whether matrices are stored in 8 bits, see `block_weights`; the type is that of all else then.
     """
 
     name: PrecisionName
     type: Literal["float32", "float16", "bfloat16"]
+    blocks: bool = False
 
     @property
     def half(self) -> bool:
@@ -53,6 +56,7 @@ PRECISIONS: Final[Mapping[str, Precision]] = {
     "fp32": FP32,
     "fp16": Precision("fp16", "float16"),
     "bf16": Precision("bf16", "bfloat16"),
+    "int8": Precision("int8", "float32", blocks=True),
 }
 
 

@@ -61,14 +61,14 @@ class PrefixBuilder:
             positions: Of all these.
         """
         graph, each, width = self.graph, self.graph.each, self.config.language.width
-        embeddings = graph.weight(self.weights.operand("language_model.model.embed_tokens.weight"))
+        embeddings = self.weights.operand("language_model.model.embed_tokens.weight")
         # Padding looks up some token: nobody attends to it.
         found = each.reshape(graph.op("Max", text, graph.integers([[0]])), self.sequence.max_text)
         found = each.concat([each.same(graph.integers(after), len(after)), found], axis=0) if after else found
         seen = each.shaped(x, self.sequence.images, width)
-        parts = [seen, graph.wide(graph.op("Gather", embeddings, found, axis=0))]
+        parts = [seen, graph.looked_up(embeddings, found)]
         if ids:
-            head = graph.wide(graph.op("Gather", embeddings, graph.integers(ids), axis=0))
+            head = graph.looked_up(embeddings, graph.integers(ids))
             parts.insert(0, each.same(head, len(ids), width))
         rows = each.rows(each.concat(parts, axis=0), len(positions), width)
         return self.placed(rows, positions, expert=False)

@@ -35,7 +35,7 @@ class Weight:
 
     Attributes:
         name: Its name, in all graphs.
-        type: float32, float16, bfloat16.
+        type: float32, float16, bfloat16, uint8.
         shape: Its shape.
         offset, length: Where it is in the file, [B].
     """
@@ -46,9 +46,14 @@ class Weight:
     offset: int
     length: int
 
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Shape as stored."""
+        return self.shape
+
     def reference(self) -> TensorProto:
         """The initializer of a graph that stands for it."""
-        tensor = TensorProto(name=self.name, data_type=ONNX_TYPES[self.type], dims=self.shape)
+        tensor = TensorProto(name=self.name, data_type=ONNX_TYPES[self.type], dims=self.dims)
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", WEIGHT_FILE), ("offset", self.offset), ("length", self.length)):
             tensor.external_data.add(key=key, value=str(value))
@@ -90,7 +95,7 @@ class WeightFile:
             self._file.write(b"\0" * (-self._file.tell() % (PAGE if length >= PAGE else LINE)))
             offset = self._file.tell()
             for block in blocks():
-                for piece in _pieces(block):
+                for piece in pieces(block):
                     self._file.write(np.ascontiguousarray(converted(piece, type_name, name)).view(np.uint8).data)
             assert self._file.tell() == offset + length, name
             self._weights[name] = Weight(name, type_name, shape, offset, length)
@@ -103,6 +108,7 @@ class WeightFile:
         return self.add(name, "float32", values.shape, lambda: [values])
 
 
-def _pieces(block: NDArray[Any]) -> Iterable[NDArray[Any]]:
+def pieces(block: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    """A tensor in parts along its first axis that are small enough to be converted."""
     rows = max(1, BLOCK_VALUES * len(block) // max(1, block.size)) if block.ndim else 1
     return (block[start : start + rows] for start in range(0, len(block), rows)) if block.ndim else (block,)

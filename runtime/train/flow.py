@@ -65,14 +65,27 @@ def flow_errors(velocity: Tensor, clean: Tensor, noise: Tensor, delay: Tensor, o
         own: Which slots are the robot's own, shape (B, n), bool.
 
     Returns:
+        As `row_errors`.
+    """
+    return row_errors((velocity - (clean - noise)).square(), delay, own)
+
+
+def row_errors(error: Tensor, delay: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Errors of each sample over the postfix only, whose later rows count less.
+
+    Args:
+        error: Of each value, shape (B, T, n).
+        delay: Shape (B,); rows before it do not count at all.
+        own: Which slots are the robot's own, shape (B, n), bool.
+
+    Returns:
         Weighted means over the free rows, of the mean over the robot's own slots and of that over the others (zero
         where there are none), each of shape (B,).
     """
-    rows = clean.shape[1]
+    rows = error.shape[1]
     behind = torch.arange(rows, device=delay.device)[None, :] - delay[:, None]
     weight = torch.where(behind >= 0, 0.5 ** (behind.clamp(min=0) / ROW_HALF_LIFE), 0.0)
     weight = weight / weight.sum(dim=1, keepdim=True)
-    error = (velocity - (clean - noise)).square()
 
     def mean(counted: Tensor) -> Tensor:
         per_row = torch.where(counted[:, None], error, 0.0).sum(dim=-1) / counted.sum(dim=-1).clamp(min=1)[:, None]

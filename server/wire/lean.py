@@ -156,8 +156,8 @@ class Welcome(_Answer, frozen=True, kw_only=True, eq=False, tag="welcome"):
     digest: Text
     refinement_rounds: Count
     limits: Limits
-    host: Text = ""
     guided: bool = False
+    host: Text = ""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

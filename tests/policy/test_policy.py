@@ -133,7 +133,7 @@ def test_a_graph_that_does_not_lock_is_not_covered_up(folder: Path, observation:
     prefix = OnnxRuntimeEngine(folder / "prefix.onnx", manifest.graphs.prefix)
     tokenizer = InstructionTokenizer(folder / "tokenizer.json", manifest.language)
     graphs = LoadedGraphs(folder, manifest)
-    graphs.pairs[2] = GraphPair(prefix, UnlockedEngine())
+    graphs.pairs[1] = GraphPair(prefix, UnlockedEngine())
     policy = Policy(graphs, tokenizer)
     assert (policy.infer(observation, some_chunk(), 4).unified == 0.25).all()
 
@@ -156,7 +156,9 @@ def test_what_the_prefix_graph_computes_stays_with_the_engine(folder: Path, obse
     manifest, prefix = read_manifest(folder), Prefix()
     assert manifest.language is not None
     tokenizer = InstructionTokenizer(folder / "tokenizer.json", manifest.language)
-    Policy(manifest, prefix, Chunk(), tokenizer).infer(observation)
+    graphs = LoadedGraphs(folder, manifest)
+    graphs.pairs[1] = GraphPair(prefix, Chunk())
+    Policy(graphs, tokenizer).infer(observation)
     assert all(given[name] is value for name, value in prefix.features.items())
 
 

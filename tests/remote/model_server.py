@@ -67,6 +67,8 @@ class ModelServer:
 
     Attributes:
         digest: Of what is served; may change, with the manifest.
+        guided: Whether clients are told to bring all rows of their running plans.
+        told: Those of the last request.
         refuse: What the next requests get instead of a chunk.
         seen: (connection, message) of everything that came.
     """
@@ -75,6 +77,8 @@ class ModelServer:
         self.manifest = manifest
         self.robot = robot
         self.digest = "d1"
+        self.guided = False
+        self.told: NDArray[np.float32] | None = None
         self.host = host
         self.refuse: list[Refused] = []
         self.refuse_hello: Refused | None = None
@@ -131,6 +135,7 @@ class ModelServer:
             refinement_rounds=0,
             limits=Limits(message_bytes=10**6, keep_alive_s=60.0),
             host=self.host,
+            guided=self.guided,
         )
 
     def _infer(self, connection: Any, infer: Infer, message: bytes) -> bytes:
@@ -146,6 +151,8 @@ class ModelServer:
         rows = RowCodec(self.manifest, self.manifest.robots[self.robot])
         request = decode_observation(payload, rows, self.manifest.image.size)
         value = said(request.observation, work_seed(hello, infer), self.manifest)
-        unified = chunk_for(self.manifest, self.robot, request.previous_chunk, value)
+        self.told = request.previous_chunk
+        locked = None if self.told is None else self.told[: request.delay]
+        unified = chunk_for(self.manifest, self.robot, locked, value)
         answer = encode_result(request.id, self.digest, PolicyResult(unified, {}), rows, infer_s=0.001)
         return with_timing(answer, queue_s=0.0, infer_s=0.001, total_s=0.002)

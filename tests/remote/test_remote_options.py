@@ -39,7 +39,8 @@ def test_outages_are_ridden_out_with_a_server_only() -> None:
     options = RunOptions("go", 3.0)
     assert RemoteOptions().patient(options, tiny_policy("own")) == options
     with zmq_server(ModelServer(tiny_policy("own").manifest, "so101"), "tcp://127.0.0.1:*") as endpoint:
-        remote = RemoteOptions().connect(endpoint.replace("tcp", "zmq"), "so101", refinement_rounds=0, seed=0)
+        address = endpoint.replace("tcp", "zmq")
+        remote = RemoteOptions().connect(address, "so101", refinement_rounds=0, guided=False, seed=0)
         patient = RemoteOptions().patient(options, remote)
         assert (patient.starved_s, patient.outage_s, patient.duration_s) == (OUTAGE_S, OUTAGE_S, 3.0)
         assert RemoteOptions(policy_outage=2.0).patient(options, remote).outage_s == 2.0

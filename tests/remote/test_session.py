@@ -29,9 +29,10 @@ WITHIN_S = 1.0
 class World:
     """A server, a network, a clock, and a policy over them."""
 
-    def __init__(self, noise: str = "own", **options: Any) -> None:
+    def __init__(self, noise: str = "own", *, served_guided: bool = False, **options: Any) -> None:
         self.manifest = tiny_policy(noise).manifest
         self.server = ModelServer(self.manifest, ROBOT)
+        self.server.guided = served_guided
         self.clock = VirtualClock()
         self.delays: list[list[float]] = []
         self.network = VirtualNetwork(self.server, self.clock, self._fate)
@@ -308,3 +309,30 @@ def test_a_chunk_that_must_not_reach_a_robot(rows: np.ndarray, monkeypatch: pyte
 def test_locked_rows_come_back_bit_by_bit(noise: str, delay: int) -> None:
     world = World(noise)
     assert is_right(world, delay)
+
+
+@pytest.mark.parametrize("noise", ["own", "all"])
+@pytest.mark.parametrize(("rows", "locked"), [(5, 2), (8, 0), (1, 1), (2, 4)])
+def test_a_guided_policy_is_told_all_of_the_running_plan(noise: str, rows: int, locked: int) -> None:
+    plan = np.random.default_rng(rows).normal(size=(rows, 200)).astype(np.float32)
+    if noise == "own":
+        plan[:, 100:] = 0
+    told = {}
+    for guided in (False, True):
+        world = World(noise, served_guided=guided)
+        assert world.policy.guided == guided
+        result = world.policy.infer(world.observation, plan, locked)
+        told[guided] = world.server.told
+        kept = plan[np.minimum(np.arange(locked), rows - 1)]
+        np.testing.assert_array_equal(result.unified[:locked], kept)
+    if locked:
+        np.testing.assert_array_equal(told[False], kept)
+    else:
+        assert told[False] is None
+    # Rows that are committed beyond the plan that is there go on with its last row.
+    np.testing.assert_array_equal(told[True], plan if rows >= locked else kept)
+
+
+def test_what_a_client_asks_for_is_in_its_hello() -> None:
+    asked = {option: World(guided=option).server.seen[0].guided for option in (None, True, False)}
+    assert asked == {None: None, True: True, False: False}

@@ -183,6 +183,7 @@ async def test_who_is_refused_and_why(transport: str) -> None:
             ({"key": "a", "policy": "none"}, "bundle"),
             ({"key": "a", "embodiment": "none"}, "bundle"),
             ({"key": "a", "refinement_rounds": 3}, "bundle"),
+            ({"key": "a", "guided": True}, "bundle"),
         ):
             async with lean(server, transport, key=str(fields["key"])) as client:
                 answer = await client.ask(Hello(**{"protocol": 1, **fields}))

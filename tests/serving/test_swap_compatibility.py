@@ -96,6 +96,8 @@ def test_what_else_differs(manifest: Manifest) -> None:
     old = described(manifest)
     assert "python" in differences(old, described(manifest, kind="python"))[0]
     assert "refinement rounds are 2 instead of 0" in differences(old, described(manifest, refinement_rounds=2))
+    assert differences(old, described(manifest, guided=True)) == ["chunks are guided"]
+    assert differences(described(manifest, guided=True), old) == ["chunks are not guided"]
     assert "d1" in differences(old, described(manifest, robots=("d1", "so101")))[0]
     python = described(manifest, kind="python", robots=())
     assert differences(python, python) == []

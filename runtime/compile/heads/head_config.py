@@ -213,23 +213,27 @@ def parse_head_config(content: bytes, where: str) -> HeadConfig:
 
 
 def _complaints(config: HeadConfig) -> Iterator[str]:
-    head = config.head
     for name, part in (("vit", config.vit), ("context", config.context), ("decoder", config.decoder)):
         if part.width % part.heads or part.width % 2:
             yield f"{name}.width is {part.width}, expected an even multiple of its {part.heads} heads"
     if config.vit.image_size % (2 * config.vit.patch):
         yield f"vit.image_size is {config.vit.image_size}, expected a multiple of two patches ({2 * config.vit.patch})"
+    if config.locked_prefix is not None and config.locked_prefix >= config.rows:
+        yield f"locked_prefix is {config.locked_prefix}, expected less than rows ({config.rows})"
+    if PLACEHOLDER not in config.prompt:
+        yield f"prompt is {config.prompt!r}, expected {PLACEHOLDER} in it"
+    yield from _head_complaints(config)
+
+
+def _head_complaints(config: HeadConfig) -> Iterator[str]:
+    head = config.head
     if isinstance(head, RegressionHead) and config.queries % config.rows:
         yield f"queries is {config.queries}, expected as many for each of the {config.rows} rows"
     if isinstance(head, RegressionHead) and (config.causal or config.action_mask):
-        yield "causal and action_mask are for heads that denoise; expected false of a regression"
+        yield "causal and action_mask are for heads that denoise, expected false of a regression"
     if isinstance(head, DdimHead) and config.queries != 1:
         yield f"queries is {config.queries}, expected 1: a ddim head has one condition"
     if isinstance(head, DdimHead) and not 0 <= head.guidance_scale < math.inf:
         yield f"head.guidance_scale is {head.guidance_scale}, expected a number, 0 or more"
     if config.steps > config.most_steps:
         yield f"head.steps is {config.steps}, expected at most {config.most_steps}"
-    if config.locked_prefix is not None and config.locked_prefix >= config.rows:
-        yield f"locked_prefix is {config.locked_prefix}, expected less than rows ({config.rows})"
-    if PLACEHOLDER not in config.prompt:
-        yield f"prompt is {config.prompt!r}, expected {PLACEHOLDER} in it"

@@ -98,6 +98,17 @@ class EngineCache:
                 f"--engine-cache or {ENVIRONMENT}"
             ) from None
 
+    def drop(self, place: Path, complaint: str) -> None:
+        """Remove an entry that turned out to be of no use, with a warning.
+
+        Args:
+            place: Its folder.
+            complaint: Why.
+        """
+        with self._alone(place):
+            self._warn(f"{place}: {complaint}; this engine is built again")
+            _remove(place)
+
     def entries(self) -> list[tuple[Path, Entry | None]]:
         """What is kept, with its description; None where that cannot be read."""
         if not self.folder.is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unichunk.runtime.policy.engines.onnx_runtime import OnnxRuntimeEngine
+from unichunk.runtime.policy.engines.options import CPU
 
 if TYPE_CHECKING:
     from unichunk.runtime.policy.engines.contract import Engine
@@ -28,4 +29,8 @@ def build_engine(file: GraphFile, options: EngineOptions) -> Engine:
         from unichunk.runtime.policy.engines.native_tensorrt.engine import TensorRTEngine  # noqa: PLC0415
 
         return TensorRTEngine(file, options)
+    if options.name != CPU.name:
+        from unichunk.runtime.policy.engines.onnx_gpu import gpu_engine  # noqa: PLC0415
+
+        return gpu_engine(file, options)
     return OnnxRuntimeEngine(file.path, file.signature, precision=file.precision, threads=options.threads)
