@@ -98,7 +98,15 @@ def comparison_table(episodes: Sequence[Episode], labels: Sequence[str]) -> str:
     """Markdown: each arm beside the first on the same paths, with 95 % intervals."""
     found = ratios(episodes, labels)
     return markdown_table(
-        ("d", f"beside {labels[0]}", "success", "on target", "error [mm]", "kink at seams [rad]", "error, median ratio of paths"),
+        (
+            "d",
+            f"beside {labels[0]}",
+            "success",
+            "on target",
+            "error [mm]",
+            "kink at seams [rad]",
+            "error, median ratio of paths",
+        ),
         [
             (
                 cell["delay"],

@@ -9,8 +9,10 @@ import tyro
 
 from unichunk.server.bench_command import COMMAND, Bench, benchmark_of
 from unichunk.server.compile_command import Compile
+from unichunk.server.dependence_command import DependenceCheck
 from unichunk.server.driver_command import Driver
 from unichunk.server.embodiments_command import Embodiments
+from unichunk.server.engines_command import Engines
 from unichunk.server.eval_command import Eval
 from unichunk.server.fleet_command import Fleet
 from unichunk.server.keys_command import Keys
@@ -30,8 +32,10 @@ COMMANDS: Final[dict[str, Callable[..., Any]]] = {
     "keys": Keys,
     "eval": Eval,
     "compile": Compile,
+    "dependence": DependenceCheck,
     "driver": Driver,
     "embodiments": Embodiments,
+    "engines": Engines,
     COMMAND: Bench,
 }
 

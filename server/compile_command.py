@@ -20,13 +20,15 @@ from unichunk.server.usage_error import EXIT_USAGE, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unichunk.runtime.policy.manifest import ChunkGraph, Manifest
+    from unichunk.runtime.policy.manifest import ChunkGraph, Deviation, Manifest
 
 NEEDED: Final = ("onnx", "safetensors", "ml_dtypes")
 NOTES: Final = {
     "fp16": "ONNX Runtime's CPU provider has no float16 products: it runs this bundle in float32, the weights cast "
     "when it is loaded. float16 is for GPUs.",
     "bf16": "ONNX Runtime's CPU provider has no bfloat16 products and cannot run this bundle. bfloat16 is for GPUs.",
+    "int8": "Its products are ONNX Runtime's own operation MatMulNBits: TensorRT cannot run this bundle. On the CPU "
+    "they round what they multiply with to 8 bits as well.",
 }
 
 
@@ -60,7 +62,12 @@ class Compile:
     refinement_rounds: int | None = None
     """MPG rounds of further chunk graphs, 0 for none. Without it, the checkpoint's."""
     precision: str = "fp32"
-    """Type of weights and matrix products: fp32, fp16 or bf16."""
+    """Type of weights and matrix products: fp32, fp16, bf16, or int8 for weights in 8 bits (ONNX Runtime alone)."""
+    observations: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
+    """Files of `unichunk run --record-observations`: on these the actions are compared with those in fp32."""
+    max_deviation: float | None = None
+    """With --observations: refuse a bundle whose actions are further from those in fp32, in normalized units. Without
+    it, 0.1."""
     mpg_directions: Path | None = None
     """Unit vectors along which MPG compares features, .npy of shape (projections, language width)."""
     seed: int = 0
@@ -119,6 +126,8 @@ class Compile:
             steps=self.steps,
             refinement_rounds=self.refinement_rounds,
             precision=self.precision,
+            observations=self.observations,
+            max_deviation=self.max_deviation,
             directions=self.mpg_directions,
             seed=self.seed,
             instruction_tokens=self.instruction_tokens,
@@ -155,7 +164,18 @@ def compile_summary(out: Path, manifest: Manifest, seconds: float) -> str:
         ),
         "  files " + ", ".join(f"{name} {size / 1e6:.4g} MB" for name, size in sorted(sizes.items())),
     ]
+    if manifest.deviation is not None:
+        lines.append(_deviation_in_words(manifest.deviation))
     return "\n".join([*lines, *(f"  note: {note}" for note in _notes(manifest))]) + "\n"
+
+
+def _deviation_in_words(deviation: Deviation) -> str:
+    """How far the actions are from those in fp32."""
+    keys = ", ".join(f"{name} {value:.3g}" for name, value in deviation.keys.items())
+    return (
+        f"  deviation from fp32, {deviation.method} on {deviation.observations} observations of {deviation.source}: at "
+        f"most {deviation.largest:.3g} in normalized units; {keys} in physical units"
+    )
 
 
 def _chunk_in_words(graph: ChunkGraph) -> str:
@@ -173,6 +193,8 @@ def _notes(manifest: Manifest) -> Iterator[str]:
 
     if manifest.precision in NOTES:
         yield NOTES[manifest.precision]
+        if manifest.deviation is None:
+            yield "deviation from fp32 not measured: give --observations of `unichunk run --record-observations`"
     if manifest.provenance.get("locked_prefixes") == NOT_TRAINED:
         delay = max(robot.max_delay for robot in manifest.robots.values())
         yield (

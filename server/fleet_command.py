@@ -18,6 +18,7 @@ from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.runtime.policy.bundle import robots_of
 from unichunk.server.ended import ended
+from unichunk.server.engine_flags import EngineFlags
 from unichunk.server.fleet_robot import FleetRobot
 from unichunk.server.ready_process import ReadyProcess
 from unichunk.server.say import say
@@ -71,6 +72,9 @@ class Fleet:
     """How long to run, in seconds. Without it, until Ctrl-C."""
     refinement_rounds: int = 0
     """How many times each chunk is refined by MPG; the bundle needs a graph with that many rounds."""
+    steps: int | None = None
+    """K, steps of the policy's sampler, of which a bundle may have several. Without it, the bundle's own."""
+    engines: tyro.conf.OmitArgPrefixes[EngineFlags] = field(default_factory=EngineFlags)
     reports: Path = Path("runs")
     """Folder of the reports, DATE-TIME-ROBOT.json each."""
     seed: int = 0
@@ -120,7 +124,8 @@ class Fleet:
             endpoint = f"ipc://{folder}/policy.ipc"
             options = ["serve", "--policy", f"{_NAME}={bundle.absolute()}", "--ipc", endpoint.removeprefix("ipc://")]
             options += ["--no-http", "--no-zmq", "--log-level", "error"]
-            options += ["--refinement-rounds", str(self.refinement_rounds)]
+            options += ["--refinement-rounds", str(self.refinement_rounds), *self.engines.arguments()]
+            options += [] if self.steps is None else ["--steps", str(self.steps)]
             host = ReadyProcess(
                 "the policy host",
                 "unichunk.server.command_line",
@@ -145,6 +150,7 @@ class Fleet:
             raise UsageError(
                 f"--driver: expected one endpoint each for {len(self.embodiments)} robots, got {len(self.driver)}"
             )
+        self.engines.check()
         names = [load_spec(robot).name for robot in self.embodiments]
         if self.policy is None:
             for bundle in shipped_bundles(*names):

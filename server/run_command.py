@@ -28,6 +28,7 @@ from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
 from unichunk.server.ended import ended
 from unichunk.server.ended_run import EXIT_NOT_WRITTEN, EndedRun, driver_failure, write_ended
+from unichunk.server.engine_flags import EngineFlags
 from unichunk.server.guided_note import guided_note
 from unichunk.server.live_view import LiveView
 from unichunk.server.remote.address import is_remote
@@ -74,6 +75,9 @@ class Run:
     """How long to run, in seconds. Without it, until Ctrl-C."""
     refinement_rounds: int = 0
     """How many times each chunk is refined by MPG; the bundle needs a graph with that many rounds."""
+    steps: int | None = None
+    """K, steps of the policy's sampler, of which a bundle may have several (`unichunk compile --steps`). Without it,
+    the bundle's own; a policy server decides itself."""
     guided: bool = False
     """Steer each chunk towards the running plan (inference-time real-time chunking), for policies that were not trained
     with locked prefixes; the bundle needs graphs for it (`unichunk compile --guided`). A policy server decides itself,
@@ -99,6 +103,7 @@ class Run:
     fault: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default_factory=tuple)
     """With --sim: faults the simulated robot plays, for example freeze_camera@5 or die@8."""
     twin: tyro.conf.OmitArgPrefixes[TwinOptions] = field(default_factory=TwinOptions)
+    engines: tyro.conf.OmitArgPrefixes[EngineFlags] = field(default_factory=EngineFlags)
     remote: tyro.conf.OmitArgPrefixes[RemoteOptions] = field(default_factory=RemoteOptions)
 
     def __call__(self) -> int:
@@ -178,7 +183,15 @@ class Run:
         rounds = self.refinement_rounds
         if is_remote(bundle):
             return self.remote.connect(bundle, embodiment, refinement_rounds=rounds, guided=self.guided, seed=self.seed)
-        return Policy.load(bundle, embodiment=embodiment, refinement_rounds=rounds, guided=self.guided, seed=self.seed)
+        return Policy.load(
+            bundle,
+            embodiment=embodiment,
+            refinement_rounds=rounds,
+            steps=self.steps,
+            guided=self.guided,
+            seed=self.seed,
+            engine=self.engines.options(),
+        )
 
     def _check(self) -> None:
         if self.sim == (self.driver is not None):
@@ -197,6 +210,10 @@ class Run:
         if self.fault and not self.sim:
             raise UsageError("--fault: only a simulated robot (--sim) plays faults")
         self.remote.check(self.policy)
+        remote = self.policy is not None and is_remote(self.policy)
+        self.engines.check(remote=remote)
+        if remote and self.steps is not None:
+            raise UsageError("--steps: a policy server has its own; give them to `unichunk serve`")
         asked = self.twin.arguments()
         if asked and not self.sim:
             raise UsageError(f"{asked[0]}: only a simulated robot (--sim) has it")
@@ -254,7 +271,9 @@ class Run:
             "duration_s": self.duration,
             "simulated": self.sim,
             "refinement_rounds": self.refinement_rounds,
+            "steps": self.steps,
             "guided": self.guided,
+            "engine": self.engines.engine,
             "inject_latency_ms": self.inject_latency,
             "inject_after_s": self.inject_after,
             "replan_below": self.replan_below,

@@ -15,6 +15,7 @@ import tyro
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.runtime.parent_process import announce_ready, at_end_of_input
+from unichunk.server.engine_flags import EngineFlags
 from unichunk.server.say import say
 from unichunk.server.serve_parts import build
 from unichunk.server.serve_ray import RayFlags
@@ -65,6 +66,8 @@ class Serve:
     """NAME=N: so many workers for a policy, each with the policy loaded."""
     refinement_rounds: int = 0
     """How many times each chunk is refined by MPG; the bundles need a graph with that many rounds."""
+    steps: int | None = None
+    """K, steps of the policies' samplers, of which bundles may have several. Without it, each bundle's own."""
     guided: bool = False
     """Steer each chunk towards the running plan (inference-time real-time chunking), for policies that were not trained
     with locked prefixes; the bundles need graphs for it (`unichunk compile --guided`)."""
@@ -99,6 +102,7 @@ class Serve:
     """Serve HTTP and WebSocket."""
     zmq: bool = True
     """Serve ZeroMQ on --zmq-port."""
+    engines: tyro.conf.OmitArgPrefixes[EngineFlags] = field(default_factory=EngineFlags)
     cluster: tyro.conf.OmitArgPrefixes[RayFlags] = field(default_factory=RayFlags)
     log_format: Literal["text", "json"] = "text"
     """How events are written to the standard error: for people, or one JSON object per line."""
@@ -118,7 +122,9 @@ class Serve:
                 mapping=self.mapping,
                 replicas=self.replicas,
                 refinement_rounds=self.refinement_rounds,
+                steps=self.steps,
                 guided=self.guided,
+                engines=self.engines,
                 threads=self.threads,
                 max_batch=self.max_batch,
             )

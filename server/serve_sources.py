@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unichunk.runtime.errors import UnichunkError
+from unichunk.server.engine_flags import EngineFlags
 from unichunk.server.serving.source import PYTHON, PolicySource
 from unichunk.server.shipped_bundles import shipped_bundles
 from unichunk.server.usage_error import UsageError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 MOST_REPLICAS: Final = 256
+CPU_ENGINE: Final = EngineFlags()
 
 
 def policy_sources(
@@ -25,7 +27,9 @@ def policy_sources(
     mapping: Sequence[str] = (),
     replicas: Sequence[str] = (),
     refinement_rounds: int = 0,
+    steps: int | None = None,
     guided: bool = False,
+    engines: EngineFlags = CPU_ENGINE,
     threads: int = 1,
     max_batch: int = 8,
 ) -> list[PolicySource]:
@@ -37,7 +41,9 @@ def policy_sources(
         mapping: NAME=MAPPING each, or MAPPING for all of them.
         replicas: NAME=N each, or N for all of them.
         refinement_rounds: N of MPG.
+        steps: K; None for each bundle's own.
         guided: Whether chunks are steered towards the running plan.
+        engines: What runs the graphs.
         threads: Inside one operator.
         max_batch: Most requests inferred together.
 
@@ -46,8 +52,10 @@ def policy_sources(
         UnichunkError: Where no bundle ships.
     """
     sources = _named_sources(policies) if policies else _shipped()
+    engines.check()
     for option, number, least in (
         ("--refinement-rounds", refinement_rounds, 0),
+        ("--steps", 1 if steps is None else steps, 1),
         ("--threads", threads, 1),
         ("--max-batch", max_batch, 1),
     ):
@@ -63,7 +71,13 @@ def policy_sources(
             robot=robots.get(name, ""),
             mapping=mappings.get(name, ""),
             refinement_rounds=refinement_rounds,
+            steps=steps,
             guided=guided,
+            engine=engines.engine,
+            device=engines.device,
+            cuda_graphs=engines.cuda_graphs,
+            engine_cache="" if engines.engine_cache is None else str(engines.engine_cache.absolute()),
+            gpu_memory=engines.gpu_memory,
             threads=threads,
             max_batch=max_batch,
             replicas=counts.get(name, 1),

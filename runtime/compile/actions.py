@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unichunk.runtime.compile.guided import Guidance
 from unichunk.runtime.compile.positions import time_sinusoids
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -15,47 +14,28 @@ if TYPE_CHECKING:
 
     from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
     from unichunk.runtime.compile.graph import Graph
+    from unichunk.runtime.compile.prefix_lock import PrefixLock
 
 
 class Actions:
-    """Builds the action encoder, the action decoder, the Euler step and the lock.
+    """Builds the action encoder, the action decoder and the Euler step.
 
     Rows of a batch's requests lie one below the other: T stands for all of them then.
 
     Args:
         graph: Where the nodes go.
         weights: Of the checkpoint.
-        rows: T, rows of a request's chunk.
+        lock: Says which rows are locked.
         steps: K, Euler steps.
     """
 
-    def __init__(self, graph: Graph, weights: CheckpointWeights, rows: int, steps: int) -> None:
+    def __init__(self, graph: Graph, weights: CheckpointWeights, lock: PrefixLock, steps: int) -> None:
         self.graph = graph
         self.weights = weights
         self.steps = steps
-        each, self._rows = graph.each, graph.each.count * rows
-        previous = each.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
-        self._previous = each.rows(previous, rows, UNIFIED_WIDTH)
-        self._delay = each.input("delay", (), "int64")
-        locked = graph.op("Less", graph.integers(np.arange(rows)[:, None]), each.shaped(self._delay, 1, 1))
-        self._locked = each.rows(locked, rows, 1)
+        self._locked = lock.all
         *buckets, self._done = self._time_vectors()
         self._times = buckets
-
-    def guidance(self) -> Guidance:
-        """What steers rows towards the previous chunk."""
-        return Guidance(self.graph, self._rows // self.graph.each.count, self._previous, self._delay)
-
-    def locked(self, rows: str) -> str:
-        """Rows before the delay from the previous chunk, (T, 200)."""
-        return self.graph.op("Where", self._locked, self._previous, rows)
-
-    def finally_locked(self, rows: str) -> str:
-        """The same by copying whole rows: the `Where` of some engines turns -0.0 into 0.0, a copy keeps every bit."""
-        graph, own = self.graph, np.arange(self._rows)
-        locked = graph.reshape(self._locked, self._rows)
-        picked = graph.op("Where", locked, graph.integers(own + self._rows), graph.integers(own))
-        return graph.op("Gather", graph.concat([rows, self._previous], axis=0), picked, axis=0)
 
     def embedded(self, rows: str, step: int, *, together: bool = False) -> str:
         """Action embeddings (T, e) at a step's time; those of locked rows at time 1, unless all go together."""

@@ -27,6 +27,9 @@ class CheckpointWeights(NamedWeights):
         precision: Of the operands of matrix products.
     """
 
+    # Where numbers of the robot come in and go out: a small part of the weights, and a large part of the deviation.
+    kept = ("action_encoder.", "action_decoder.", "proprio_encoder_robot.")
+
     def __init__(
         self, config: BeingHConfig, tensor: Callable[[str], NDArray[Any]], file: WeightFile, precision: Precision
     ) -> None:

@@ -10,6 +10,7 @@ from unichunk.runtime.compile.actions import Actions
 from unichunk.runtime.compile.decoder import DecoderLayer, KeysValues, Tokens, expert_output_norm
 from unichunk.runtime.compile.mpg import Gating
 from unichunk.runtime.compile.prefix import grouped_masks
+from unichunk.runtime.compile.prefix_lock import PrefixLock
 from unichunk.runtime.compile.sequence import causal_mask
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -57,8 +58,9 @@ class Sampler:
         self.steps = steps
         self.rounds = rounds
         self._noise = graph.each.input("noise", (1 + rounds, rows, UNIFIED_WIDTH), "float32")
-        self._actions = Actions(graph, weights, rows, steps)
-        self._guidance = self._actions.guidance() if guided else None
+        self._lock = PrefixLock(graph, rows)
+        self._actions = Actions(graph, weights, self._lock, steps)
+        self._guidance = self._lock.guidance() if guided else None
         self._gating: Gating | None = None
         if rounds:
             assert weights.config.mpg is not None
@@ -78,7 +80,7 @@ class Sampler:
         for index, noise in enumerate(each.split(self._noise, [1] * (1 + self.rounds), axis=0)):
             rows = graph.reshape(noise, each.count * self.rows, UNIFIED_WIDTH)
             if self._guidance is None:
-                rows = self._actions.locked(rows)
+                rows = self._lock.locked(rows)
             for step in range(self.steps):
                 embedded = self._actions.embedded(rows, step, together=self._guidance is not None)
                 if index:
@@ -108,7 +110,7 @@ class Sampler:
             rows = self._guidance.advanced(rows, self._actions.velocity(normed), step, self.steps)
             if not last:
                 return rows
-        return self._actions.finally_locked(rows) if last and last_round else self._actions.locked(rows)
+        return self._lock.finally_locked(rows) if last and last_round else self._lock.locked(rows)
 
 
 def build_chunk(

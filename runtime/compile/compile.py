@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unichunk.runtime.compile.checkpoint import TOKENIZER_FILE
-from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
-from unichunk.runtime.compile.chunk import build_chunk
+import msgspec
+
+from unichunk.runtime.compile.being_h_files import write_files
 from unichunk.runtime.compile.compile_plan import plan_compilation
-from unichunk.runtime.compile.graph import Graph
-from unichunk.runtime.compile.head import head_keys_values
+from unichunk.runtime.compile.deviation import BundleFiles, measured_deviation
+from unichunk.runtime.compile.deviation_limit import read_recordings, refuse_beyond
+from unichunk.runtime.compile.emulation import write_emulated
 from unichunk.runtime.compile.heads.compile_head import write_head_files
 from unichunk.runtime.compile.heads.head_checkpoint import is_head
 from unichunk.runtime.compile.heads.head_plan import plan_head
-from unichunk.runtime.compile.prefix import build_prefix
-from unichunk.runtime.compile.weight_file import WEIGHT_FILE, WeightFile
+from unichunk.runtime.compile.precision import PRECISIONS
 from unichunk.runtime.policy.bundle import staged_bundle
-from unichunk.runtime.policy.manifest import BatchedGraphs, ChunkGraph, Graphs, Manifest
-from unichunk.runtime.policy.manifest import Graph as GraphEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from unichunk.runtime.compile.compile_options import CompileOptions
-    from unichunk.runtime.compile.compile_plan import CompilePlan
-    from unichunk.runtime.compile.variants import Variant
-    from unichunk.runtime.compile.weight_file import Weight
+    from unichunk.runtime.policy.manifest import Deviation, Manifest
+    from unichunk.runtime.recorded_observations import RecordedObservations
 
 
 def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions) -> Manifest:
     """Compile a checkpoint: Being-H0.5's, or that of a policy with action queries (`unichunk.runtime.compile.heads`).
 
     Weights go from the checkpoint's shards to the bundle one at a time. A bundle that is in the way is replaced when
-    the new one is complete; whatever goes wrong before, nothing is left behind.
+    the new one is complete; whatever goes wrong before, nothing is left behind. Where observations are given, the same
+    is compiled to float32 as well, beside the bundle and for as long as the two are compared.
 
     Args:
         checkpoint_dir: Folder of the checkpoint.
@@ -46,86 +45,40 @@ def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions)
         The bundle's manifest.
 
     Raises:
-        CheckpointError: The checkpoint, or what was asked of it, is wrong; one line.
+        CheckpointError: The checkpoint, or what was asked of it, is wrong, or its actions are further from those in
+            float32 than allowed; one line.
         BundleError: Something else is in the way, or the bundle cannot be written.
     """
-    if is_head(checkpoint_dir):
-        head_plan = plan_head(checkpoint_dir, options)
-        with staged_bundle(out) as staged:
-            return staged.finish(write_head_files(head_plan, staged.folder))
-    plan = plan_compilation(checkpoint_dir, options)
+    write = _planned(checkpoint_dir, options)
+    recordings = read_recordings(options)
     with staged_bundle(out) as staged:
-        return staged.finish(write_files(plan, staged.folder))
+        manifest = write(staged.folder)
+        if recordings:
+            in_float32 = _planned(checkpoint_dir, replace(options, precision="fp32", batch=()))
+            deviation = _deviation(BundleFiles(staged.folder, manifest), in_float32, recordings)
+            refuse_beyond(options.max_deviation, deviation, options.precision)
+            manifest = msgspec.structs.replace(manifest, deviation=deviation)
+        return staged.finish(manifest)
 
 
-def write_files(plan: CompilePlan, folder: Path) -> Manifest:
-    """All files of a bundle but its manifest, which is returned."""
-    graphs = _write_graphs(plan, folder)
-    shutil.copyfile(plan.checkpoint.tokenizer_file, folder / TOKENIZER_FILE)
-    return plan.manifest(graphs)
+def _planned(checkpoint_dir: Path, options: CompileOptions) -> Callable[[Path], Manifest]:
+    """Everything is read and checked but the values of the weights; what it returns writes the files of a bundle."""
+    if is_head(checkpoint_dir):
+        return partial(write_head_files, plan_head(checkpoint_dir, options))
+    return partial(write_files, plan_compilation(checkpoint_dir, options))
 
 
-def _write_graphs(plan: CompilePlan, folder: Path) -> Graphs:
-    """The weight file and all graphs; weights are written as the graphs come to need them."""
-    with (folder / WEIGHT_FILE).open("wb") as stream:
-        file = WeightFile(stream)
-        weights = CheckpointWeights(plan.checkpoint.config, plan.checkpoint.tensor, file, plan.precision)
-        writer = _GraphWriter(plan, folder, weights, head_keys_values(weights, plan.sequence.head))
-        prefix, *others = (writer.prefix(views) for views in plan.sequences)
-        chunks = tuple(writer.chunk(variant) for variant in plan.variants)
-        graphs = Graphs(prefix=prefix, chunks=chunks, other_prefixes=tuple(others))
-        pairs = [pair for pair in zip(plan.variants, chunks, strict=True) if pair[1] in graphs.batchable]
-        batched = []
-        for size in plan.batches:
-            of_prefix = writer.prefix(plan.default.views, size).file
-            of_chunks = tuple(writer.chunk(variant, size).file for variant, _ in pairs)
-            batched.append(BatchedGraphs(size=size, prefix=of_prefix, chunks=of_chunks))
-    return Graphs(prefix=prefix, chunks=chunks, batched=tuple(batched), other_prefixes=tuple(others))
-
-
-@dataclass(frozen=True)
-class _GraphWriter:
-    """Builds the graphs of a plan and writes them.
-
-    Attributes:
-        plan: What is asked for.
-        folder: Where they go.
-        weights: Of the checkpoint.
-        head: Keys and values of the head's tokens, by layer.
-    """
-
-    plan: CompilePlan
-    folder: Path
-    weights: CheckpointWeights
-    head: Sequence[tuple[Weight, Weight]]
-
-    def prefix(self, views: int, batch: int = 1) -> GraphEntry:
-        """The prefix graph for a number of views, for a number of requests at once."""
-        graph = self._graph("prefix" if views == self.plan.default.views else f"prefix_views{views}", batch)
-        build_prefix(graph, self.weights, self.plan.sequences[views], self.head)
-        return GraphEntry(**self._written(graph))
-
-    def chunk(self, variant: Variant, batch: int = 1) -> ChunkGraph:
-        """A chunk graph, for a number of requests at once."""
-        plan = self.plan
-        graph = self._graph(variant.name(plan.default), batch)
-        sequence = plan.sequences[variant.views]
-        build_chunk(
-            graph,
-            self.weights,
-            sequence,
-            variant.steps,
-            variant.rounds,
-            plan.directions,
-            guided=variant.guided,
-        )
-        return ChunkGraph(**variant.entry(plan.default), **self._written(graph))
-
-    def _graph(self, name: str, batch: int) -> Graph:
-        return Graph(name if batch == 1 else f"{name}_batch{batch}", self.plan.precision, self.weights.file, batch)
-
-    def _written(self, graph: Graph) -> dict[str, Any]:
-        """Writes a graph; its file and signature."""
-        file = f"{graph.name}.onnx"
-        graph.save(self.folder / file)
-        return {"file": file, "inputs": tuple(graph.inputs), "outputs": tuple(graph.outputs)}
+def _deviation(
+    bundle: BundleFiles, in_float32: Callable[[Path], Manifest], recordings: Mapping[str, RecordedObservations]
+) -> Deviation:
+    """Of the bundle from the same in float32, which is written beside it, and removed."""
+    with tempfile.TemporaryDirectory(prefix=f"{bundle.folder.name}-", dir=bundle.folder.parent) as scratch:
+        folder = Path(scratch, "fp32")
+        folder.mkdir()
+        reference = BundleFiles(folder, in_float32(folder))
+        if not PRECISIONS[bundle.manifest.precision].half:
+            return measured_deviation(reference, bundle, recordings, "computed")
+        emulation = Path(scratch, "emulation")
+        emulation.mkdir()
+        emulated = write_emulated(bundle.folder, bundle.manifest, emulation)
+        return measured_deviation(reference, BundleFiles(emulation, emulated), recordings, "emulated")

@@ -26,7 +26,9 @@ class CompileOptions:
         robots: Instead of these three: one for each robot.
         steps: K, Euler steps; several for chunk graphs with each of them, the first for who does not ask.
         refinement_rounds: N of the further chunk graphs; 0 for none.
-        precision: fp32, fp16 or bf16.
+        precision: fp32, fp16, bf16 or int8.
+        observations: Files of `unichunk run --record-observations`, on which actions are compared with those in fp32.
+        max_deviation: How far they may be from those, in normalized units; None for `deviation_limit`'s.
         directions: `.npy` file of unit vectors (M, h); without it they are drawn from the seed.
         seed: Of the directions.
         instruction_tokens: Longest instruction, in tokens.
@@ -43,6 +45,8 @@ class CompileOptions:
     steps: tuple[int, ...] = ()
     refinement_rounds: int | None = None
     precision: str = "fp32"
+    observations: tuple[Path, ...] = ()
+    max_deviation: float | None = None
     directions: Path | None = None
     seed: int = 0
     instruction_tokens: int = INSTRUCTION_TOKENS

@@ -170,6 +170,11 @@ def plan_compilation(directory: Path, options: CompileOptions) -> CompilePlan:
     if options.precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
         raise CheckpointError(f"unknown precision {options.precision!r}; choose from {known}")
+    if options.guided and PRECISIONS[options.precision].blocks:
+        raise CheckpointError(
+            f"--guided with precision {options.precision}: guidance multiplies with the same matrices the other way "
+            f"round, which 8 bits in blocks cannot; choose another precision or leave out --guided"
+        )
     checkpoint = Checkpoint.open(directory)
     config = checkpoint.config
     robots = read_robots(checkpoint, options.sources(), options.action_hz)

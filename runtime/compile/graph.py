@@ -157,6 +157,9 @@ class Graph:
 
     def linear(self, x: str, weight: Weight, bias: Weight | None = None, scale: float = 1.0) -> str:
         """Product scale (x W^T + b), float32 (n, outputs)."""
+        if self.precision.half and scale != 1.0:
+            # TensorRT's parser multiplies the product with a float32 constant, which a typed network refuses of halves.
+            return self.op("Mul", self.wide(self.project(x, weight, bias)), self.floats(scale))
         return self.wide(self.project(x, weight, bias, scale))
 
     def linear_onto(self, x: str, weight: Weight, base: str) -> str:

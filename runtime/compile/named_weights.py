@@ -25,7 +25,12 @@ class NamedWeights:
         tensor: Reads a tensor, of any float type.
         file: Where the graphs' weights go.
         precision: Of the operands of matrix products.
+
+    Attributes:
+        kept: Beginnings of the names of matrices that int8 leaves in float32.
     """
+
+    kept: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -80,8 +85,8 @@ class NamedWeights:
         return self._add(name, shape, lambda: [values()])
 
     def _add(self, name: str, shape: tuple[int, ...], blocks: Callable[[], Iterable[NDArray[Any]]]) -> Weight:
-        """An operand in the graph's precision; in int8 only matrices are in 8 bits, since only these are large."""
-        if self.precision.blocks and len(shape) == 2:
+        """An operand in the graph's precision; in int8 only matrices are in 8 bits, and not all of them."""
+        if self.precision.blocks and len(shape) == 2 and not name.startswith(self.kept):
             return add_in_blocks(self.file, name, (shape[0], shape[1]), blocks)
         return self.file.add(name, self.precision.type, shape, blocks)
 

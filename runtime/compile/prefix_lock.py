@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unichunk.runtime.compile.guided import Guidance
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
@@ -28,12 +29,17 @@ class PrefixLock:
 
     def __init__(self, graph: Graph, rows: int) -> None:
         self._graph = graph
+        self._each_rows = rows
         each, self._rows = graph.each, graph.each.count * rows
         previous = each.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
         self._previous = each.rows(previous, rows, UNIFIED_WIDTH)
-        delay = each.shaped(each.input("delay", (), "int64"), 1, 1)
-        self.each = graph.op("Less", graph.integers(np.arange(rows)[:, None]), delay)
+        self._delay = each.input("delay", (), "int64")
+        self.each = graph.op("Less", graph.integers(np.arange(rows)[:, None]), each.shaped(self._delay, 1, 1))
         self.all = each.rows(self.each, rows, 1)
+
+    def guidance(self) -> Guidance:
+        """What steers rows towards the previous chunk instead; declares the input `overlap`."""
+        return Guidance(self._graph, self._each_rows, self._previous, self._delay)
 
     def locked(self, rows: str) -> str:
         """Rows before the delay from the previous chunk, (T, 200)."""

@@ -14,14 +14,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unichunk.runtime.policy.noise import generator
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
 
+    from unichunk.runtime.policy.policy import Policy
+    from unichunk.runtime.recorded_observations import RecordedObservation
+
 HARDLY: Final = 0.6
-"""A dependence below this is the symptom. In the async benchmark (`unichunk bench dependence`) a policy that learned from
-clean demonstrations has 0.2 to 0.56, one that learned from noisy ones 0.9 and more up to a quarter of a chunk."""
+"""A ratio below this is the symptom. In the async benchmark's world (`unichunk bench dependence`) a policy that learned
+from clean demonstrations has 0.2 to 0.6, one that learned from noisy ones 1 and more."""
 
 FEWEST: Final = 8
 """Moments with a locked prefix that are needed to say anything."""
@@ -39,8 +45,6 @@ class Dependence:
         moments: Moments with a locked prefix that were looked at.
         locked: By how much the rows after the prefix change with what is seen, root mean square, normalized.
         alone: The same without a prefix.
-        ratio: The first over the second: about 1 where a policy looks, near 0 where it only goes on from its prefix.
-            None where there was nothing to react to, or too few moments.
     """
 
     moments: int
@@ -49,7 +53,10 @@ class Dependence:
 
     @property
     def ratio(self) -> float | None:
-        """See the class."""
+        """The first over the second: 1 and more where a policy looks, near 0 where it only goes on from its prefix.
+
+        None where there was nothing to react to, or too few moments.
+        """
         if self.moments < FEWEST or self.alone < LEAST_CHANGE:
             return None
         return self.locked / self.alone
@@ -60,9 +67,7 @@ class Dependence:
         return self.ratio is not None and self.ratio < HARDLY
 
 
-def dependence(
-    predict: Callable[[int, int, bool], NDArray[np.float32]], delays: Sequence[int]
-) -> Dependence:
+def dependence(predict: Callable[[int, int, bool], NDArray[np.float32]], delays: Sequence[int]) -> Dependence:
     """Measure it over the moments of a run.
 
     The rows of a moment are predicted four times from the same noise: with its own pictures and with those of the
@@ -91,3 +96,32 @@ def dependence(
     if not count:
         return Dependence(len(moments), 0.0, 0.0)
     return Dependence(len(moments), float(np.sqrt(locked / count)), float(np.sqrt(min(same, aligned) / count)))
+
+
+def policy_dependence(policy: Policy, questions: Sequence[RecordedObservation], seed: int = 0) -> Dependence:
+    """Measure it with what a policy was asked on a run: four inferences for each question with a locked prefix.
+
+    Args:
+        policy: One whose sampler locks; while no robot moves with it.
+        questions: What it was asked.
+        seed: Of the noise.
+
+    Raises:
+        ObservationError: The questions were not asked of a policy with these keys.
+    """
+    own = [slot for key in policy.robot.action.values() for slot in range(*key.slots)]
+    shape = (1 + policy.refinement_rounds, policy.chunk_length, policy.manifest.unified_width)
+    noise = generator(seed).standard_normal(shape, np.float32)
+
+    def predict(moment: int, seen: int, lock: bool) -> NDArray[np.float32]:  # noqa: FBT001  see `dependence`
+        question = questions[moment]
+        shown = {**question.observation, **_seen(questions[seen].observation)}
+        previous, delay = (question.previous_chunk, question.delay) if lock else (None, 0)
+        return policy.infer(shown, previous, delay, noise).unified[:, own]
+
+    return dependence(predict, [question.delay for question in questions])
+
+
+def _seen(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not the robot's own state."""
+    return {name: value for name, value in observation.items() if not name.startswith("state.")}

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from unichunk.runtime.errors import BundleError
-from unichunk.runtime.policy import EngineOptions, Policy
+from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import file_hash, robots_of
 from unichunk.runtime.policy.manifest import MANIFEST_NAME
 from unichunk.server.serving import calls
@@ -86,7 +86,8 @@ class BundlePolicy:
             embodiment=source.robot or _first_robot(path),
             refinement_rounds=source.refinement_rounds,
             guided=source.guided,
-            engine=EngineOptions(threads=source.threads),
+            steps=source.steps,
+            engine=source.engine_options,
             max_batch=source.max_batch,
         )
         return cls(policy, file_hash(path / MANIFEST_NAME), source)

@@ -67,9 +67,9 @@ def test_the_runtimes_guided_graph_does_what_the_benchmark_does(tmp_path: Path, 
         "overlap": np.array([overlap for _, overlap in plans]),
     }
     session = guided_session(tmp_path, policy, count)
-    (chunks,) = session.run(
-        ["actions"], given if count > 1 else {name: np.asarray(value[0]) for name, value in given.items()}
-    )
+    if count == 1:
+        given = {name: np.asarray(value[0]) for name, value in given.items()}
+    (chunks,) = session.run(["actions"], given)
     for index, (delay, overlap) in enumerate(plans):
         mask, one = soft_mask(T, delay, overlap), slice(index, index + 1)
         expected = sample_guided(policy, seen[one], noise[one], running[one], mask)[0]

@@ -301,8 +301,9 @@ class OnnxParser:
             self._errors.append(ParserError(f"Failed to parse the model: {error}"))
             return False
         for node in loaded.graph.node:
-            if node.domain:
-                self._errors.append(ParserError(f"No importer registered for op: {node.op_type}"))
+            complaint = _node_complaint(node, loaded)
+            if complaint:
+                self._errors.append(ParserError(complaint))
                 return False
         self._network.model = loaded
         self._network.inputs = [_tensor(info) for info in loaded.graph.input]
@@ -404,6 +405,18 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, version: str = "10.13.0") -> Tenso
     for name, module in packages.items():
         monkeypatch.setitem(sys.modules, name, module)
     return tensorrt
+
+
+def _node_complaint(node: Any, model: Any) -> str:
+    """What the real parser refuses of nodes that are valid ONNX; empty where nothing is known against it."""
+    if node.domain:
+        return f"No importer registered for op: {node.op_type}"
+    factors = {part.name: part.f for part in node.attribute if part.name in {"alpha", "beta"}}
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    if node.op_type == "Gemm" and types.get(node.input[1], 1) != 1 and set(factors.values()) - {1.0}:
+        # `importGemm` multiplies with a constant of type FLOAT.
+        return "ElementWiseOperation PROD must have same input types. But they are of types Float and Half."
+    return ""
 
 
 def _tensor(info: Any) -> NetworkTensor:

@@ -23,16 +23,21 @@ from unichunk.runtime.compile.heads.head_config import (
 )
 from unichunk.runtime.compile.sample_metadata import SAMPLE_TEXTS
 from unichunk.runtime.compile.tokenizer_training import train_tokenizer
+from unichunk.runtime.policy import Policy
 from unichunk.runtime.train.heads.head_policy import HeadPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 ROBOT: Final = "so101"
 CAMERA: Final = "third_person"
 DATASET: Final = "arms"
 ANGLES: Final = (0.9, 0.7)
 ROWS: Final = 8
+SPEC: Final = load_spec(ROBOT)
+SLOTS: Final = [slot for group in SPEC.groups.values() for slot in range(*group.slots)]
 
 HEADS: Final = {
     "flow": (FlowHead(steps=3), {"queries": 5, "fields_of_view": True}),
@@ -95,25 +100,49 @@ class Model:
         return out
 
 
+class Case:
+    """A model, its bundle, and something to ask of it."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.model = Model.make(folder / "checkpoint", head_config(kind), seed=3)
+        self.bundle = self.model.compiled(folder / "bundle", batch=(2,))
+        self.policy = Policy.load(self.bundle)
+        random = np.random.default_rng(len(kind))
+        self.observation = an_observation(random)
+        self.noise = random.normal(size=(ROWS, 200)).astype(np.float32) if self.policy.manifest.denoises else None
+        self.previous = random.normal(size=(ROWS, 200)).astype(np.float32)
+
+    def rows(self, delay: int, **changes: Any) -> NDArray[np.float32]:
+        """The chunk for its question, or for one that is changed."""
+        given = {"observation": self.observation, "previous": self.previous, "noise": self.noise} | changes
+        return self.policy.infer(given["observation"], given["previous"], delay, given["noise"]).unified
+
+
+def an_observation(random: np.random.Generator) -> dict[str, Any]:
+    """Pixels and joint positions at random."""
+    observation: dict[str, Any] = {f"video.{CAMERA}": random.integers(0, 256, (28, 28, 3), np.uint8)}
+    for name, group in SPEC.groups.items():
+        observation[f"state.{name}"] = SPEC.rest[SPEC.joint_index(name)] + 0.004 * random.normal(size=len(group.joints))
+    return observation | {"language.instruction": "follow the blue block"}
+
+
 def data_config(config: HeadConfig) -> dict[str, Any]:
     """Views and keys of the robot."""
-    spec = load_spec(ROBOT)
     views = [CAMERA, "wrist", "side"][: config.views]
-    keys = {name: {"slots": list(group.slots), "mode": "mean_std"} for name, group in spec.groups.items()}
+    keys = {name: {"slots": list(group.slots), "mode": "mean_std"} for name, group in SPEC.groups.items()}
     angles = {"fields_of_view": {view: list(ANGLES) for view in views}} if config.fields_of_view else {}
     return {"name": "arm", "views": views, "noise": "own", "state": keys, "action": keys, **angles}
 
 
 def metadata() -> dict[str, Any]:
     """Statistics around the robot's rest pose: a little of what it can do."""
-    spec = load_spec(ROBOT)
     statistics, shapes = {}, {}
-    for name, group in spec.groups.items():
+    for name, group in SPEC.groups.items():
         scale = np.abs(np.asarray(group.slot_units[1]))
-        rest = (spec.rest[spec.joint_index(name)] - group.slot_units[0]) / group.slot_units[1]
-        statistics[name] = {"mean": rest.tolist(), "std": (0.02 / scale * np.ones(len(rest))).tolist()}
+        rest = (SPEC.rest[SPEC.joint_index(name)] - group.slot_units[0]) / group.slot_units[1]
+        statistics[name] = {"mean": rest.tolist(), "std": (0.004 / scale * np.ones(len(rest))).tolist()}
         shapes[name] = {"shape": [len(rest)]}
-    views = {view: {"fps": float(spec.action_hz)} for view in (CAMERA, "wrist", "side")}
+    views = {view: {"fps": float(SPEC.action_hz)} for view in (CAMERA, "wrist", "side")}
     entry = {
         "statistics": {"state": statistics, "action": statistics},
         "modalities": {"video": views, "state": shapes, "action": shapes},

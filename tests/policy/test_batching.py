@@ -18,8 +18,7 @@ from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.robots import RobotSource
 from unichunk.runtime.compile.sizes import Sizes
 from unichunk.runtime.errors import BundleError
-from unichunk.runtime.policy import Policy
-from unichunk.runtime.policy import policy as policy_module
+from unichunk.runtime.policy import Policy, loaded_graphs
 from unichunk.runtime.policy.batch_choice import LEAST_RUNS, MOST_RUNS, worthwhile
 from unichunk.runtime.policy.batching import BatchEngines, Held, runs
 
@@ -168,7 +167,7 @@ def _all_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(len(one.run([example])) == 1 for one in engines)
         return {one: 0.6 * one.size for one in engines}
 
-    monkeypatch.setattr(policy_module, "worthwhile", all_of)
+    monkeypatch.setattr(loaded_graphs, "worthwhile", all_of)
 
 
 def asked(policy: Policy, seed: int) -> dict[str, Any]:

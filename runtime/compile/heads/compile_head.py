@@ -29,7 +29,8 @@ def write_head_files(plan: HeadPlan, folder: Path) -> Manifest:
     with (folder / WEIGHT_FILE).open("wb") as stream:
         file, checkpoint = WeightFile(stream), plan.checkpoint
         writer = _GraphWriter(plan, folder, HeadWeights(checkpoint.config, checkpoint.tensor, file, plan.precision))
-        prefix, chunks = writer.prefix(1), tuple(writer.chunk(steps, 1) for steps in plan.steps)
+        prefix = writer.prefix(1)
+        chunks = tuple(writer.chunk(steps, 1, guided=guided) for guided in plan.kinds for steps in plan.steps)
         batched = tuple(
             BatchedGraphs(
                 size=size,
@@ -56,17 +57,19 @@ class _GraphWriter:
         build_head_prefix(graph, self._weights)
         return GraphEntry(**self._written(graph))
 
-    def chunk(self, steps: int, batch: int) -> ChunkGraph:
+    def chunk(self, steps: int, batch: int, *, guided: bool = False) -> ChunkGraph:
         """A chunk graph, for a number of requests at once."""
         own = steps == self._plan.steps[0]
-        graph, head = self._graph("chunk" if own else f"chunk_k{steps}", batch), self._weights.config.head
+        name = "_".join(["chunk", *["guided"] * guided, *[f"k{steps}"] * (not own)])
+        graph, head = self._graph(name, batch), self._weights.config.head
         if isinstance(head, FlowHead):
-            build_flow_chunk(graph, self._weights, steps)
+            build_flow_chunk(graph, self._weights, steps, guided=guided)
         elif isinstance(head, DdimHead):
             build_ddim_chunk(graph, self._weights, steps)
         else:
             build_regression_chunk(graph, self._weights)
-        return ChunkGraph(refinement_rounds=0, denoising_steps=None if own else steps, **self._written(graph))
+        entry = self._written(graph)
+        return ChunkGraph(refinement_rounds=0, denoising_steps=None if own else steps, guided=guided, **entry)
 
     def _graph(self, name: str, batch: int) -> Graph:
         return Graph(name if batch == 1 else f"{name}_batch{batch}", self._plan.precision, self._weights.file, batch)

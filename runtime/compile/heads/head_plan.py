@@ -48,6 +48,7 @@ class HeadPlan:
         steps: K of each chunk graph, the default first.
         max_delay: In rows.
         batches: Requests at once, of further graphs, the smallest first.
+        guided: Whether there are chunk graphs that steer rows towards the running plan, too.
     """
 
     checkpoint: HeadCheckpoint
@@ -56,6 +57,12 @@ class HeadPlan:
     steps: tuple[int, ...]
     max_delay: int
     batches: tuple[int, ...]
+    guided: bool = False
+
+    @property
+    def kinds(self) -> tuple[bool, ...]:
+        """Whether chunk graphs are guided, for each kind that there is."""
+        return (False, True) if self.guided else (False,)
 
     def manifest(self, graphs: Graphs) -> Manifest:
         """The bundle's description."""
@@ -119,6 +126,7 @@ def plan_head(directory: Path, options: CompileOptions) -> HeadPlan:
         steps=_steps(config, options),
         max_delay=longest_delay(config.rows, config.longest_delay, options.max_delay),
         batches=batch_sizes(options.batch),
+        guided=options.guided,
     )
 
 
@@ -129,14 +137,14 @@ def _kind(config: HeadConfig) -> str:
 
 
 def _refuse_what_is_of_others(config: HeadConfig, options: CompileOptions) -> None:
-    """Refinement, guidance to the running plan and a free length of text are Being-H0.5's."""
+    """Refinement and a free length of text are Being-H0.5's, and only a velocity can be steered."""
     kind = f"a {_kind(config)} head"
     if options.refinement_rounds:
         raise CheckpointError(
             f"refinement rounds: expected 0, since {kind} has no gates, got {options.refinement_rounds}"
         )
-    if options.guided:
-        raise CheckpointError(f"guided graphs are for Being-H0.5 checkpoints, this one has {kind}; leave out --guided")
+    if options.guided and not isinstance(config.head, FlowHead):
+        raise CheckpointError(f"guided graphs are for rectified flows, this checkpoint has {kind}; leave out --guided")
     if options.directions is not None:
         raise CheckpointError(f"directions are for gates, and {kind} has none; leave out --directions")
     if options.instruction_tokens != INSTRUCTION_TOKENS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,8 @@ ENVIRONMENT: Final = "UNICHUNK_ENGINE_CACHE"
 """Variable with the cache's folder."""
 
 ENTRY_NAME: Final = "entry.json"
+
+_PLACE: Final = re.compile("[0-9a-f]{64}")
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,11 +113,33 @@ class EngineCache:
             _remove(place)
 
     def entries(self) -> list[tuple[Path, Entry | None]]:
-        """What is kept, with its description; None where that cannot be read."""
+        """All folders of entries, with what they say they are; None where that cannot be read."""
+        return [(place, _read(place)) for place in self._places()]
+
+    def clear(self) -> None:
+        """Remove all entries, and what builds that were cut off have left.
+
+        Raises:
+            EngineError: Something cannot be removed.
+        """
+        try:
+            for place in self._places():
+                with self._alone(place):
+                    _remove(place)
+                    self._sweep(place)
+        except OSError as error:
+            raise EngineError(f"{self.folder}: built engines cannot be removed: {error}") from None
+
+    def _places(self) -> list[Path]:
+        """Folders of entries: named after hashes, as nothing else is that somebody may keep there."""
         if not self.folder.is_dir():
             return []
-        folders = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        return [(path, _read(path)) for path in folders]
+        return sorted(path for path in self.folder.iterdir() if _PLACE.fullmatch(path.name))
+
+    def _sweep(self, place: Path) -> None:
+        """Remove what is left of builds of an entry that were cut off; nobody else builds it."""
+        for path in self.folder.glob(f".{place.name}-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _alone(self, place: Path) -> Iterator[None]:
@@ -125,7 +150,8 @@ class EngineCache:
             yield
 
     def _build(self, place: Path, key: Mapping[str, str], build: Callable[[Path], None]) -> None:
-        staging = Path(tempfile.mkdtemp(prefix=f".{place.name[:12]}-", dir=self.folder))
+        self._sweep(place)
+        staging = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=self.folder))
         try:
             build(staging)
             files = {path.name: file_hash(path) for path in sorted(staging.iterdir())}

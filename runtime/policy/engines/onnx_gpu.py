@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from unichunk.runtime.policy.engines.options import EngineOptions
 
 _TF32: Final = "NVIDIA_TF32_OVERRIDE"
+_NOTHING: Final = 4
+"""Of ONNX Runtime's log, nothing but what ends the process."""
 
 
 def gpu_engine(
@@ -62,6 +64,8 @@ def gpu_engine(
     if complaint is not None:
         raise EngineError(f"--engine {options.name}: {complaint}")
     load_libraries()
+    # Whatever it says is said here in one line.
+    onnxruntime.set_default_logger_severity(_NOTHING)
     driver = cuda_driver()
     assert driver is not None
     driver.wait_without_spinning(options.device)
@@ -144,14 +148,22 @@ class Opener:
 
     def _checked(self, providers: list[Provider]) -> onnxruntime.InferenceSession:
         """A session that computes where it was asked to: a provider whose libraries are missing is left out."""
-        session = open_session(self._file, providers)
         wanted = [name for name, _ in providers]
-        missing = [name for name in wanted if name not in session.get_providers()]
-        if missing:
-            why = missing_library(missing[0]) or "ONNX Runtime does not say why"
-            extra = " and 'unichunk[tensorrt]'" if missing[0] == TENSORRT else ""
-            raise EngineError(
-                f"--engine {self._options.name}: {missing[0]} could not be loaded: {why}; install CUDA "
-                f"{self._found.cuda} and cuDNN{', and TensorRT' * bool(extra)}: {INSTALL}{extra}"
-            )
+        try:
+            session = open_session(self._file, providers)
+        except ORT_ERRORS:
+            self._require(wanted)
+            raise
+        self._require([name for name in wanted if name not in session.get_providers()], strict=True)
         return session
+
+    def _require(self, providers: list[str], *, strict: bool = False) -> None:
+        """Raise the error of a provider whose libraries are missing; where `strict`, also of one that does not say."""
+        for provider in providers:
+            why = missing_library(provider) or ("ONNX Runtime does not say why" if strict else None)
+            if why is not None:
+                both = provider == TENSORRT
+                raise EngineError(
+                    f"--engine {self._options.name}: {provider} cannot be loaded: {why}; install CUDA "
+                    f"{self._found.cuda}, cuDNN{' and TensorRT' * both}: {INSTALL}{' tensorrt' * both}"
+                )

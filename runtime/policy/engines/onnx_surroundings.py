@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import io
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -142,10 +143,9 @@ def load_libraries() -> None:
     # It prints what it does not find, which the provider then says better.
     with redirect_stdout(io.StringIO()):
         onnxruntime.preload_dlls()
-    try:
-        import tensorrt  # noqa: F401, PLC0415  (an extra; loading it loads its libraries)
-    except (ImportError, OSError):
-        return
+    with suppress(ImportError, OSError):
+        # Its module loads its libraries.
+        importlib.import_module("tensorrt")
 
 
 def missing_library(provider: str) -> str | None:
@@ -167,6 +167,6 @@ def tensorrt_version() -> str:
             number = int(ctypes.CDLL(name).getInferLibVersion())
         except (OSError, AttributeError):
             continue
-        # NV_TENSORRT_VERSION: one more digit for the major version since TensorRT 10.
+        # NV_TENSORRT_VERSION_INT of TensorRT 10.
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
     return ""

@@ -37,10 +37,6 @@ class Observed(NamedTuple):
     action_mask: Tensor
     fields_of_view: Tensor
 
-    def repeated(self, times: int) -> Observed:
-        """Each observation several times, one after the other."""
-        return Observed(*(part.repeat_interleave(times, dim=0) for part in self))
-
 
 class Connector(nn.Module):
     """Four neighbouring patches become one token of the context."""

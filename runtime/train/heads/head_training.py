@@ -59,4 +59,5 @@ def train_head(
             for kept, new in zip(averaged.parameters(), policy.parameters(), strict=True):
                 kept.lerp_(new, 1.0 - min(settings.average, (step + 1) / (step + 11.0)))
         report(step, loss.item())
-    return averaged.eval()
+    averaged.eval()
+    return averaged

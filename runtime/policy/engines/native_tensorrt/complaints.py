@@ -42,7 +42,7 @@ def library_missing(module: str, reason: str) -> str:
         module: Its import name.
         reason: What Python says.
     """
-    return f"engine tensorrt: the Python module {module} cannot be used ({reason}): {_HOW_TO_GET[module]}; {ELSE}"
+    return f"--engine tensorrt: the Python module {module} cannot be used ({reason}): {_HOW_TO_GET[module]}; {ELSE}"
 
 
 def version_complaint(version: str) -> str | None:
@@ -51,7 +51,7 @@ def version_complaint(version: str) -> str | None:
     if major.isdecimal() and int(major) >= OLDEST_TENSORRT:
         return None
     return (
-        f"engine tensorrt: TensorRT {version} is installed, expected {OLDEST_TENSORRT} or newer: "
+        f"--engine tensorrt: TensorRT {version} is installed, expected {OLDEST_TENSORRT} or newer: "
         f"{_HOW_TO_GET['tensorrt']}; {ELSE}"
     )
 
@@ -74,9 +74,9 @@ def driver_complaint(driver: int, runtime: int) -> str | None:
     if driver // 1000 >= runtime // 1000:
         return None
     if driver <= 0:
-        return f"engine tensorrt: no NVIDIA driver is loaded here; install one for CUDA {runtime // 1000}; {ELSE}"
+        return f"--engine tensorrt: no NVIDIA driver is loaded here; install one for CUDA {runtime // 1000}; {ELSE}"
     return (
-        f"engine tensorrt: the NVIDIA driver is for CUDA {cuda_version(driver)}, cuda-bindings for "
+        f"--engine tensorrt: the NVIDIA driver is for CUDA {cuda_version(driver)}, cuda-bindings for "
         f"{cuda_version(runtime)}: update the driver, or pip install 'cuda-bindings<{driver // 1000 + 1}'; {ELSE}"
     )
 
@@ -90,12 +90,12 @@ def device_complaint(code: int, name: str) -> str:
     """
     if code == NO_DEVICE:
         return (
-            f"engine tensorrt: no CUDA device can be seen ({name}): is one there (nvidia-smi), is it hidden by "
+            f"--engine tensorrt: no CUDA device can be seen ({name}): is one there (nvidia-smi), is it hidden by "
             f"CUDA_VISIBLE_DEVICES, was it given to the container (--gpus all)? {ELSE}"
         )
     if code in _NO_DRIVER_FITS:
-        return f"engine tensorrt: the NVIDIA driver is missing or too old ({name}): install a newer one; {ELSE}"
-    return f"engine tensorrt: CUDA does not start: {name}; {ELSE}"
+        return f"--engine tensorrt: the NVIDIA driver is missing or too old ({name}): install a newer one; {ELSE}"
+    return f"--engine tensorrt: CUDA does not start: {name}; {ELSE}"
 
 
 def number_complaint(number: int, count: int) -> str | None:
