@@ -14,7 +14,7 @@ position and speed stay those of the moment; the balls and the time left are tho
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
 from typing import TYPE_CHECKING, Any, Final
 

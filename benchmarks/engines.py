@@ -5,10 +5,11 @@
 A checkpoint of random weights in a published architecture is compiled in every precision. Each engine that is there
 builds its graphs; what is not there, or does not take a precision, says why. First the contract is checked: locked rows
 come back bit by bit, the same request gives the same bits whatever was asked in between, and numbers are compared with
-those of float32 on the CPU. Random weights make more of rounding than trained ones, so what a precision costs a policy
-is told by its own compilation. Then the engines take turns, on a GPU with recorded CUDA graphs and without. The floor
-of a graph is the longer of its weights read once in every pass at full bandwidth, and its products at peak: of a GPU
-by its datasheet, of a processor as measured just before. Needs the extra `compile`.
+those of float32 on the CPU; so are those of each precision by itself, halves emulated. Weights are random: what a
+precision does to a trained policy is told when that is compiled (`--observations`). Then the engines take turns, on a
+GPU with recorded CUDA graphs and without. The floor of a graph is the longer of its weights read once in every pass at
+full bandwidth, and its products at peak: of a GPU by its datasheet, of a processor as measured just before. Needs the
+extra `compile`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ import tyro
 
 from unichunk.benchmarks.engine_runs.arms import ARMS, ArmName, arms_of
 from unichunk.benchmarks.engine_runs.bundles import BASE, Precision, Workload, compile_bundle, write_checkpoint
+from unichunk.benchmarks.engine_runs.deviations import Chunks, OnCpu, deviation_rows
 from unichunk.benchmarks.engine_runs.floor import cpu_rates, gpu_rates, recognized
-from unichunk.benchmarks.engine_runs.measuring import Effort, Results, Subject, measure_bundle, reference_of
+from unichunk.benchmarks.engine_runs.measuring import Effort, Results, Subject, measure_bundle
 from unichunk.benchmarks.engine_runs.report import tables
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
 from unichunk.benchmarks.harness.ended_by_signals import ended_by_signals
@@ -152,6 +154,7 @@ def measured(options: Options) -> dict[str, Any]:
         quick=quick,
         ratios=results.ratios,
         floor={"processor": processor, "datasheet": datasheet},
+        deviations=results.deviations,
         refused=results.refused,
         rows=results.rows,
     )
@@ -171,16 +174,19 @@ def _measure_size(
     checkpoint, base = folder / "checkpoint", folder / BASE
     _say(f"{workload.size}: a random checkpoint")
     write_checkpoint(checkpoint, workload)
-    reference = {}
+    cpu, reference = OnCpu(workload, engine, options.requests), Chunks()
     if not options.no_reference:
         _say(f"{workload.size}: float32 on the CPU, to compare with")
         compile_bundle(checkpoint, base, workload, BASE)
-        reference = reference_of(base, workload, arms_of(["onnxruntime"])[0], engine, options.requests)
+        reference = cpu.chunks(base)
     for precision in dict.fromkeys(options.precisions):
         bundle = folder / precision
         if not bundle.exists():
             _say(f"{workload.size}: compiling for {precision}")
             compile_bundle(checkpoint, bundle, workload, precision)
+        if reference and precision != BASE:
+            _say(f"{workload.size}: {precision} on the CPU")
+            results.deviations += deviation_rows(cpu, bundle, precision, reference)
         subject = Subject(bundle, workload, precision, reference)
         of_gpu = None if datasheet is None else gpu_rates(datasheet, precision)
         measure_bundle(subject, arms, engine, effort, {False: rates, True: of_gpu}, results, _say)

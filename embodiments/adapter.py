@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unichunk.embodiments.adapter_checks import check_actions, check_rates_and_cameras, goal_kinds
-from unichunk.embodiments.adapter_keys import FramePart, bound_keys
+from unichunk.embodiments.adapter_goals import EndEffectorGoals
+from unichunk.embodiments.adapter_keys import FramePart, JointPart, bound_keys
 from unichunk.embodiments.adapter_poses import EndEffectorPoses
 from unichunk.embodiments.adapter_rotation import rotation_in
 from unichunk.embodiments.adapter_tracking import EndEffectorTracking
-from unichunk.kinematics.displacement import steps_from_poses
 from unichunk.runtime.errors import BundleError
 
 if TYPE_CHECKING:
@@ -29,8 +29,13 @@ class EmbodimentAdapter:
     """Between one robot's joints and one policy's keys.
 
     Keys are matched by their slots in the unified space. In joint form an action is absolute joint positions; in
-    end-effector form it is a displacement in the base from the row before (`unichunk.kinematics.displacement`), which
-    inverse kinematics follows. A state may have both. A head or waist without an action stays where it is.
+    end-effector form it is a displacement from the row before (`unichunk.kinematics.displacement`), or a pose, along
+    the axes of the base or of a camera, which inverse kinematics follows. A state may have both. Hands may also be
+    told as a human hand's joints or fingertips (`unichunk.kinematics.retarget`). A head or waist without an action
+    stays where it is.
+
+    A camera that a head carries is taken to be where the last committed row has it: that is where it will be when the
+    chunk's own rows begin.
 
     `joints` is for one thread at a time; everything else may be called from any.
 
@@ -55,16 +60,19 @@ class EmbodimentAdapter:
         self._tracking = None
         if self._told is not None:
             self._tracking = EndEffectorTracking(spec, self._told, goal_kinds(self._action))
+            self._goals = EndEffectorGoals(spec, self._told, self._action)
         self.displacement_slots = np.array(
             [
                 slot
                 for key in self._action
                 for slot, part in zip(range(*key.slots), _by_slot(key), strict=True)
-                if isinstance(part, FramePart)
+                if isinstance(part, FramePart) and not part.absolute
             ],
             np.int64,
         )
         """Unified slots of the actions that are displacements: zero there means stay."""
+        self.kinematic = any(not isinstance(part, JointPart) for key in self._action for part in key.parts)
+        """Whether `actions` takes forward kinematics, which is nothing for the control thread."""
 
     @classmethod
     def for_manifest(cls, spec: EmbodimentSpec, manifest: Manifest, origin: str) -> EmbodimentAdapter:
@@ -115,34 +123,21 @@ class EmbodimentAdapter:
         rows = len(next(iter(actions.values())))
         joints: NDArray[np.float64] = np.repeat(before[None], rows, axis=0)
         own = joints[delay:]
-        sides: tuple[Side, ...] = () if self._told is None else self._told.sides
-        steps = np.zeros((len(sides), len(own), 6))
-        views = _views(sides, steps)
+        values = {} if self._told is None else self._goals.nothing(len(own))
         for key in self._action:
-            key.write(actions[key.name][delay:], own, views)
+            key.write(actions[key.name][delay:], own, values)
         if self._tracking is not None and len(own):
-            self._tracking.follow(steps, before, own)
+            self._tracking.reach(self._goals.targets(values, before), before, own)
         return joints
 
     def actions(self, joints: NDArray[np.float64], before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """What commands these joint rows (m, n) after `before` (n,), [rad]: `action.<key>` -> (m, width)."""
-        views: Mapping[tuple[Side, Quantity], NDArray[np.float64]] = {}
-        if self._told is not None:
-            poses = self._told.poses(np.concatenate([before[None], joints]))
-            views = _views(self._told.sides, steps_from_poses(poses[:, 0], poses[:, 1:]))
-        return {key.name: key.values(joints, views) for key in self._action}
+        values = {} if self._told is None else self._goals.values(joints, before)
+        return {key.name: key.values(joints, values) for key in self._action}
 
     def statistics(self) -> dict[str, int]:
         """How the rows that inverse kinematics was asked for ended, by name; empty for policies in joint form."""
         return {} if self._tracking is None else self._tracking.counts.as_dict()
-
-
-def _views(sides: tuple[Side, ...], steps: NDArray[np.float64]) -> dict[tuple[Side, Quantity], NDArray[np.float64]]:
-    """Displacements (F, m, 6) by side and quantity, each (m, 3)."""
-    views: dict[tuple[Side, Quantity], NDArray[np.float64]] = {}
-    for side, rows in zip(sides, steps, strict=True):
-        views[side, "position"], views[side, "rotation"] = rows[:, :3], rows[:, 3:]
-    return views
 
 
 def _poses(spec: EmbodimentSpec, keys: Iterable[BoundKey]) -> EndEffectorPoses | None:

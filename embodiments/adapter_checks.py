@@ -46,6 +46,7 @@ def check_actions(spec: EmbodimentSpec, action: Sequence[BoundKey], origin: str)
         BundleError: Where a group is moved by nothing, or by two actions.
     """
     kinds = goal_kinds(action)
+    _check_one_way(spec, action, origin)
     moved_by: dict[str, str] = {}
     for key in action:
         for part in key.parts:
@@ -58,8 +59,10 @@ def check_actions(spec: EmbodimentSpec, action: Sequence[BoundKey], origin: str)
             if isinstance(part, FramePart):
                 groups: tuple[str, ...] = spec.end_effectors[part.side].groups
                 how = "end effector"
-            else:
+            elif isinstance(part, JointPart):
                 groups, how = (part.group,), key.name
+            else:
+                groups, how = part.groups, key.name
             for group in groups:
                 other = moved_by.setdefault(group, how)
                 if other != how or (isinstance(part, JointPart) and _count(action, group) > 1):
@@ -70,6 +73,20 @@ def check_actions(spec: EmbodimentSpec, action: Sequence[BoundKey], origin: str)
     still = [name for name, group in spec.groups.items() if name not in moved_by and group.kind not in MAY_STAND]
     if still:
         raise BundleError(f"{origin}: no action for {', '.join(still)} of {spec.name}; {REMEDY}")
+
+
+def _check_one_way(spec: EmbodimentSpec, action: Sequence[BoundKey], origin: str) -> None:
+    """Position and rotation of an end effector are told as displacement or as pose, in one frame."""
+    ways: dict[Side, tuple[str, tuple[bool, str]]] = {}
+    for key in action:
+        for part in key.parts:
+            if isinstance(part, FramePart):
+                first, way = ways.setdefault(part.side, (key.name, (part.absolute, part.frame)))
+                if way != (part.absolute, part.frame):
+                    raise BundleError(
+                        f"{origin}: {first} and {key.name} tell the {part.side} end effector of {spec.name} in two "
+                        f"ways; expected the same form and the same frame of both; {REMEDY}"
+                    )
 
 
 def goal_kinds(action: Sequence[BoundKey]) -> dict[Side, GoalKind]:

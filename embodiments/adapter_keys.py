@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 
+from unichunk.embodiments.adapter_hands import FingertipsPart, HumanJointsPart, hand_groups
 from unichunk.embodiments.model import model_urdf
 from unichunk.kinematics.urdf_document import joint_name, parse_urdf
 from unichunk.runtime.errors import BundleError
+from unichunk.runtime.policy.manifest import BASE_FRAME
+from unichunk.runtime.policy.rotation import AXIS_ANGLE_WIDTH, rotation_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +30,10 @@ Quantity: TypeAlias = Literal["position", "rotation"]
 Section: TypeAlias = Literal["state", "action"]
 
 REMEDY: Final = "choose another bundle, or build this one again for this robot"
+
+HAND_SLOTS: Final[dict[Side, tuple[int, int]]] = {"right": (110, 155), "left": (155, 200)}
+"""Where values of a human hand are: its rotations, in the published layout, and its fingertips, which have no slots of
+their own there."""
 
 TWO_FINGERS: Final = (44, 46)
 """Slots of the positions of a gripper's two fingers, [m], as LIBERO and RoboCasa count them: opened by q, the first is
@@ -67,19 +74,24 @@ class JointPart:
 
 @dataclass(frozen=True)
 class FramePart:
-    """Where an end effector is (state), or by how much it moves from the row before (action).
+    """Where an end effector is (state), or by how much it moves from the row before, or where it shall be (action).
 
     Attributes:
         side: Whose.
         quantity: Its position [m], or its rotation.
+        width: Values of a row.
+        absolute: Whether an action says where it shall be.
+        frame: Along whose axes: the base, or a camera.
     """
 
     side: Side
     quantity: Quantity
     width: int = 3
+    absolute: bool = False
+    frame: str = BASE_FRAME
 
 
-Part: TypeAlias = "JointPart | FramePart"
+Part: TypeAlias = "JointPart | FramePart | HumanJointsPart | FingertipsPart"
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ class BoundKey:
             frames: Values of the end effectors, each of shape (m, its width).
         """
         pieces = [
-            part.values(joints) if isinstance(part, JointPart) else frames[part.side, part.quantity]
+            frames[part.side, part.quantity] if isinstance(part, FramePart) else part.values(joints)
             for part in self.parts
         ]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
@@ -119,15 +131,15 @@ class BoundKey:
         joints: NDArray[np.float64],
         frames: Mapping[tuple[Side, Quantity], NDArray[np.float64]],
     ) -> None:
-        """Put the key's values (m, width) into joint rows (m, n) and values of end effectors, each (m, 3)."""
+        """Put the key's values (m, width) into joint rows (m, n) and values of end effectors, each (m, its width)."""
         start = 0
         for part in self.parts:
             piece = values[:, start : start + part.width]
             start += part.width
-            if isinstance(part, JointPart):
-                part.write(piece, joints)
-            else:
+            if isinstance(part, FramePart):
                 frames[part.side, part.quantity][:] = piece
+            else:
+                part.write(piece, joints)
 
 
 def bound_keys(spec: EmbodimentSpec, robot: RobotEntry, section: Section, origin: str) -> tuple[BoundKey, ...]:
@@ -146,10 +158,43 @@ def bound_keys(spec: EmbodimentSpec, robot: RobotEntry, section: Section, origin
     parts = _parts(spec)
     if any(key.slots[0] <= TWO_FINGERS[0] < key.slots[1] for key in keys.values()):
         parts |= _two_fingers(spec, parts)
-    return tuple(
-        BoundKey(f"{section}.{name}", key.slots, key.rotation, _tiles(spec, parts, f"{section}.{name}", key, origin))
-        for name, key in keys.items()
-    )
+    bound = []
+    for name, key in keys.items():
+        label = f"{section}.{name}"
+        if key.form in {"human_joints", "fingertips"}:
+            tiles: tuple[Part, ...] = (_hand(spec, label, key, origin),)
+        else:
+            own = parts if section == "state" else parts | _end_effectors(spec, key)
+            tiles = _tiles(spec, own, label, key, origin)
+        bound.append(BoundKey(label, key.slots, key.rotation, tiles))
+    return tuple(bound)
+
+
+def _hand(spec: EmbodimentSpec, name: str, key: Key, origin: str) -> HumanJointsPart | FingertipsPart:
+    """The hand that a human hand's values are for: which side it is, the slots say."""
+    side = next((side for side, (start, stop) in HAND_SLOTS.items() if start <= key.slots[0] < stop), None)
+    if side is None or not hand_groups(spec, side):
+        regions = ", ".join(f"{start}-{stop} ({side})" for side, (start, stop) in HAND_SLOTS.items())
+        raise BundleError(
+            f"{origin}: {name} ({key.form}) in slots {key.slots[0]}-{key.slots[1]}; expected slots of a hand that "
+            f"{spec.name} has, within {regions}; {REMEDY}"
+        )
+    try:
+        return HumanJointsPart(spec, side) if key.form == "human_joints" else FingertipsPart(spec, side)
+    except BundleError as error:
+        raise BundleError(f"{origin}: {name}: {error}; {REMEDY}") from None
+
+
+def _end_effectors(spec: EmbodimentSpec, key: Key) -> dict[tuple[int, int], Part]:
+    """End effectors as the actions of a key speak of them; a rotation that is no axis-angle vector fills more slots."""
+    absolute = key.form == "pose"
+    width = rotation_width(key.rotation) if absolute else AXIS_ANGLE_WIDTH
+    parts: dict[tuple[int, int], Part] = {}
+    for side, end in spec.end_effectors.items():
+        parts[end.position] = FramePart(side, "position", absolute=absolute, frame=key.frame)
+        turn = (end.rotation[0], end.rotation[0] + width)
+        parts[turn] = FramePart(side, "rotation", width, absolute=absolute, frame=key.frame)
+    return parts
 
 
 def _tiles(
@@ -171,7 +216,9 @@ def _tiles(
 
 
 def _called(part: Part) -> str:
-    return part.group if isinstance(part, JointPart) else f"{part.side} end effector's {part.quantity}"
+    if isinstance(part, FramePart):
+        return f"{part.side} end effector's {part.quantity}"
+    return part.group if isinstance(part, JointPart) else ", ".join(part.groups)
 
 
 def _parts(spec: EmbodimentSpec) -> dict[tuple[int, int], Part]:

@@ -88,6 +88,13 @@ class EndEffectorPoses:
                 poses[place, row] = pin.updateFramePlacement(self.model, data, frame).homogeneous
         return poses
 
+    def frame_pose(self, frame: int, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pose of a frame of the model in the base, shape (4, 4), for one joint row (n,)."""
+        data = self._data()
+        pin.forwardKinematics(self.model, data, self.configurations(joints[None])[0])
+        pose: NDArray[np.float64] = pin.updateFramePlacement(self.model, data, frame).homogeneous
+        return pose
+
     def joint_poses(self, configurations: NDArray[np.float64], joint: int) -> NDArray[np.float64]:
         """Poses of a joint of the model (0 is the base), shape (m, 4, 4), for configurations (m, nq)."""
         data = self._data()

@@ -83,23 +83,32 @@ class EndEffectorTracking:
         self.counts = TrackingCounts()
 
     def follow(self, steps: NDArray[np.float64], before: NDArray[np.float64], rows: NDArray[np.float64]) -> None:
-        """Put the joints that follow the displacements into joint rows.
-
-        Rows that cannot be reached are the nearest that can. Where a displacement is not finite nor are the rows: a
-        policy gone wrong must not pass for one that stands still.
+        """Put the joints that follow the displacements into joint rows, as `reach` does.
 
         Args:
             steps: Displacements in the base, each from the row before it, shape (F, m, 6), [m] and [rad].
             before: The joint row before the first one, shape (n,), [rad].
             rows: Joint rows, shape (m, n), [rad]; the joints that others move are in them already.
         """
+        self.reach(poses_from_steps(self._poses.poses(before[None])[:, 0], steps), before, rows)
+
+    def reach(self, targets: NDArray[np.float64], before: NDArray[np.float64], rows: NDArray[np.float64]) -> None:
+        """Put the joints that bring the end effectors to poses into joint rows.
+
+        Rows that cannot be reached are the nearest that can. Where a pose is not finite nor are the rows: a policy gone
+        wrong must not pass for one that stands still.
+
+        Args:
+            targets: Poses in the base, shape (F, m, 4, 4), [m].
+            before: The joint row before the first one, shape (n,), [rad].
+            rows: Joint rows, shape (m, n), [rad]; the joints that others move are in them already.
+        """
         self.counts.rows += len(rows)
-        if not np.isfinite(steps).all() or not np.isfinite(rows).all():
+        if not np.isfinite(targets).all() or not np.isfinite(rows).all():
             rows[:, self._moved] = np.nan
             self.counts.invalid += len(rows)
             return
         start = self._poses.configurations(before[None])
-        targets = poses_from_steps(self._poses.poses(before[None])[:, 0], steps)
         for place, root in enumerate(self._roots):
             if root.carriers.size and (rows[:, root.carriers] != before[root.carriers]).any():
                 targets[place] = self._as_at_the_start(targets[place], root.joint, start, rows)

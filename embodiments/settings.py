@@ -26,6 +26,11 @@ class SlotAdapter(Adapter, Protocol):
         """Their unified slots, shape (k,): zero there means stay."""
         ...
 
+    @property
+    def kinematic(self) -> bool:
+        """Whether joint rows become actions by forward kinematics."""
+        ...
+
 
 def robot_settings(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: SlotAdapter) -> RobotSettings:
     """The robot's constants, with a fallback whose rows are encoded as this policy's rows are.
@@ -55,7 +60,7 @@ def _fallback(spec: EmbodimentSpec, policy: ChunkPolicy, adapter: SlotAdapter) -
         return policy.encode_actions(adapter.actions(joints, before))
 
     if isinstance(spec.fallback, RampSpec):
-        if len(adapter.displacement_slots):
+        if adapter.kinematic:
             raise SpecError(
                 f"embodiment.fallback.kind of {spec.name}: ramp does not go with a policy in end-effector form; choose "
                 "hold, or a policy in joint form"

@@ -120,13 +120,13 @@ def _question(arrays: Mapping[str, NDArray[Any]], asked: Mapping[str, NDArray[An
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise ObservationError(f"observations {path}: one array, expected an .npz file of several")
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ObservationError(f"observations {path}: a single array, expected an .npz file of several")
+            return {name: content[name] for name in content.files}
     except OSError as error:
-        reason = error.strerror or "no .npz file"
-        raise ObservationError(f"observations {path}: cannot be read: {reason}") from None
+        raise ObservationError(f"observations {path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
         raise ObservationError(
             f"observations {path}: not a whole .npz file of numbers and texts; record it again with "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path  # noqa: TC003  (tyro reads it at run time)
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -15,6 +15,7 @@ import tyro
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.runtime.parent_process import announce_ready, at_end_of_input
+from unichunk.server.engine_flags import EngineFlags
 from unichunk.server.eval_extra import need_evaluation
 from unichunk.server.say import say
 from unichunk.server.usage_error import EXIT_USAGE, UsageError
@@ -60,6 +61,7 @@ class EvalServe:
     """Its key."""
     sim_robots: bool = False
     """Let simulated robots wait for their policies, so that a simulation may run faster or slower than real time."""
+    engines: tyro.conf.OmitArgPrefixes[EngineFlags] = field(default_factory=EngineFlags)
     log_format: Literal["text", "json"] = "text"
     """How events are written to the standard error: for people, or one JSON object per line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -84,6 +86,7 @@ class EvalServe:
     def _options(self) -> ServiceOptions:
         from unichunk.server.evaluation.service_options import ServiceOptions  # noqa: PLC0415  (an extra)
 
+        self.engines.check()
         keys = self.folder / "private" / "keys.json" if self.keys is None else self.keys
         if self.keys is None and self.folder.is_dir() and not keys.exists():
             raise UsageError(
@@ -97,6 +100,7 @@ class EvalServe:
             tls_cert=self.tls_cert,
             tls_key=self.tls_key,
             sim_robots=self.sim_robots,
+            engine=tuple(self.engines.arguments()),
             log_format=self.log_format,
             log_level=self.log_level,
         )

@@ -72,6 +72,9 @@ class Fleet:
     """How long to run, in seconds. Without it, until Ctrl-C."""
     refinement_rounds: int = 0
     """How many times each chunk is refined by MPG; the bundle needs a graph with that many rounds."""
+    guided: bool = False
+    """Steer each chunk towards the running plan, for policies that were not trained with locked prefixes; the bundle
+    needs graphs for it (`unichunk compile --guided`)."""
     steps: int | None = None
     """K, steps of the policy's sampler, of which a bundle may have several. Without it, the bundle's own."""
     engines: tyro.conf.OmitArgPrefixes[EngineFlags] = field(default_factory=EngineFlags)
@@ -126,6 +129,7 @@ class Fleet:
             options += ["--no-http", "--no-zmq", "--log-level", "error"]
             options += ["--refinement-rounds", str(self.refinement_rounds), *self.engines.arguments()]
             options += [] if self.steps is None else ["--steps", str(self.steps)]
+            options += ["--guided"] if self.guided else []
             host = ReadyProcess(
                 "the policy host",
                 "unichunk.server.command_line",

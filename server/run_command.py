@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,6 +89,8 @@ class Run:
     """Add them only from this many seconds after the first inference on: a machine that becomes slow."""
     replan_below: int | None = None
     """Start an inference only when fewer rows than this remain. Without it, as soon as the last one has ended."""
+    think_every: float = 1.0
+    """Least number of seconds from one thought to the next, for a policy that writes text before it acts."""
     report: Path | None = None
     """Where the JSON report goes. Without it, runs/DATE-TIME-EMBODIMENT.json."""
     record: Path | None = None
@@ -137,7 +140,9 @@ class Run:
         asked = None if self.record_observations is None else ObservationRecording(policy)
         policy = policy if asked is None else asked
         robot = robot_settings(spec, policy, adapter)
-        options = self.remote.patient(RunOptions(self.instruction, self.duration, self.replan_below), loaded)
+        options = RunOptions(self.instruction, self.duration, self.replan_below, thought_gap_s=self.think_every)
+        options = self.remote.patient(options, loaded)
+        reasoner = loaded.reasoner() if isinstance(loaded, Policy) else None
         signals.check()
         with contextlib.ExitStack() as stack:
             endpoint, driver = self.driver, None
@@ -148,7 +153,7 @@ class Run:
                 endpoint = driver.endpoint
             link = DriverLink(endpoint, spec, cameras=loaded.robot.cameras)
             with realtime_process(lock_memory=self.lock_memory) as missing:
-                supervisor = Supervisor(link, robot, policy, adapter, options)
+                supervisor = Supervisor(link, robot, policy, adapter, options, reasoner=reasoner)
                 if self.record is not None:
                     capacity = most_commands(robot.command_hz, self.duration)
                     supervisor.loop.recording = CommandRecording(capacity, robot.limits.size)
@@ -196,10 +201,7 @@ class Run:
     def _check(self) -> None:
         if self.sim == (self.driver is not None):
             raise UsageError("expected either --sim (a simulated robot) or --driver ENDPOINT (a running driver)")
-        if self.duration is not None and not self.duration > 0:
-            raise UsageError(f"--duration: expected more than 0 s, got {self.duration:g}")
-        if not 0 <= self.inject_latency < 60_000:
-            raise UsageError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
+        self._check_times()
         if self.record is not None and not self.record.is_dir():
             raise UnichunkError(f"--record: expected an existing folder, got {self.record}")
         if self.record is not None and self.duration is not None and self.duration > LONGEST_S:
@@ -221,6 +223,14 @@ class Run:
             self.twin.conditions()
         except UnichunkError as error:
             raise UsageError(str(error)) from None
+
+    def _check_times(self) -> None:
+        if self.duration is not None and not self.duration > 0:
+            raise UsageError(f"--duration: expected more than 0 s, got {self.duration:g}")
+        if not 0 <= self.inject_latency < 60_000:
+            raise UsageError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
+        if not 0 <= self.think_every < math.inf:
+            raise UsageError(f"--think-every: expected 0 s or more, got {self.think_every:g}")
 
     def _recordings(self) -> list[Path]:
         """Where recordings go: the commands, the simulated robot's set-points, what the policy was asked."""
@@ -277,6 +287,7 @@ class Run:
             "inject_latency_ms": self.inject_latency,
             "inject_after_s": self.inject_after,
             "replan_below": self.replan_below,
+            "think_every_s": self.think_every,
             **self.remote.asked(),
             "faults": list(self.fault),
             "twin": self.twin.asked(),

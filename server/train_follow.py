@@ -54,6 +54,9 @@ DATASET: Final = "generalist"
 MAX_DELAY: Final = 12
 OBSERVATIONS: Final = 80
 DRAWS: Final = 3
+ADAPTER_RANK: Final = 4
+EXPERTS: Final = 4
+TOP_K: Final = 2
 VOCABULARY: Final = 512
 SIZES: Final = Sizes(
     vision_width=128,
@@ -99,6 +102,10 @@ class Recipe:
         steps: End after so many steps even within the time: for equal budgets on a busy machine.
         max_delay: Longest prefix that is locked in training, in rows; 0 for a policy that never saw one.
         state_time: Tick whose state the policy is told: its observation's, or the one at which its rows take over.
+        esa: Embodiment-specific adaptation: a bank of adapters, one for each slot.
+        mixture: Mixture of Flow: parallel experts in the upper layers of the action expert, as many of them acting as
+            give it its width.
+        observations: Observations of a batch.
     """
 
     out: Path
@@ -114,6 +121,9 @@ class Recipe:
     steps: int | None = None
     max_delay: int = MAX_DELAY
     state_time: StateTime = "observation"
+    esa: bool = False
+    mixture: bool = False
+    observations: int = OBSERVATIONS
 
 
 def main() -> None:
@@ -140,13 +150,13 @@ def build(recipe: Recipe, robots: Sequence[RobotDemonstrations], sizes: Sizes = 
     torch.manual_seed(recipe.seed)
     # In the published words: delays are less than this.
     locked = recipe.max_delay + 1 if recipe.max_delay else None
-    document = config_document(replace(sizes, simulated_delay=locked, state_time=recipe.state_time))
+    document = config_document(replace(_parts(recipe, sizes), simulated_delay=locked, state_time=recipe.state_time))
     config = config_of(parse_config(json.dumps(document).encode(), "the recipe's configuration"))
     tokenizer = train_tokenizer(_texts(robots), VOCABULARY)
     prompt = Prompt.of(config, tokenizer["tokenizer.json"])
     policy = BeingH(config, ConstantTokens(prompt.head, prompt.between, prompt.after_state))
     sources = [source(robot, prompt, sizes.rows, recipe.max_delay, recipe.state_time) for robot in robots]
-    parts = apportioned([1.0] * recipe.workers, OBSERVATIONS)
+    parts = apportioned([1.0] * recipe.workers, recipe.observations)
     samplers = [
         BatchSampler(sources, part, DRAWS, np.random.default_rng([recipe.seed, 1, worker]))
         for worker, part in enumerate(parts)
@@ -183,6 +193,15 @@ def build(recipe: Recipe, robots: Sequence[RobotDemonstrations], sizes: Sizes = 
     write(recipe.out, policy)
     shutil.rmtree(partial, ignore_errors=True)
     _say(f"checkpoint: {recipe.out}")
+
+
+def _parts(recipe: Recipe, sizes: Sizes) -> Sizes:
+    """With the parts of the architecture that were asked for."""
+    if recipe.esa:
+        sizes = replace(sizes, adapter_rank=ADAPTER_RANK)
+    if recipe.mixture:
+        sizes = replace(sizes, experts=EXPERTS, top_k=TOP_K, experts_mlp=sizes.expert_mlp // TOP_K, router_width=64)
+    return sizes
 
 
 def _check_destination(out: Path) -> None:

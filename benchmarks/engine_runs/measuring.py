@@ -24,18 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from unichunk.benchmarks.engine_runs.arms import Arm
     from unichunk.benchmarks.engine_runs.bundles import Precision, Workload
+    from unichunk.benchmarks.engine_runs.deviations import Chunks
     from unichunk.benchmarks.engine_runs.times import Times
     from unichunk.benchmarks.roofline.rates import Rates
     from unichunk.runtime.policy.engines.contract import Engine
     from unichunk.runtime.policy.engines.graph_file import GraphFile
     from unichunk.runtime.policy.engines.options import EngineOptions
-
-Reference = dict[tuple[int, int], list["NDArray[np.float32]"]]
-"""K and N -> chunks of the requests in float32 on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +58,13 @@ class Results:
     Attributes:
         rows: Of each engine with each chunk graph.
         ratios: Of each engine's times to the first one's of the same bundle, by label.
+        deviations: Of each precision, apart from any engine.
         refused: Reason -> engines, each with the bundle, that could not be used for it.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     ratios: dict[str, Ratio] = field(default_factory=dict)
+    deviations: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -84,7 +82,7 @@ class Subject:
     bundle: Path
     workload: Workload
     precision: Precision
-    reference: Reference
+    reference: Chunks
 
     @property
     def label(self) -> str:
@@ -146,26 +144,6 @@ def _build(subject: Subject, arm: Arm, file: GraphFile, options: EngineOptions, 
         reason = str(error).replace(f"{subject.bundle}/", "")
         results.refused.setdefault(reason, []).append(f"{subject.label}: {arm.label}")
         return None
-
-
-def reference_of(bundle: Path, workload: Workload, arm: Arm, options: EngineOptions, requests: int) -> Reference:
-    """Chunks of the requests, with every chunk graph.
-
-    Args:
-        bundle: In float32.
-        workload: What it was compiled for.
-        arm: The reference.
-        options: Threads.
-        requests: How many.
-    """
-    manifest, found = read_manifest(bundle), Reference()
-    prefix = arm.engine(graph_file(bundle, manifest, prefix_graph(manifest, workload.views), resident=True), options)
-    for steps, rounds in workload.cases:
-        graph = chunk_graph(manifest, workload.views, steps=steps, rounds=rounds)
-        pair = GraphPair(prefix, arm.engine(graph_file(bundle, manifest, graph, resident=False), options))
-        asked = Asked(bundle, steps, rounds)
-        found[steps, rounds] = [asked.chunk(each, pair.run(each.inputs)) for each in asked.requests(requests)]
-    return found
 
 
 def _measure_case(

@@ -25,12 +25,16 @@ TIMES: Final = (
     "contract",
 )
 
+DEVIATIONS: Final = ("size", "precision", "K", "N", "largest deviation from float32", "how")
+
 
 def tables(document: Mapping[str, Any]) -> str:
     """All of them, as Markdown."""
     parts = [markdown_table(TIMES, [time_row(row) for row in document["rows"]])]
     if document["ratios"]:
         parts.append(markdown_table(("both graphs", "median (95 %)"), list(_ratio_rows(document["ratios"]))))
+    if document["deviations"]:
+        parts.append(markdown_table(DEVIATIONS, [deviation_row(row) for row in document["deviations"]]))
     parts += [f"- {'; '.join(engines)}: {reason}" for reason, engines in document["refused"].items()]
     return "\n\n".join(parts)
 
@@ -53,6 +57,11 @@ def time_row(row: Mapping[str, Any]) -> Sequence[Any]:
         kept["deviation"],
         broken(kept) or "kept",
     )
+
+
+def deviation_row(row: Mapping[str, Any]) -> Sequence[Any]:
+    """One precision with one chunk graph."""
+    return tuple(row[name] for name in ("size", "precision", "steps", "rounds", "deviation", "method"))
 
 
 def engine_label(row: Mapping[str, Any]) -> str:

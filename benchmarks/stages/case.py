@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from unichunk.runtime.policy.graph_choice import prefix_graph
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,17 +59,23 @@ def cases_of_bundle(
     Returns:
         Those that can be measured, and label -> why not for the others.
     """
-    has_views, has_steps = len(manifest.robots[embodiment].cameras), manifest.denoising_steps
-    has_rounds = [graph.refinement_rounds for graph in manifest.graphs.chunks]
+    has_views = len(manifest.robots[embodiment].cameras)
+    prefix = prefix_graph(manifest, has_views)
+    own = has_views if prefix is not manifest.graphs.prefix else None
+    graphs = [graph for graph in manifest.graphs.chunks if graph.views == own and not graph.guided]
+    has = {(manifest.steps_of(graph), graph.refinement_rounds) for graph in graphs}
+    has_steps, has_rounds = (sorted(set(numbers)) for numbers in zip(*has, strict=True))
     possible, refused = [], {}
-    for case in combinations(views or [has_views], steps or [has_steps], rounds or has_rounds):
+    for case in combinations(views or [has_views], steps or has_steps, rounds or has_rounds):
         why = []
         if case.views != has_views:
             why.append(f"its prefix graph takes {has_views} view{'s' * (has_views != 1)}")
-        if case.steps != has_steps:
-            why.append(f"its chunk graphs are unrolled with {has_steps} Euler steps")
+        if case.steps not in has_steps:
+            why.append(f"its chunk graphs are unrolled with {' and '.join(map(str, has_steps))} Euler steps")
         if case.rounds not in has_rounds:
             why.append(f"it has chunk graphs with {' and '.join(map(str, has_rounds))} refinement rounds")
+        if not why and (case.steps, case.rounds) not in has:
+            why.append("it has each of these numbers, but not both in one")
         if why:
             refused[case.label] = f"the bundle has no graph for it: {', '.join(why)}"
         else:

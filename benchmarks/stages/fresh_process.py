@@ -16,15 +16,22 @@ import msgspec
 WARM: Final = 5
 
 
-def main(bundle: str, embodiment: str, rounds: str, threads: str) -> None:
+def main(bundle: str, embodiment: str, rounds: str, steps: str, engine: str) -> None:
     """Measure, and print the line."""
+    options = msgspec.json.decode(engine)
+    options["cache"] = None if options["cache"] is None else Path(options["cache"])
     moments = [time.perf_counter()]
     from unichunk.runtime.policy import EngineOptions, Policy  # noqa: PLC0415  its import is measured
 
     moments.append(time.perf_counter())
     memory = [_memory_mb()]
-    engine = EngineOptions(threads=int(threads))
-    policy = Policy.load(Path(bundle), embodiment=embodiment, refinement_rounds=int(rounds), engine=engine)
+    policy = Policy.load(
+        Path(bundle),
+        embodiment=embodiment,
+        refinement_rounds=int(rounds),
+        steps=int(steps),
+        engine=EngineOptions(**options),
+    )
     moments.append(time.perf_counter())
     memory.append(_memory_mb())
     observation = policy.example_observation()

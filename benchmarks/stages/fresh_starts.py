@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from unichunk.benchmarks.stages.subject import Place
+    from unichunk.runtime.policy import EngineOptions
 
 
-def fresh_starts(places: Sequence[Place], threads: int, processes: int) -> dict[str, dict[str, Any]]:
+def fresh_starts(places: Sequence[Place], engine: EngineOptions, processes: int) -> dict[str, dict[str, Any]]:
     """Start every case in `processes` fresh processes, in turn.
 
     Returns:
         Label -> number by number, `p50`, `min` and `max` over the processes; or why there is none.
     """
-    cases = {place.case.label: _start(place, threads) for place in places}
+    cases = {place.case.label: _start(place, engine) for place in places}
     results = interleave(cases, processes, warm_up=0)
     return {label: summary_of_starts(starts) for label, starts in results.items()}
 
@@ -41,10 +43,12 @@ def summary_of_starts(starts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-def _start(place: Place, threads: int) -> Any:
+def _start(place: Place, engine: EngineOptions) -> Any:
     module = "unichunk.benchmarks.stages.fresh_process"
     case = place.case
-    command = [sys.executable, "-m", module, str(place.bundle), place.spec.name, str(case.rounds), str(threads)]
+    options = {**asdict(engine), "cache": None if engine.cache is None else str(engine.cache.absolute())}
+    command = [sys.executable, "-m", module, str(place.bundle), place.spec.name, str(case.rounds), str(case.steps)]
+    command.append(msgspec.json.encode(options).decode())
 
     def start() -> dict[str, Any]:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own module

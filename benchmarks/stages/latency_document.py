@@ -45,11 +45,12 @@ def measured(options: Options) -> dict[str, Any]:
         stack.callback(drivers.close)
         telemetry = Telemetry(all_probes())
         with telemetry:
-            shelf = Shelf(options.threads, available_bytes(Path("/proc/meminfo").read_text(encoding="ascii")))
+            engine = options.engines.options(options.threads)
+            shelf = Shelf(engine, available_bytes(Path("/proc/meminfo").read_text(encoding="ascii")))
             result = measure(places, shelf, drivers, _amount(options), telemetry, _say)
             drivers.close()
             _say("fresh processes")
-            starts = fresh_starts(places, options.threads, 2 if options.quick else options.processes)
+            starts = fresh_starts(places, engine, 2 if options.quick else options.processes)
     return document(
         "latency",
         quick=options.quick,
@@ -57,7 +58,7 @@ def measured(options: Options) -> dict[str, Any]:
         settings={
             "policy": f"random weights, size {options.random}, {options.form}" if bundle is None else bundle.name,
             "robot": spec.name,
-            "engine": options.engine,
+            "engine": engine.name,
             "threads": options.threads,
             "source": WHAT[source] + (f" ({why})" if why else ""),
             "instruction": INSTRUCTION,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+import tyro
 
 from unichunk.benchmarks.stages.driver_at_hand import Source  # noqa: TC001  tyro reads the annotations
 from unichunk.benchmarks.stages.random_bundles import Form, Size  # noqa: TC001  tyro reads the annotations
+from unichunk.server.engine_flags import EngineFlags
+from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ENGINES: Final = ("onnxruntime",)
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,7 @@ class Options:
     """Folder of a policy bundle. Without it, the one shipped for the robot."""
     embodiment: str | None = None
     """Name of the robot, or the path of a spec. Without it, the bundle's; so101 where it drives several."""
-    engine: str = "onnxruntime"
-    """What runs the graphs."""
+    engines: tyro.conf.OmitArgPrefixes[EngineFlags] = field(default_factory=EngineFlags)
     views: tuple[int, ...] = ()
     """Numbers of views to measure. Without it, the bundle's, or 1 and 2 with --random."""
     steps: tuple[int, ...] = ()
@@ -67,8 +68,10 @@ def complaints(options: Options) -> list[str]:
 
 
 def _choice_complaints(options: Options) -> Iterator[str]:
-    if options.engine not in ENGINES:
-        yield f"--engine {options.engine}: expected {' or '.join(ENGINES)}, the only one there is so far"
+    try:
+        options.engines.check()
+    except UsageError as error:
+        yield str(error)
     if options.random is not None and options.policy is not None:
         yield "--policy and --random: expected one of them, a bundle or random weights"
     if options.random is None and options.form != "joints":

@@ -54,7 +54,7 @@ class Subject:
     robot: RobotSettings
 
     @classmethod
-    def load(cls, place: Place, threads: int) -> Subject:
+    def load(cls, place: Place, engine: EngineOptions) -> Subject:
         """Load the policy, have it infer from nothing as often as a cold start takes, and fit it to the robot.
 
         Raises:
@@ -64,7 +64,8 @@ class Subject:
             place.bundle,
             embodiment=place.spec.name,
             refinement_rounds=place.case.rounds,
-            engine=EngineOptions(threads=threads),
+            steps=place.case.steps,
+            engine=engine,
         )
         for _ in range(COLD_INFERENCES):
             policy.infer(policy.example_observation())
@@ -76,7 +77,7 @@ class Shelf:
     """Loaded policies: all of them where they fit into memory, else the one in use.
 
     Args:
-        threads: Threads inside one operator.
+        engine: What runs the graphs.
         available_bytes: Memory to be had.
     """
 
@@ -84,8 +85,8 @@ class Shelf:
     """Memory that a loaded policy takes, as multiple of its bundle: weights as read, and as the engine packs them, in
     the sessions of both graphs."""
 
-    def __init__(self, threads: int, available_bytes: float) -> None:
-        self._threads = threads
+    def __init__(self, engine: EngineOptions, available_bytes: float) -> None:
+        self._engine = engine
         self._available = available_bytes / 2
         self._loaded: dict[Case, Subject] = {}
 
@@ -95,7 +96,7 @@ class Shelf:
             others = [loaded.place.bundle for loaded in self._loaded.values()]
             if self.OF_BUNDLE * sum(map(_bundle_bytes, [place.bundle, *others])) > self._available:
                 self._loaded.clear()
-            self._loaded[place.case] = Subject.load(place, self._threads)
+            self._loaded[place.case] = Subject.load(place, self._engine)
         return self._loaded[place.case]
 
 

@@ -12,6 +12,7 @@ from unichunk.runtime.compile.chunk import build_chunk
 from unichunk.runtime.compile.graph import Graph
 from unichunk.runtime.compile.head import head_keys_values
 from unichunk.runtime.compile.prefix import build_prefix
+from unichunk.runtime.compile.thought_step import build_thought_step
 from unichunk.runtime.compile.weight_file import WEIGHT_FILE, WeightFile
 from unichunk.runtime.policy.manifest import BatchedGraphs, ChunkGraph, Graphs
 from unichunk.runtime.policy.manifest import Graph as GraphEntry
@@ -48,7 +49,8 @@ def _write_graphs(plan: CompilePlan, folder: Path) -> Graphs:
             of_prefix = writer.prefix(plan.default.views, size).file
             of_chunks = tuple(writer.chunk(variant, size).file for variant, _ in pairs)
             batched.append(BatchedGraphs(size=size, prefix=of_prefix, chunks=of_chunks))
-    return Graphs(prefix=prefix, chunks=chunks, batched=tuple(batched), other_prefixes=tuple(others))
+        token = writer.token()
+    return Graphs(prefix=prefix, chunks=chunks, batched=tuple(batched), other_prefixes=tuple(others), token=token)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,15 @@ class _GraphWriter:
             guided=variant.guided,
         )
         return ChunkGraph(**variant.entry(plan.default), **self._written(graph))
+
+    def token(self) -> GraphEntry | None:
+        """The token graph behind the first prefix graph, of a checkpoint that writes text before it acts."""
+        plan, most = self.plan, self.weights.config.thought_tokens
+        if not most:
+            return None
+        graph = self._graph("token", 1)
+        build_thought_step(graph, self.weights, plan.sequence, most)
+        return GraphEntry(**self._written(graph))
 
     def _graph(self, name: str, batch: int) -> Graph:
         return Graph(name if batch == 1 else f"{name}_batch{batch}", self.plan.precision, self.weights.file, batch)

@@ -62,5 +62,7 @@ class Checkpoint(CheckpointFolder):
         stored = stored_tensors(directory)
         if config.tied_embeddings and EMBEDDING not in stored and HEAD in stored:
             stored[EMBEDDING] = stored[HEAD]
+        if config.tied_embeddings and HEAD not in stored and EMBEDDING in stored:
+            stored[HEAD] = stored[EMBEDDING]
         check_tensors(directory, stored, expected_tensors(config))
         return cls(directory, tokenizer, stored, config)

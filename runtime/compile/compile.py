@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -49,10 +49,10 @@ def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions)
             float32 than allowed; one line.
         BundleError: Something else is in the way, or the bundle cannot be written.
     """
-    write = _planned(checkpoint_dir, options)
-    recordings = read_recordings(options)
+    plan = _planned(checkpoint_dir, options)
+    recordings = read_recordings(options, plan.robots)
     with staged_bundle(out) as staged:
-        manifest = write(staged.folder)
+        manifest = plan.write(staged.folder)
         if recordings:
             in_float32 = _planned(checkpoint_dir, replace(options, precision="fp32", batch=()))
             deviation = _deviation(BundleFiles(staged.folder, manifest), in_float32, recordings)
@@ -61,21 +61,32 @@ def compile_checkpoint(checkpoint_dir: Path, out: Path, options: CompileOptions)
         return staged.finish(manifest)
 
 
-def _planned(checkpoint_dir: Path, options: CompileOptions) -> Callable[[Path], Manifest]:
-    """Everything is read and checked but the values of the weights; what it returns writes the files of a bundle."""
+class _Planned(NamedTuple):
+    """A checkpoint of any kind, everything but the values of its weights read and checked.
+
+    Attributes:
+        robots: Names of those that the bundle drives.
+        write: Writes all files of the bundle into a folder but its manifest, which it returns.
+    """
+
+    robots: tuple[str, ...]
+    write: Callable[[Path], Manifest]
+
+
+def _planned(checkpoint_dir: Path, options: CompileOptions) -> _Planned:
     if is_head(checkpoint_dir):
-        return partial(write_head_files, plan_head(checkpoint_dir, options))
-    return partial(write_files, plan_compilation(checkpoint_dir, options))
+        head_plan = plan_head(checkpoint_dir, options)
+        return _Planned(tuple(robot.name for robot in head_plan.robots), partial(write_head_files, head_plan))
+    plan = plan_compilation(checkpoint_dir, options)
+    return _Planned(tuple(robot.name for robot in plan.robots), partial(write_files, plan))
 
 
-def _deviation(
-    bundle: BundleFiles, in_float32: Callable[[Path], Manifest], recordings: Mapping[str, RecordedObservations]
-) -> Deviation:
+def _deviation(bundle: BundleFiles, in_float32: _Planned, recordings: Mapping[str, RecordedObservations]) -> Deviation:
     """Of the bundle from the same in float32, which is written beside it, and removed."""
     with tempfile.TemporaryDirectory(prefix=f"{bundle.folder.name}-", dir=bundle.folder.parent) as scratch:
         folder = Path(scratch, "fp32")
         folder.mkdir()
-        reference = BundleFiles(folder, in_float32(folder))
+        reference = BundleFiles(folder, in_float32.write(folder))
         if not PRECISIONS[bundle.manifest.precision].half:
             return measured_deviation(reference, bundle, recordings, "computed")
         emulation = Path(scratch, "emulation")

@@ -17,7 +17,7 @@ from unichunk.runtime.compile.sequence import TokenSequence
 from unichunk.runtime.compile.tensors import expected_tensors
 from unichunk.runtime.compile.variants import all_variants
 from unichunk.runtime.errors import CheckpointError
-from unichunk.runtime.policy.manifest import FORMAT_VERSION, ImageInput, LanguageInput, Manifest
+from unichunk.runtime.policy.manifest import FORMAT_VERSION, ImageInput, LanguageInput, Manifest, Reasoning
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
@@ -114,10 +114,15 @@ class CompilePlan:
             noise=self.robots[0].data.noise,
             robots={robot.name: robot.entry(self.max_delay) for robot in self.robots},
             graphs=graphs,
+            reasoning=self._reasoning(),
             state_time=self.checkpoint.config.state_time,
             precision=self.precision.name,
             provenance=self._provenance(name),
         )
+
+    def _reasoning(self) -> Reasoning | None:
+        most = self.checkpoint.config.thought_tokens
+        return Reasoning(max_tokens=most, ends=(self.prompt.end,)) if most else None
 
     def _provenance(self, name: str) -> dict[str, str]:
         options, config = self.options, self.checkpoint.config

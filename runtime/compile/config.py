@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from unichunk.runtime.compile.config_document import CONFIG_FILE, ConfigDocument, parse_config
+from unichunk.runtime.compile.config_document import CONFIG_FILE, STATE_TIMES, ConfigDocument, parse_config
 from unichunk.runtime.compile.templates import SYSTEM_MESSAGES
 from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from unichunk.runtime.compile.config_document import VisionDocument
+    from unichunk.runtime.compile.config_document import MixtureDocument, VisionDocument
     from unichunk.runtime.policy.manifest import StateTime
 
 VISION_NORMS: Final[dict[str, Literal["layer_norm", "rms_norm"]]] = {
@@ -110,6 +110,25 @@ class MpgConfig:
 
 
 @dataclass(frozen=True)
+class MixtureConfig:
+    """Mixture of Flow: parallel experts in the upper layers of the action expert.
+
+    Attributes:
+        shared_layers: First layers, which all inputs share.
+        experts: Of each layer above.
+        top_k: How many of them act.
+        mlp: Hidden width of an expert's feed-forward blocks.
+        router_width: Hidden width of the router.
+    """
+
+    shared_layers: int
+    experts: int
+    top_k: int
+    mlp: int
+    router_width: int
+
+
+@dataclass(frozen=True)
 class BeingHConfig:
     """A Being-H0.5 checkpoint.
 
@@ -123,7 +142,10 @@ class BeingHConfig:
         system_message: The checkpoint's own, or that of its conversation template.
         prompt_template: Form of the instruction, `long` or `short`.
         simulated_delay: Training locked prefixes of fewer rows than this, from 0 on; None where it locked none.
+        thought_tokens: R, tokens of the longest text that it writes before it acts; 0 where it writes none.
         state_time: Tick whose state the policy is told.
+        adapter_rank: Hidden values of a slot's adapters; 0 where there are none.
+        mixture: Parallel experts in upper layers; None where the action expert has none.
         tied_embeddings: Whether the head of the language model may stand for its token embedding.
     """
 
@@ -138,7 +160,10 @@ class BeingHConfig:
     system_message: str
     prompt_template: str
     simulated_delay: int | None
+    thought_tokens: int
     state_time: StateTime
+    adapter_rank: int
+    mixture: MixtureConfig | None
     tied_embeddings: bool
 
     @property
@@ -202,7 +227,10 @@ def config_of(document: ConfigDocument) -> BeingHConfig:
         system_message=_system_message(document),
         prompt_template=document.prompt_template,
         simulated_delay=(document.simulated_delay or None) if document.use_training_time_rtc else None,
-        state_time=document.state_time,
+        thought_tokens=document.thought_tokens,
+        state_time=STATE_TIMES[document.state_time],
+        adapter_rank=document.embodiment_adapters.rank if document.embodiment_adapters else 0,
+        mixture=_mixture(document.mixture_of_flow),
         tied_embeddings=document.tie_word_embeddings or language.tie_word_embeddings,
     )
 
@@ -225,6 +253,18 @@ def _vision(document: VisionDocument, select_layer: int) -> VisionConfig:
         norm_eps=document.layer_norm_eps,
         qk_normalization=document.qk_normalization,
         qkv_bias=document.qkv_bias,
+    )
+
+
+def _mixture(document: MixtureDocument | None) -> MixtureConfig | None:
+    if document is None:
+        return None
+    return MixtureConfig(
+        shared_layers=document.shared_layers,
+        experts=document.experts,
+        top_k=document.top_k,
+        mlp=document.intermediate_size,
+        router_width=document.router_size,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 from msgspec import Meta
@@ -12,17 +12,23 @@ from msgspec import Meta
 from unichunk.runtime.compile.json_file import convert_json, parse_json
 from unichunk.runtime.compile.templates import INSTRUCTIONS, SYSTEM_MESSAGES
 from unichunk.runtime.errors import CheckpointError
-from unichunk.runtime.policy.manifest import StateTime  # noqa: TC001  msgspec reads the annotations
+from unichunk.runtime.policy.manifest import StateTime
 
 CONFIG_FILE: Final = "config.json"
 
 Count = Annotated[int, Meta(gt=0)]
+
+STATE_TIMES: Final[dict[str, StateTime]] = {name: name for name in get_args(StateTime)}
 
 MOST_ROWS: Final = 4096
 """Of a chunk."""
 MOST_LAYERS: Final = 1000
 MOST_PIXELS: Final = 4096
 """Of an image's side."""
+MOST_RANK: Final = 256
+"""Of a slot's adapters."""
+MOST_EXPERTS: Final = 1024
+"""Of a layer."""
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +90,22 @@ class VisionDocument(_Document, frozen=True, kw_only=True):
     qk_normalization: bool = True
 
 
+class AdaptersDocument(_Document, frozen=True, kw_only=True):
+    """`embodiment_adapters`: hidden values of each slot's adapters."""
+
+    rank: Count
+
+
+class MixtureDocument(_Document, frozen=True, kw_only=True):
+    """`mixture_of_flow`: layers that all inputs share, and the parallel experts of those above."""
+
+    shared_layers: Annotated[int, Meta(ge=0)]
+    experts: Count
+    top_k: Count
+    intermediate_size: Count
+    router_size: Count
+
+
 class ConfigDocument(_Document, frozen=True, kw_only=True):
     """The whole file; defaults as in the published `BeingHConfig`."""
 
@@ -112,8 +134,14 @@ class ConfigDocument(_Document, frozen=True, kw_only=True):
     mpg_gate_temperature: float | None = 2.0
     use_training_time_rtc: bool = False
     simulated_delay: int | None = None
-    state_time: StateTime = "observation"
+    thought_tokens: Annotated[int, Meta(ge=0)] = 0
+    """Not a published field: tokens of the longest text that the policy was trained to write before it acts, with the
+    language model's own head (`Manifest.reasoning`); 0 for none."""
+    state_time: str = "observation"
     """Not a published field: tick whose state the policy was told in training (`Manifest.state_time`)."""
+    embodiment_adapters: AdaptersDocument | None = None
+    mixture_of_flow: MixtureDocument | None = None
+    """Not published fields: parts of the architecture that the paper describes and the published code lacks."""
 
     @property
     def gating(self) -> bool:
@@ -141,6 +169,7 @@ def parse_config(content: bytes, where: str) -> ConfigDocument:
     check.expert(document.llm_config)
     check.vision(document)
     check.sampling(document)
+    check.parts(document)
     return document
 
 
@@ -274,6 +303,7 @@ class _Checks:
     def sampling(self, document: ConfigDocument) -> None:
         """Delays and gating."""
         self.at_most("action_chunk_length", document.action_chunk_length, MOST_ROWS)
+        self.one_of("state_time", document.state_time, STATE_TIMES)
         delay = document.simulated_delay
         if document.use_training_time_rtc and delay is not None and delay < 0:
             self.fail("simulated_delay", delay, "0 or more, since use_training_time_rtc is true")
@@ -286,6 +316,22 @@ class _Checks:
             self.fail("mpg_lambda", document.mpg_lambda, "a finite number")
         if document.gating:
             self.positive("mpg_gate_temperature", document.mpg_gate_temperature)
+
+    def parts(self, document: ConfigDocument) -> None:
+        """Adapters and mixture of flow."""
+        if document.embodiment_adapters is not None:
+            self.at_most("embodiment_adapters.rank", document.embodiment_adapters.rank, MOST_RANK)
+        mixture = document.mixture_of_flow
+        if mixture is None:
+            return
+        layers = document.llm_config.num_hidden_layers
+        if mixture.shared_layers >= layers:
+            expected = f"less than the {layers} layers: the others have the experts"
+            self.fail("mixture_of_flow.shared_layers", mixture.shared_layers, expected)
+        self.at_most("mixture_of_flow.experts", mixture.experts, MOST_EXPERTS)
+        if not 2 <= mixture.top_k <= mixture.experts:
+            why = "the share of a single one is always 1, which no router learns from"
+            self.fail("mixture_of_flow.top_k", mixture.top_k, f"2 to the number of experts ({mixture.experts}); {why}")
 
 
 def _json(value: object) -> str:

@@ -13,7 +13,8 @@ from msgspec import Meta
 from unichunk.runtime.compile.json_file import decode_json
 from unichunk.runtime.compile.layout import misplaced
 from unichunk.runtime.errors import CheckpointError
-from unichunk.runtime.policy.manifest import Noise, RotationInput  # noqa: TC001  (msgspec reads it at run time)
+from unichunk.runtime.policy.key_form import form_complaints
+from unichunk.runtime.policy.manifest import BASE_FRAME, KeyForm, Noise, RotationInput
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
@@ -29,12 +30,15 @@ class DataKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         slots: Half-open slice of the unified vector.
         mode: Normalization of its values.
         rotation: For a state key that is a rotation: the form it is given in; it is converted to axis-angle. Without
-            it, values are placed as they are.
+            it, values are placed as they are. For an action key of form `pose`: the form in which the policy gives it.
+        form, frame: What the values are, and along whose axes; as in the manifest.
     """
 
     slots: tuple[int, int]
     mode: Mode = "none"
     rotation: RotationInput | None = None
+    form: KeyForm = "unified"
+    frame: str = BASE_FRAME
 
     @property
     def width(self) -> int:
@@ -111,6 +115,9 @@ def parse_data_config(content: bytes, where: str) -> DataConfig:
     _check_fields_of_view(f"data configuration {where}", config)
     for section, keys in (("state", config.state), ("action", config.action)):
         _check_section(f"data configuration {where}", section, keys)
+        for name, key in keys.items():
+            for complaint in form_complaints(f"{section} key {name!r}", section, key, config.views):
+                raise CheckpointError(f"data configuration {where}: {complaint}")
     return config
 
 
@@ -154,7 +161,7 @@ def _check_key(what: str, section: str, name: str, key: DataKey) -> None:
     expected = misplaced(section, name, key.slots)
     if expected:
         raise CheckpointError(f"{what} has slots {start}-{stop}, expected {expected}")
-    if key.rotation is None:
+    if key.rotation is None or key.form == "pose":
         return
     if section == "action" and key.rotation != "axis_angle":
         raise CheckpointError(f"{what} has rotation {key.rotation!r}; actions are always axis_angle")

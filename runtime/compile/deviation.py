@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 
 from unichunk.runtime.errors import CheckpointError, ObservationError
+from unichunk.runtime.policy.graph_choice import prefix_graph
 from unichunk.runtime.policy.loaded_graphs import LoadedGraphs, Variant
 from unichunk.runtime.policy.manifest import Deviation
 from unichunk.runtime.policy.policy import Policy
@@ -64,13 +65,13 @@ def measured_deviation(
     Args:
         reference: In float32.
         bundle: Its files run on this machine.
-        recordings: Where they are from -> what a robot of this bundle was asked.
+        recordings: Where they are from -> what was asked, of robots of this bundle.
         method: Whether the files of the bundle are its own or emulate it.
 
     Raises:
         CheckpointError: A recording does not fit the bundle, or an answer is not finite.
     """
-    asked = [one for source, recording in recordings.items() for one in _asked(reference, source, recording)]
+    asked = [one for recording in recordings.values() for one in _asked(reference, recording)]
     expected = _answers(reference, asked)
     found = _answers(bundle, asked)
     keys: dict[str, float] = {}
@@ -98,20 +99,12 @@ def _largest(expected: NDArray[np.float32], found: NDArray[np.float32], robot: s
     return float(np.abs(found.astype(np.float64) - expected).max(initial=0.0))
 
 
-def _asked(bundle: BundleFiles, source: str, recording: RecordedObservations) -> Iterator[_Asked]:
+def _asked(bundle: BundleFiles, recording: RecordedObservations) -> Iterator[_Asked]:
     """What both bundles are asked of one recording."""
     manifest = bundle.manifest
-    if recording.embodiment not in manifest.robots:
-        raise CheckpointError(
-            f"observations {source}: are of {recording.embodiment}, and the bundle drives "
-            f"{', '.join(manifest.embodiments)}; record them with a policy for one of these"
-        )
     views, random = len(manifest.robots[recording.embodiment].cameras), np.random.default_rng(SEED)
-    default = manifest.graphs.prefix
-    is_default = any(tensor.name == "images" and tensor.shape[0] == views for tensor in default.inputs)
-    for graph in manifest.graphs.chunks:
-        if graph.views != (None if is_default else views):
-            continue
+    own = None if prefix_graph(manifest, views) is manifest.graphs.prefix else views
+    for graph in (graph for graph in manifest.graphs.chunks if graph.views == own):
         variant = Variant(graph.refinement_rounds, graph.denoising_steps, graph.guided)
         shape = (1 + graph.refinement_rounds, manifest.chunk_length, manifest.unified_width)
         for question in recording.questions:

@@ -10,6 +10,8 @@ from unichunk.runtime.policy.bundle import file_hash
 from unichunk.runtime.recorded_observations import RecordedObservations
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unichunk.runtime.compile.compile_options import CompileOptions
     from unichunk.runtime.policy.manifest import Deviation
 
@@ -17,11 +19,15 @@ MOST_DEVIATION: Final = 0.1
 """Without `--max-deviation`: a twentieth of the range from -1 to 1 that most normalizations map actions to."""
 
 
-def read_recordings(options: CompileOptions) -> dict[str, RecordedObservations]:
+def read_recordings(options: CompileOptions, robots: Sequence[str]) -> dict[str, RecordedObservations]:
     """The recordings that were given, by what a manifest says of their origin.
 
+    Args:
+        options: What was asked for.
+        robots: Names of those that the bundle will drive.
+
     Raises:
-        CheckpointError: One cannot be read, or what was asked for makes no sense.
+        CheckpointError: One cannot be read or is of another robot, or what was asked for makes no sense.
     """
     limit = options.max_deviation
     if limit is not None and not (math.isfinite(limit) and limit > 0):
@@ -44,6 +50,11 @@ def read_recordings(options: CompileOptions) -> dict[str, RecordedObservations]:
             recording = RecordedObservations.read(path)
         except ObservationError as error:
             raise CheckpointError(str(error)) from None
+        if recording.embodiment not in robots:
+            raise CheckpointError(
+                f"observations {path}: are of {recording.embodiment}, and the bundle drives {', '.join(robots)}; give "
+                f"those of one of these"
+            )
         recordings[f"{path.name} (SHA-256 {file_hash(path)[:12]})"] = recording
     return recordings
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unichunk.runtime.compile.graph import Graph
+    from unichunk.runtime.compile.weight_file import Weight
 
 
 class EachRequest:
@@ -60,6 +61,10 @@ class EachRequest:
     def reduce(self, kind: str, value: str, axes: Sequence[int], *, keep: bool) -> str:
         """A sum or mean over axes, which are kept with length one or go."""
         return self.graph.op(kind, value, self.graph.integers([*map(self._axis, axes)]), keepdims=int(keep))
+
+    def looked_up(self, table: Weight, ids: str) -> str:
+        """Rows of a table (rows, width) by the numbers (n,) that each has, (n, width)."""
+        return self.graph.looked_up(table, ids, len(self._front) + 1)
 
     def shaped(self, value: str, *shape: int) -> str:
         """A value of each in the shape, or with the leading ones, that it has without asking where there is one."""

@@ -182,16 +182,17 @@ class Graph:
             product = self.op("Add", product, self.weight(bias))
         return product if scale == 1.0 else self.op("Mul", product, self.floats(scale))
 
-    def looked_up(self, table: Weight, ids: str) -> str:
-        """Rows of a table (rows, width) by their numbers (n,), float32 (n, width)."""
+    def looked_up(self, table: Weight, ids: str, axes: int = 1) -> str:
+        """Rows of a table (rows, width) by their numbers, which have so many axes; float32 (..., width)."""
         if not isinstance(table, BlockWeight):
             return self.wide(self.op("Gather", self.weight(table), ids, axis=0))
-        width = table.shape[1]
         stored = self.op("Cast", self.op("Gather", self.weight(table), ids, axis=0), to=ONNX_TYPES["float32"])
-        scales = self.reshape(self.op("Gather", self.weight(table.scales), ids, axis=0), -1, table.dims[1], 1)
+        scales = self.op("Gather", self.weight(table.scales), ids, axis=0)
+        scales = self.op("Unsqueeze", scales, self.integers([-1]))
         values = self.op("Mul", self.op("Sub", stored, self.floats(float(ZERO))), scales)
-        values = self.reshape(values, -1, table.dims[1] * BLOCK)
-        return self.split(values, [width, table.dims[1] * BLOCK - width], axis=1)[0] if width % BLOCK else values
+        stored_width, width = table.dims[1] * BLOCK, table.shape[1]
+        values = self.reshape(values, *[0] * axes, stored_width)
+        return values if width == stored_width else self.split(values, [width, stored_width - width], axis=axes)[0]
 
     # Norms and activations, float32
 

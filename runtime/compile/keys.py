@@ -66,7 +66,11 @@ def _section(
         rotation = _rotation(key.rotation or "axis_angle", modalities[name])
         _check_values(what, key, rotation, modalities[name])
         built[name] = Key(
-            slots=key.slots, normalization=_normalization(what, key, statistics.get(name)), rotation=rotation
+            slots=key.slots,
+            normalization=_normalization(what, key, statistics.get(name)),
+            rotation=rotation,
+            form=key.form,
+            frame=key.frame,
         )
     return built
 
@@ -79,7 +83,7 @@ def _rotation(form: RotationInput, modality: KeyModality) -> RotationInput:
 
 def _check_values(what: str, key: DataKey, rotation: RotationInput, modality: KeyModality) -> None:
     """The dataset's values must be as many as the key takes."""
-    expected = key.width if key.rotation is None else rotation_width(rotation)
+    expected = key.width if key.rotation is None or key.form == "pose" else rotation_width(rotation)
     if modality.values != expected:
         of_form = f" of form {rotation}" if key.rotation else ""
         first, last = key.slots

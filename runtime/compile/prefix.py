@@ -66,7 +66,7 @@ class PrefixBuilder:
         found = each.reshape(graph.op("Max", text, graph.integers([[0]])), self.sequence.max_text)
         found = each.concat([each.same(graph.integers(after), len(after)), found], axis=0) if after else found
         seen = each.shaped(x, self.sequence.images, width)
-        parts = [seen, graph.looked_up(embeddings, found)]
+        parts = [seen, each.looked_up(embeddings, found)]
         if ids:
             head = graph.looked_up(embeddings, graph.integers(ids))
             parts.insert(0, each.same(head, len(ids), width))

@@ -79,6 +79,7 @@ class Prompt:
         after_state: From the state token to the instruction: `<|state_end|>`.
         text: The instruction's text, to be tokenized once `{task_description}` is replaced.
         suffix: From the instruction to the action tokens.
+        end: Ends a turn, and what the assistant writes.
         tokenizer: What made them.
     """
 
@@ -87,6 +88,7 @@ class Prompt:
     after_state: tuple[int, ...]
     text: str
     suffix: tuple[int, ...]
+    end: int
     tokenizer: PromptTokenizer = field(repr=False, compare=False)
 
     @classmethod
@@ -112,6 +114,7 @@ class Prompt:
             after_state=(special("<|state_end|>"),),
             text=INSTRUCTIONS[config.prompt_template].replace("{k}", str(config.rows)),
             suffix=(end, *newline, start, *text("assistant\n")),
+            end=end,
             tokenizer=made,
         )
 

@@ -194,9 +194,11 @@ def _spread(node: Node) -> tuple[str, int]:
     """The derivative by a reduction's output, along the axes that it summed over, and how many values a sum has."""
     graph, before = node.graph, node.shape(node.inputs[0])
     axes = [int(axis) % len(before) for axis in node.constant(1)]
-    kept = [1 if axis in axes else size for axis, size in enumerate(before)]
-    spread = node.op("Expand", graph.reshape(node.derivative, *kept), graph.integers(before))
-    return spread, math.prod(before[axis] for axis in axes)
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(before))
+    derivative = node.derivative
+    if node.shape(node.outputs[0]) != kept:
+        derivative = graph.reshape(derivative, *kept)
+    return node.op("Expand", derivative, graph.integers(before)), math.prod(before[axis] for axis in axes)
 
 
 def _reduce_sum(node: Node) -> Parts:

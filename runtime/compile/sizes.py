@@ -25,7 +25,11 @@ class Sizes:
         use_mpg: Whether there is gating; then M directions, lambda, refinement rounds, tau.
         prompt_template: `long` or `short`.
         simulated_delay: Training locks prefixes of fewer rows than this; None or 0 for none.
+        thought_tokens: Longest text that it writes before it acts, in tokens; 0 for none.
         state_time: Tick whose state the policy is told: `observation` or `takeover`.
+        adapter_rank: Hidden values of each slot's adapters; 0 for none.
+        experts: Parallel experts in the layers of the action expert behind the first `shared_layers`; 0 for none. Then
+            `top_k` of them act, of width `experts_mlp` each, and the router's hidden width is `router_width`.
     """
 
     vision_width: int = 32
@@ -61,7 +65,14 @@ class Sizes:
     mpg_temperature: float = 2.0
     prompt_template: str = "long"
     simulated_delay: int | None = None
+    thought_tokens: int = 0
     state_time: StateTime = "observation"
+    adapter_rank: int = 0
+    experts: int = 0
+    top_k: int = 2
+    shared_layers: int = 1
+    experts_mlp: int = 24
+    router_width: int = 16
 
 
 BEING_H_2B: Final = Sizes(
@@ -129,7 +140,20 @@ def config_document(sizes: Sizes) -> dict[str, Any]:
         "use_inference_prefix_overwrite": True,
         "simulated_delay": sizes.simulated_delay,
         # Not a published field, and left out where it says what is published.
+        **({"thought_tokens": sizes.thought_tokens} if sizes.thought_tokens else {}),
         **({} if sizes.state_time == "observation" else {"state_time": sizes.state_time}),
+        **({"embodiment_adapters": {"rank": sizes.adapter_rank}} if sizes.adapter_rank else {}),
+        **({"mixture_of_flow": _mixture(sizes)} if sizes.experts else {}),
+    }
+
+
+def _mixture(sizes: Sizes) -> dict[str, int]:
+    return {
+        "shared_layers": sizes.shared_layers,
+        "experts": sizes.experts,
+        "top_k": sizes.top_k,
+        "intermediate_size": sizes.experts_mlp,
+        "router_size": sizes.router_width,
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
-    from unichunk.runtime.compile.config import BeingHConfig, VisionConfig
+    from unichunk.runtime.compile.config import BeingHConfig, MixtureConfig, VisionConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -18,8 +18,8 @@ EXPERT_SUFFIX = "_mot_gen"
 def expected_tensors(config: BeingHConfig) -> Shapes:
     """Name -> shape of all weights that the graphs of this configuration read.
 
-    Linear layers are (outputs, inputs). A checkpoint may hold more: the language model's head, vision layers after
-    the selected one.
+    Linear layers are (outputs, inputs). A checkpoint may hold more: the language model's head where it does not think,
+    vision layers after the selected one.
     """
     language, expert = config.language, config.expert
     shapes: Shapes = {"language_model.model.embed_tokens.weight": (language.vocabulary, language.width)}
@@ -27,8 +27,14 @@ def expected_tensors(config: BeingHConfig) -> Shapes:
         prefix = f"language_model.model.layers.{layer}"
         shapes |= _decoder(prefix, "", language.width, language.mlp, config)
         shapes |= _decoder(prefix, EXPERT_SUFFIX, expert.width, expert.mlp, config)
+        if config.mixture is not None and layer >= config.mixture.shared_layers:
+            shapes = _with_experts(shapes, f"{prefix}.mlp{EXPERT_SUFFIX}", expert.width, config.mixture)
     shapes[f"language_model.model.norm{EXPERT_SUFFIX}.weight"] = (expert.width,)
-    return shapes | vision_tensors(config.vision) | _connector(config) | _action(expert.width) | _mpg(config)
+    if config.thought_tokens:
+        shapes["language_model.model.norm.weight"] = (language.width,)
+        shapes["language_model.lm_head.weight"] = (language.vocabulary, language.width)
+    parts = vision_tensors(config.vision) | _connector(config) | _action(expert.width) | _mpg(config)
+    return shapes | parts | _adapters(config) | _router(config)
 
 
 def linear_tensors(name: str, outputs: int, inputs: int, *, bias: bool = True) -> Shapes:
@@ -56,6 +62,43 @@ def _decoder(prefix: str, suffix: str, width: int, mlp: int, config: BeingHConfi
         f"self_attn.k_norm{suffix}": (language.head_dim,),
     }
     return {f"{prefix}.{name}.weight": shape for name, shape in (linear | norms).items()}
+
+
+def _with_experts(shapes: Shapes, block: str, width: int, mixture: MixtureConfig) -> Shapes:
+    """A layer whose one feed-forward block is replaced by parallel ones."""
+    kept = {name: shape for name, shape in shapes.items() if not name.startswith(f"{block}.")}
+    for number in range(mixture.experts):
+        name = f"{block}.experts.{number}"
+        kept |= linear_tensors(f"{name}.gate_proj", mixture.mlp, width, bias=False)
+        kept |= linear_tensors(f"{name}.up_proj", mixture.mlp, width, bias=False)
+        kept |= linear_tensors(f"{name}.down_proj", width, mixture.mlp, bias=False)
+    return kept
+
+
+def _adapters(config: BeingHConfig) -> Shapes:
+    rank, width, slots = config.adapter_rank, config.expert.width, UNIFIED_WIDTH
+    if not rank:
+        return {}
+    shapes: Shapes = {
+        "adapters.action_decoder.layer1.weight": (slots, rank, width),
+        "adapters.action_decoder.layer1.bias": (slots, rank),
+        "adapters.action_decoder.layer2.weight": (slots, 1, rank),
+    }
+    for name in ("state_encoder", "action_encoder"):
+        shapes[f"adapters.{name}.layer1.weight"] = (slots, rank, 1)
+        shapes[f"adapters.{name}.layer1.bias"] = (slots, rank)
+        shapes[f"adapters.{name}.layer2.weight"] = (slots, width, rank)
+    return shapes
+
+
+def _router(config: BeingHConfig) -> Shapes:
+    mixture = config.mixture
+    if mixture is None:
+        return {}
+    inputs = UNIFIED_WIDTH + config.language.width
+    return linear_tensors("router.layer1", mixture.router_width, inputs) | linear_tensors(
+        "router.layer2", mixture.experts, mixture.router_width
+    )
 
 
 def vision_tensors(vision: VisionConfig) -> Shapes:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from unichunk.runtime.policy.graph_contradictions import batch_complaints, camera_complaints, graph_contradictions
+from unichunk.runtime.policy.key_form import form_complaints
 from unichunk.runtime.policy.manifest import MANIFEST_NAME, PLACEHOLDER, READABLE_VERSIONS
+from unichunk.runtime.policy.reasoning_contradictions import reasoning_complaints
 from unichunk.runtime.policy.rotation import AXIS_ANGLE_WIDTH
 from unichunk.runtime.policy.sampler_contradictions import field_of_view_complaints, sampler_complaints
 from unichunk.runtime.unified import UNIFIED_WIDTH
@@ -38,6 +40,7 @@ def contradictions(manifest: Manifest) -> Iterator[str]:
         yield from _language_complaints(manifest.language)
     yield from sampler_complaints(manifest)
     yield from field_of_view_complaints(manifest)
+    yield from reasoning_complaints(manifest)
     yield from batch_complaints(manifest.graphs)
     yield from _file_complaints(manifest)
     yield from graph_contradictions(manifest)
@@ -55,11 +58,13 @@ def _robot_complaints(label: str, robot: RobotEntry, manifest: Manifest) -> Iter
     if robot.max_delay >= manifest.chunk_length:
         yield f"{label}.max_delay: expected less than chunk_length ({manifest.chunk_length}), got {robot.max_delay}"
     for name, key in robot.action.items():
-        if key.rotation != "axis_angle":
+        if key.rotation != "axis_angle" and key.form != "pose":
             place = f"{label}.action.{name}.rotation"
             yield f"{place}: expected 'axis_angle', the form that policies give, got {key.rotation!r}"
     for section, keys in (("state", robot.state), ("action", robot.action)):
         yield from _section_complaints(f"{label}.{section}", keys, manifest.unified_width)
+        for name, key in keys.items():
+            yield from form_complaints(f"{label}.{section}.{name}", section, key, robot.cameras)
 
 
 def _section_complaints(label: str, keys: Mapping[str, Key], width: int) -> Iterator[str]:
@@ -75,7 +80,7 @@ def _key_complaints(label: str, key: Key, width: int) -> Iterator[str]:
     start, stop = key.slots
     if not 0 <= start < stop <= width:
         yield f"{label}.slots: expected a slice within 0-{width}, got {start}-{stop}"
-    if key.rotation != "axis_angle" and key.width != AXIS_ANGLE_WIDTH:
+    if key.rotation != "axis_angle" and key.width != AXIS_ANGLE_WIDTH and key.form != "pose":
         yield f"{label}.rotation: {key.rotation} fills {AXIS_ANGLE_WIDTH} slots, {start}-{stop} has {key.width}"
     for field in key.normalization.__struct_fields__:
         values = getattr(key.normalization, field)

@@ -33,12 +33,14 @@ class GraphPair:
     Attributes:
         prefix: Engine of the prefix graph.
         chunk: Engine of the chunk graph.
+        token: Engine of the token graph, of a policy that thinks.
         batches: Engines for several requests at once, each of another size, and how long they take, as a multiple of
             one request.
     """
 
     prefix: Engine
     chunk: Engine
+    token: Engine | None = None
     batches: Mapping[BatchEngines, float] = field(default_factory=dict)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, Value]:
@@ -127,7 +129,7 @@ class LoadedGraphs:
         """
         chunk = self.chunk_graph(views)
         prefix = self._engine(prefix_graph(self.manifest, views), resident=True)
-        pair = GraphPair(prefix, self._engine(chunk))
+        pair = GraphPair(prefix, self._engine(chunk), self._token(views))
         self._warm_up(lambda: pair.run(example))
         pair.batches = worthwhile(lambda: pair.run(example), self._batches(views, chunk, example), example)
         self.pairs[views] = pair
@@ -145,6 +147,13 @@ class LoadedGraphs:
                 engines = BatchEngines(batch.size, prefix, self._engine(batch.of(chunk, batch.chunks[place])))
                 self._warm_up(partial(engines.run, [example]))
                 yield engines
+
+    def _token(self, views: int) -> Engine | None:
+        """Of the token graph, which reads what the first prefix graph gives, and no other one's."""
+        graphs = self.manifest.graphs
+        if graphs.token is None or prefix_graph(self.manifest, views) is not graphs.prefix:
+            return None
+        return self._engine(graphs.token, resident=True)
 
     def _warm_up(self, run: Callable[[], object]) -> None:
         """What only the first runs take: a GPU's graphs are recorded then, and its kernels loaded."""

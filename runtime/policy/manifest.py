@@ -95,19 +95,32 @@ Sampler = RectifiedFlow | Ddim | Regression
 """How a chunk comes about."""
 
 
-class Key(_Struct, frozen=True, kw_only=True):
+KeyForm = Literal["unified", "pose", "human_joints", "fingertips"]
+"""What a key's values are: as the unified space has them (joint positions; of an end effector, in a state where it is
+and in an action its displacement from the row before), where an end effector shall be, the rotations of a human hand's
+15 joints (MANO), or where the five fingertips are in the wrist's frame."""
+
+BASE_FRAME: Final = "base"
+
+
+class Key(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A state or action key.
 
     Attributes:
         slots: The half-open slice of the unified vector that it fills.
         normalization: Of its values in the slots.
         rotation: For state keys that are rotations: the form the observation gives them in; converted to axis-angle
-            first.
+            first. For actions of form `pose`: the form in which the policy gives them, as it is.
+        form: What its values are.
+        frame: Along whose axes displacements and poses of an end effector are: the robot's base, or one of its cameras
+            (x right, y down, z into the scene).
     """
 
     slots: tuple[Slot, Slot]
     normalization: Normalization
     rotation: RotationInput = "axis_angle"
+    form: KeyForm = "unified"
+    frame: str = BASE_FRAME
 
     @property
     def width(self) -> int:
@@ -179,6 +192,18 @@ class ChunkGraph(Graph, frozen=True, kw_only=True, omit_defaults=True):
     guided: bool = False
 
 
+class Reasoning(_Struct, frozen=True, kw_only=True):
+    """Text that a policy writes, greedily, with `Graphs.token`, and then acts on in place of the instruction.
+
+    Attributes:
+        max_tokens: R; a thought that has not ended by then is given up.
+        ends: Token ids that end a thought. As its first token, they say that there is nothing to think about.
+    """
+
+    max_tokens: PositiveInt
+    ends: tuple[int, ...]
+
+
 AnyGraph = TypeVar("AnyGraph", bound=Graph)
 
 
@@ -220,12 +245,16 @@ class Graphs(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     `batched`: The same for several requests at once, smallest batches first; none in bundles compiled without. They
     are for `prefix` and those of `chunks` that belong to it and are not guided.
     `other_prefixes`: Prefix graphs for other numbers of views; at most one for each number.
+    `token`: One step of writing a thought (`Reasoning`), behind `prefix`: `token` () and `place` () int64, `tokens` as
+    that graph's, any outputs of it, caches `written_<name>` float32 -> `next` () int64 and a `longer_<name>` of the
+    same shape for each cache.
     """
 
     prefix: Graph
     chunks: Annotated[tuple[ChunkGraph, ...], Meta(min_length=1)]
     batched: tuple[BatchedGraphs, ...] = ()
     other_prefixes: tuple[Graph, ...] = ()
+    token: Graph | None = None
 
     @property
     def batchable(self) -> tuple[ChunkGraph, ...]:
@@ -235,7 +264,8 @@ class Graphs(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def files(self) -> tuple[str, ...]:
         """Of all graphs."""
-        single = (self.prefix.file, *(graph.file for graph in (*self.chunks, *self.other_prefixes)))
+        token = () if self.token is None else (self.token,)
+        single = (self.prefix.file, *(graph.file for graph in (*self.chunks, *self.other_prefixes, *token)))
         return (*single, *(file for batch in self.batched for file in (batch.prefix, *batch.chunks)))
 
 
@@ -289,6 +319,7 @@ class Manifest(_Struct, frozen=True, kw_only=True, omit_defaults=True):
         robots: Robots this policy drives, by the name of the embodiment.
         noise: Where the noise that a chunk starts from is Gaussian, as in training: in all slots, or only in those
             that the robot's own actions fill, with zeros elsewhere.
+        reasoning: Text that it writes before it acts; None where it writes none.
         state_time: Tick whose state the policy is told, as in training.
         precision: Type of the weights and of the arithmetic between the graphs' inputs and outputs.
         deviation: Of its actions from float32; None where that is what it computes in, or nobody measured.
@@ -308,6 +339,7 @@ class Manifest(_Struct, frozen=True, kw_only=True, omit_defaults=True):
     robots: Annotated[dict[str, RobotEntry], Meta(min_length=1)]
     graphs: Graphs
     sampler: Sampler = RectifiedFlow()
+    reasoning: Reasoning | None = None
     state_time: StateTime = "observation"
     precision: PrecisionName = "fp32"
     deviation: Deviation | None = None

@@ -94,11 +94,11 @@ class SlotMap:
         self._section = section
         self._width = width
         self._keys = {
-            f"{section}.{name}": _Place(slice(*key.slots), Normalizer(key.normalization, key.width), key.rotation)
+            f"{section}.{name}": _Place(slice(*key.slots), Normalizer(key.normalization, key.width), _converted(key))
             for name, key in keys.items()
         }
         self._widths = {
-            f"{section}.{name}": key.width if key.rotation == "axis_angle" else rotation_width(key.rotation)
+            f"{section}.{name}": key.width if _converted(key) == "axis_angle" else rotation_width(key.rotation)
             for name, key in keys.items()
         }
 
@@ -137,6 +137,11 @@ class _Place(NamedTuple):
     slots: slice
     normalizer: Normalizer
     rotation: RotationInput
+
+
+def _converted(key: Key) -> RotationInput:
+    """What is converted to axis-angle: a rotation that the policy gives as it is, is not."""
+    return "axis_angle" if key.form == "pose" else key.rotation
 
 
 def _float32(values: tuple[float, ...]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import numpy as np
 from unichunk.runtime.errors import BundleError, ObservationError
 from unichunk.runtime.policy.arrays import in_words, numbers, require_finite, without_batch
 from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.runtime.policy.bundle_reasoner import BundleReasoner
 from unichunk.runtime.policy.bundle_robot import BundleRobot
 from unichunk.runtime.policy.engines.options import CPU, EngineOptions
 from unichunk.runtime.policy.loaded_graphs import LoadedGraphs, Variant
@@ -22,7 +23,7 @@ from unichunk.runtime.policy.rotation import no_rotation
 from unichunk.runtime.policy.tokens import InstructionTokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import SupportsIndex
 
     from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Policy(BundleRobot):
     def __init__(
         self,
         graphs: LoadedGraphs,
-        tokenizer: Callable[[Any], NDArray[np.int64]] | None,
+        tokenizer: InstructionTokenizer | None,
         *,
         embodiment: str | None = None,
         seed: int = 0,
@@ -206,6 +207,28 @@ class Policy(BundleRobot):
     def denoise(self, inputs: Mapping[str, NDArray[Any]], prefix: Mapping[str, Value]) -> Mapping[str, Value]:
         """What the chunk graph makes of that: all rounds of all Euler steps."""
         return self._engines.chunk.run({**inputs, **prefix})
+
+    def reasoner(self) -> BundleReasoner | None:
+        """Writes this robot's thoughts, on the engines that `infer` uses, so for the same thread.
+
+        Returns:
+            None for a policy that does not think, or not for a robot with so many cameras.
+        """
+        manifest, token = self.manifest, self._engines.token
+        if token is None or self._tokenizer is None:
+            return None
+        assert manifest.graphs.token is not None
+        assert manifest.reasoning is not None
+        assert manifest.language is not None
+        return BundleReasoner(
+            manifest.graphs.token,
+            manifest.reasoning,
+            manifest.language,
+            prefix=self._engines.prefix,
+            token=token,
+            preprocess=self._preprocess,
+            tokenizer=self._tokenizer,
+        )
 
     def infer_batch(self, inputs: Sequence[Mapping[str, NDArray[Any]]]) -> list[Mapping[str, Value]]:
         """Both graphs for several requests, as many at once as graphs are loaded for, and in turn where they are more.

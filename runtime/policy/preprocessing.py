@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from unichunk.runtime.errors import ObservationError
 from unichunk.runtime.policy.arrays import in_words, numbers
 from unichunk.runtime.policy.normalization import SlotMap
 from unichunk.runtime.policy.optional_inputs import robot_inputs
+from unichunk.runtime.reasoning import THOUGHT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.policy.manifest import ImageInput, Manifest, RobotEntry
+
+INSTRUCTION_KEY: Final = "language.instruction"
 
 
 class Preprocessor:
@@ -37,6 +40,7 @@ class Preprocessor:
         self._cameras = [f"video.{name}" for name in robot.cameras]
         self._images = ImageNormalizer(manifest.image)
         self._tokenizer = tokenizer
+        self._thinks = manifest.reasoning is not None
         self._state = SlotMap("state", robot.state, manifest.unified_width)
         self._of_robot = robot_inputs(manifest, robot)
         # Resizing leaves the interpreter to others. Views beyond the first go to other cores where there are some.
@@ -48,7 +52,8 @@ class Preprocessor:
         """Inputs of the prefix graph by name, masks of the chunk graph among them.
 
         Args:
-            observation: `video.<camera>` (H, W, 3) uint8 RGB, `state.<key>` (width,), `language.instruction` text;
+            observation: `video.<camera>` (H, W, 3) uint8 RGB, `state.<key>` (width,), `language.instruction` text,
+                in whose place a policy that thinks takes `language.thought` where it is there;
                 images and states may have a leading axis of one.
 
         Raises:
@@ -57,7 +62,8 @@ class Preprocessor:
         views = [_image(key, _take(observation, key)) for key in self._cameras]
         inputs: dict[str, NDArray[Any]] = {**self._of_robot, "state": self._unified_state(observation)}
         if self._tokenizer is not None:
-            inputs["tokens"] = self._tokenizer(_take(observation, "language.instruction"))
+            thought = self._thinks and THOUGHT_KEY in observation
+            inputs["tokens"] = self._tokenizer(_take(observation, THOUGHT_KEY if thought else INSTRUCTION_KEY))
         inputs["images"] = self._image_input(views)
         return inputs
 

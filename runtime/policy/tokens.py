@@ -12,6 +12,7 @@ from unichunk.runtime.policy.bundle import REMEDY
 from unichunk.runtime.policy.manifest import PLACEHOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -80,6 +81,11 @@ class InstructionTokenizer:
         # One at a time: an instruction stays for a whole task.
         self._last = instruction, tokens
         return tokens
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What token ids say, without special tokens."""
+        text: str = self._model.decode(list(ids), skip_special_tokens=True)
+        return text
 
     def _ids(self, instruction: str) -> list[int]:
         text = self._settings.prompt.replace(PLACEHOLDER, instruction)

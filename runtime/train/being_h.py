@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unichunk.runtime.train.adapters import Adapters, OwnSlots
 from unichunk.runtime.train.gating import Gating
 from unichunk.runtime.train.mixture import Cache, Layer, RMSNorm, hidden, rotary_angles
+from unichunk.runtime.train.routing import Choice, Router
 from unichunk.runtime.train.vision import Connector, Vision
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -39,12 +41,26 @@ class Prefix(NamedTuple):
         seen: Image tokens before the language model, shape (B, V n_tok, h).
         padded: Which prefix tokens are padding, shape (B, P), bool.
         length: Number of the others, the first action's position, shape (B,).
+        words: The language model's hidden states behind its last layer, shape (B, P - 1, h): all tokens but the
+            state's, in order.
+        choice: Of a mixture's experts.
+        own: The robots' own slots of actions, where there are adapters.
     """
 
     caches: list[Cache]
     seen: Tensor
     padded: Tensor
     length: Tensor
+    words: Tensor
+    choice: Choice | None = None
+    own: OwnSlots | None = None
+
+
+class SlotMasks(NamedTuple):
+    """Which slots of the unified space are the robots' own, each shape (B, 200), bool."""
+
+    state: Tensor
+    action: Tensor
 
 
 class TwoLayers(nn.Module):
@@ -55,10 +71,15 @@ class TwoLayers(nn.Module):
         self.layer1 = nn.Linear(inside, hidden)
         self.layer2 = nn.Linear(hidden, outside)
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Shape (..., inside) to (..., outside)."""
-        result: Tensor = self.layer2(torch.relu(self.layer1(values)))
+    def forward(self, values: Tensor, added: Tensor | None = None) -> Tensor:
+        """Shape (..., inside) to (..., outside); `added` to the first layer's outputs."""
+        result: Tensor = self.layer2(self.hidden(values, added))
         return result
+
+    def hidden(self, values: Tensor, added: Tensor | None = None) -> Tensor:
+        """Shape (..., inside) to (..., hidden)."""
+        first = self.layer1(values)
+        return torch.relu(first if added is None else first + added)
 
 
 class ActionEncoder(nn.Module):
@@ -71,12 +92,12 @@ class ActionEncoder(nn.Module):
         self.W3 = nn.Linear(width, width)
         self.width = width
 
-    def forward(self, rows: Tensor, buckets: Tensor) -> Tensor:
-        """Rows (..., T, 200) and buckets (..., T) to (..., T, e)."""
+    def forward(self, rows: Tensor, buckets: Tensor, added: Tensor | None = None) -> Tensor:
+        """Rows (..., T, 200) and buckets (..., T) to (..., T, e); `added` to the first layer's outputs."""
         half = self.width // 2
         steps = torch.arange(half, device=rows.device, dtype=torch.float32)
         angle = buckets[..., None].float() * torch.exp(-math.log(10000.0) * steps / half)
-        embedded = self.W1(rows)
+        embedded = self.W1(rows) if added is None else self.W1(rows) + added
         time = torch.cat([angle.sin(), angle.cos()], dim=-1).to(embedded.dtype)
         mixed = self.W2(torch.cat([embedded, time.expand_as(embedded)], dim=-1))
         token: Tensor = self.W3(nn.functional.silu(mixed))
@@ -100,12 +121,14 @@ class BeingH(nn.Module):
         model = nn.ModuleDict(
             {
                 "embed_tokens": nn.Embedding(config.language.vocabulary, language),
-                "layers": nn.ModuleList(Layer(config) for _ in range(config.language.layers)),
+                "layers": nn.ModuleList(Layer(config, number) for number in range(config.language.layers)),
                 "norm": RMSNorm(language, eps=config.language.norm_eps),
                 "norm_mot_gen": RMSNorm(expert, eps=config.expert.norm_eps),
             }
         )
         self.language_model = nn.ModuleDict({"model": model})
+        if config.thought_tokens:
+            self.language_model["lm_head"] = nn.Linear(language, config.language.vocabulary, bias=False)
         self.proprio_encoder_robot = TwoLayers(UNIFIED_WIDTH, expert, expert)
         self.action_encoder = ActionEncoder(expert)
         self.action_decoder = TwoLayers(expert, expert, UNIFIED_WIDTH)
@@ -113,18 +136,23 @@ class BeingH(nn.Module):
             self.action_to_vlm_proj = nn.Linear(expert, language)
             self.vlm_to_action_proj = nn.Linear(language, expert)
             self.mpg = Gating(config.mpg, language, expert)
+        if config.adapter_rank:
+            self.adapters = Adapters(expert, config.adapter_rank)
+        if config.mixture is not None:
+            self.router = Router(config.mixture, language)
 
     @property
     def _model(self) -> Any:
         return self.language_model["model"]
 
-    def prefix(self, images: Tensor, text: Tensor, state: Tensor) -> Prefix:
+    def prefix(self, images: Tensor, text: Tensor, state: Tensor, masks: SlotMasks | None = None) -> Prefix:
         """Encode observations.
 
         Args:
             images: Shape (B, V, 3, S, S), normalized.
             text: Token ids after the state, shape (B, L), int64, padded at the end with -1.
             state: Unified, normalized, shape (B, 200).
+            masks: The robots' own slots; needed where there are adapters.
         """
         views = images.shape[1]
         seen = self.connector(self.vit_model(images.flatten(0, 1))).unflatten(0, (-1, views)).flatten(1, 2)
@@ -133,7 +161,8 @@ class BeingH(nn.Module):
         )
         written = self._model["embed_tokens"](text.clamp(min=0))
         words = torch.cat([head, seen, between, after, written], dim=1)
-        expert = self.proprio_encoder_robot(state)[:, None]
+        expert = self._state(state, masks)[:, None]
+        choice = self.router(state, written, text) if self.config.mixture is not None else None
         place = head.shape[1] + seen.shape[1] + between.shape[1]
         count = words.shape[1]
         order = torch.arange(count, device=images.device)
@@ -142,11 +171,25 @@ class BeingH(nn.Module):
         angles = self._angles(positions)[None]
         caches = []
         for layer in self._model["layers"]:
-            words, expert, cache = layer.prefix(words, expert, angles, mask)
+            words, expert, cache = layer.prefix(words, expert, angles, mask, choice)
             caches.append(cache)
         padded = torch.zeros(len(images), count + 1, dtype=torch.bool, device=images.device)
         padded[:, count - text.shape[1] : count] = text < 0
-        return Prefix(caches, seen, padded, (~padded).sum(dim=1))
+        own = OwnSlots.of(masks.action) if masks is not None and self.config.adapter_rank else None
+        return Prefix(caches, seen, padded, (~padded).sum(dim=1), words, choice, own)
+
+    def scores(self, prefix: Prefix, count: int) -> Tensor:
+        """What the language model would write behind each of the last tokens, of a policy that thinks.
+
+        Args:
+            prefix: Of B observations.
+            count: n, how many tokens.
+
+        Returns:
+            Shape (B, n, vocabulary).
+        """
+        scores: Tensor = self.language_model["lm_head"](self._model["norm"](prefix.words[:, -count:]))
+        return scores
 
     def velocity(
         self,
@@ -168,20 +211,24 @@ class BeingH(nn.Module):
         Returns:
             Shape (B R, T, 200).
         """
-        tokens = self.action_encoder(rows, buckets)
-        if anchor is not None:
-            refined = self._refine(tokens, *anchor)
-            tokens = refined if gated is None else torch.where(gated[:, None, None], refined, tokens)
         count, repeats = rows.shape[1], len(rows) // len(prefix.length)
+        own = None if prefix.own is None else prefix.own.repeated(repeats)
+        tokens = self._encoded(rows, buckets, own)
+        if anchor is not None:
+            goal, directions = anchor
+            encoded = self._encoded(goal, torch.zeros_like(buckets), own)
+            refined = self._refine(tokens, encoded, directions)
+            tokens = refined if gated is None else torch.where(gated[:, None, None], refined, tokens)
         order = torch.arange(count, device=rows.device)
         first = prefix.length.repeat_interleave(repeats)
         angles = self._angles(first[:, None] + order)
         causal = hidden(order[:, None] < order[None, :])
         known = hidden(prefix.padded)[:, None, None]
         for layer, cache in zip(self._model["layers"], prefix.caches, strict=True):
-            tokens = layer.actions(tokens, cache, angles, known, causal)
-        velocity: Tensor = self.action_decoder(self._model["norm_mot_gen"](tokens))
-        return velocity
+            tokens = layer.actions(tokens, cache, angles, known, causal, prefix.choice)
+        features = self.action_decoder.hidden(self._model["norm_mot_gen"](tokens))
+        velocity: Tensor = self.action_decoder.layer2(features)
+        return velocity if own is None else velocity + self.adapters.action_decoder(features, own)
 
     def sample(
         self, prefix: Prefix, noise: Tensor, previous: Tensor, delay: int, steps: int, directions: Tensor | None = None
@@ -208,8 +255,22 @@ class BeingH(nn.Module):
                 anchor = (rows, directions)
         return rows
 
-    def _refine(self, tokens: Tensor, anchor: Tensor, directions: Tensor) -> Tensor:
-        goal = self.action_encoder(anchor, anchor.new_zeros(anchor.shape[:2], dtype=torch.int64))
+    def _state(self, state: Tensor, masks: SlotMasks | None) -> Tensor:
+        """The STATE token, shape (B, e)."""
+        added = None
+        if self.config.adapter_rank:
+            assert masks is not None, "a policy with adapters needs to know whose slots are in use"
+            added = self.adapters.state_encoder(state[:, None], OwnSlots.of(masks.state))[:, 0]
+        token: Tensor = self.proprio_encoder_robot(state, added)
+        return token
+
+    def _encoded(self, rows: Tensor, buckets: Tensor, own: OwnSlots | None) -> Tensor:
+        """Action tokens of rows (B, T, 200) at times (B, T), shape (B, T, e)."""
+        added = None if own is None else self.adapters.action_encoder(rows, own)
+        token: Tensor = self.action_encoder(rows, buckets, added)
+        return token
+
+    def _refine(self, tokens: Tensor, goal: Tensor, directions: Tensor) -> Tensor:
         features = nn.functional.pad(self.action_to_vlm_proj(tokens), (0, 0, 1, 0))
         refined: Tensor = self.vlm_to_action_proj(self.mpg(features, goal, directions)[:, 1:])
         return refined

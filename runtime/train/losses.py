@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unichunk.runtime.train.being_h import SlotMasks
 from unichunk.runtime.train.flow import flow_errors, locked_rows, noisy_rows, sample_times
 from unichunk.runtime.train.slots import spread
 
@@ -60,17 +61,21 @@ class Losses(NamedTuple):
         flow: Squared error of the velocity in the robot's own slots, over the postfix, shape (B R,).
         other: The same in the other slots, shape (B R,).
         goal: Squared error of the goals read off the images, scalar.
+        imbalance: Of a mixture's experts in the batch, scalar; zero without one.
     """
 
     flow: Tensor
     other: Tensor
     goal: Tensor
+    imbalance: Tensor
 
 
 def losses(policy: BeingH, goals: GoalHeads, batch: Batch, slots: Sequence[int], settings: TrainingSettings) -> Losses:
     """The losses of a batch whose values lie in these slots."""
     state = batch.state + settings.state_noise * torch.randn_like(batch.state) * batch.own
-    prefix = policy.prefix(augmented(batch.images, settings), batch.tokens, spread(state, slots))
+    own = spread(batch.own, slots)
+    images = augmented(batch.images, settings)
+    prefix = policy.prefix(images, batch.tokens, spread(state, slots), SlotMasks(state=own, action=own))
     count, buckets = len(batch.delay), policy.config.time_buckets
     own = batch.own.repeat_interleave(count // len(batch.own), dim=0)
     time_ = sample_times(count, policy.config.denoising_steps)
@@ -87,7 +92,8 @@ def losses(policy: BeingH, goals: GoalHeads, batch: Batch, slots: Sequence[int],
     bucket = (row_time * buckets + 1e-3).long()
     velocity = policy.velocity(spread(noisy, slots), bucket, prefix, anchor, gated)[..., list(slots)].float()
     flow, other = flow_errors(velocity, batch.rows, noise, batch.delay, own)
-    return Losses(flow, other, goals.error(prefix.seen, batch.places))
+    imbalance = flow.new_zeros(()) if prefix.choice is None else prefix.choice.imbalance
+    return Losses(flow, other, goals.error(prefix.seen, batch.places), imbalance)
 
 
 def augmented(images: Tensor, settings: TrainingSettings) -> Tensor:

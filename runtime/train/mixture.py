@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unichunk.runtime.train.routing import Experts
+
 if TYPE_CHECKING:
     from unichunk.runtime.compile.config import BeingHConfig
+    from unichunk.runtime.train.routing import Choice
 
 
 class Cache(NamedTuple):
@@ -78,9 +81,14 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """One layer of both models."""
+    """One layer of both models.
 
-    def __init__(self, config: BeingHConfig) -> None:
+    Args:
+        config: Sizes.
+        number: Which layer: the upper ones of a mixture of flow have parallel experts.
+    """
+
+    def __init__(self, config: BeingHConfig, number: int) -> None:
         super().__init__()
         self.self_attn = Attention(config)
         language, expert = config.language, config.expert
@@ -89,9 +97,14 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(language.width, eps=language.norm_eps)
         self.post_attention_layernorm_mot_gen = RMSNorm(expert.width, eps=expert.norm_eps)
         self.mlp = SwiGlu(language.width, language.mlp)
-        self.mlp_mot_gen = SwiGlu(expert.width, expert.mlp)
+        self.mlp_mot_gen: SwiGlu | Experts = SwiGlu(expert.width, expert.mlp)
+        if config.mixture is not None and number >= config.mixture.shared_layers:
+            blocks = [SwiGlu(expert.width, config.mixture.mlp) for _ in range(config.mixture.experts)]
+            self.mlp_mot_gen = Experts(blocks)
 
-    def prefix(self, words: Tensor, state: Tensor, angles: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Cache]:
+    def prefix(
+        self, words: Tensor, state: Tensor, angles: Tensor, mask: Tensor, choice: Choice | None = None
+    ) -> tuple[Tensor, Tensor, Cache]:
         """Everything before the actions.
 
         Args:
@@ -99,6 +112,7 @@ class Layer(nn.Module):
             state: The state token, shape (B, 1, e); its place is told by angles and mask.
             angles: Rotary angles of words, then state, shape (1, n + 1, head_dim / 2).
             mask: What is added to the scores, shape (n + 1, n + 1).
+            choice: Of a mixture's experts.
 
         Returns:
             Words and state after the layer, and the layer's keys and values.
@@ -110,9 +124,17 @@ class Layer(nn.Module):
         attended = attend(query, Cache(key, value), mask).transpose(1, 2).flatten(2)
         words = words + self.self_attn.o_proj(attended[:, :count])
         words = words + self.mlp(self.post_attention_layernorm(words))
-        return words, self._expert(state, attended[:, count:]), Cache(key, value)
+        return words, self._expert(state, attended[:, count:], choice), Cache(key, value)
 
-    def actions(self, actions: Tensor, cache: Cache, angles: Tensor, known: Tensor, causal: Tensor) -> Tensor:
+    def actions(
+        self,
+        actions: Tensor,
+        cache: Cache,
+        angles: Tensor,
+        known: Tensor,
+        causal: Tensor,
+        choice: Choice | None = None,
+    ) -> Tensor:
         """The action tokens, R chunks for each observation.
 
         Args:
@@ -121,17 +143,22 @@ class Layer(nn.Module):
             angles: Rotary angles of the action positions, shape (B R, T, head_dim / 2).
             known: What is added to the scores of the prefix tokens, shape (B, 1, 1, P).
             causal: What is added to the scores of the rows of the same chunk, shape (T, T).
+            choice: Of a mixture's experts.
 
         Returns:
             The tokens after the layer, shape (B R, T, e).
         """
         query, key, value = self.self_attn.project(self.input_layernorm_mot_gen(actions), "_mot_gen", angles)
         attended = attend_both(query, cache, Cache(key, value), known, causal)
-        return self._expert(actions, attended.transpose(1, 2).flatten(2))
+        return self._expert(actions, attended.transpose(1, 2).flatten(2), choice)
 
-    def _expert(self, tokens: Tensor, attended: Tensor) -> Tensor:
+    def _expert(self, tokens: Tensor, attended: Tensor, choice: Choice | None) -> Tensor:
         tokens = tokens + self.self_attn.o_proj_mot_gen(attended)
-        mixed: Tensor = tokens + self.mlp_mot_gen(self.post_attention_layernorm_mot_gen(tokens))
+        normed = self.post_attention_layernorm_mot_gen(tokens)
+        if isinstance(self.mlp_mot_gen, Experts):
+            assert choice is not None
+            return tokens + self.mlp_mot_gen(normed, choice)
+        mixed: Tensor = tokens + self.mlp_mot_gen(normed)
         return mixed
 
 

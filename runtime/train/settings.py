@@ -18,6 +18,7 @@ class TrainingSettings:
         average: Decay of the moving average of the weights.
         goal_weight: Weight of the auxiliary loss that asks the image tokens where the goals are.
         other_weight: Weight of the velocity in slots that are not the robot's own, whose values stay zero.
+        imbalance_weight: Weight of the imbalance of a mixture's experts.
         refined_share: Share of the samples that are refinement rounds (MPG), where the checkpoint has it.
         anchor_noise: Standard deviation of what sets the anchor of those off the clean rows, normalized.
         pixel_noise: Standard deviation of noise on normalized pixels.
@@ -36,6 +37,7 @@ class TrainingSettings:
     average: float = 0.998
     goal_weight: float = 0.5
     other_weight: float = 0.1
+    imbalance_weight: float = 0.05
     refined_share: float = 0.4
     anchor_noise: float = 0.1
     pixel_noise: float = 0.06

@@ -33,3 +33,7 @@ def silence_other_slots(policy: BeingH, slots: Sequence[int]) -> None:
         policy.proprio_encoder_robot.layer1.weight[:, others] = 0.0
         policy.action_decoder.layer2.weight[others] = 0.0
         policy.action_decoder.layer2.bias[others] = 0.0
+        if policy.config.mixture is not None:
+            policy.router.layer1.weight[:, others] = 0.0
+    if policy.config.adapter_rank:
+        policy.adapters.silence(others)

@@ -65,6 +65,7 @@ def train(
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.half):
             found = losses(policy, goals, batch, slots, settings)
         whole = found.flow.mean() + settings.other_weight * found.other.mean() + settings.goal_weight * found.goal
+        whole = whole + settings.imbalance_weight * found.imbalance
         return found, torch.autograd.grad(whole, parameters, allow_unused=True)
 
     with ThreadPoolExecutor(len(samplers)) as workers:

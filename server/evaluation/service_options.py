@@ -24,6 +24,7 @@ class ServiceOptions:
         tls_cert: Certificate for https and wss; None: neither, which only this machine may use.
         tls_key: Its key.
         sim_robots: Let simulated robots wait for policies.
+        engine: What `unichunk serve` is told of the engine of bundles.
         log_format: How events are written to the standard error.
         log_level: The least serious ones that are.
     """
@@ -34,6 +35,7 @@ class ServiceOptions:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     sim_robots: bool = False
+    engine: tuple[str, ...] = ()
     log_format: LogFormat = "text"
     log_level: Level = "info"
 

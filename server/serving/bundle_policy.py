@@ -60,6 +60,11 @@ class BundlePolicy:
 
     def __init__(self, policy: Policy, digest: str, source: PolicySource) -> None:
         manifest = policy.manifest
+        if manifest.reasoning is not None:
+            raise BundleError(
+                f"policy {manifest.name!r} writes text before it acts, which is not done over a network: run it on the "
+                f"robot's own machine with `unichunk run --policy`"
+            )
         mapping = load_mapping(source.mapping) if source.mapping else None
         self._policy = policy
         self._digest = digest

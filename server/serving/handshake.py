@@ -29,6 +29,7 @@ def handshake(keys: RobotKeys) -> bytes:
             "action_columns": keys.openpi.columns,
             "action_hz": keys.robot.action_hz,
             "max_delay": keys.robot.max_delay,
+            "state_time": keys.manifest.state_time,
             "refinement_rounds": keys.refinement_rounds,
             **roboarena,
             "example_observation": keys.openpi.example(),

@@ -12,8 +12,9 @@ from tests.engines.tensorrt_stand_in import stand_in
 from unichunk.benchmarks.engine_runs.agreement import agreement
 from unichunk.benchmarks.engine_runs.arms import ARMS, Arm, arms_of
 from unichunk.benchmarks.engine_runs.bundles import Workload, compile_bundle, write_checkpoint
+from unichunk.benchmarks.engine_runs.deviations import OnCpu, deviation_rows
 from unichunk.benchmarks.engine_runs.floor import gpu_rates, graph_floor, recognized
-from unichunk.benchmarks.engine_runs.measuring import Effort, Results, Subject, measure_bundle, reference_of
+from unichunk.benchmarks.engine_runs.measuring import Effort, Results, Subject, measure_bundle
 from unichunk.benchmarks.engine_runs.report import broken, tables
 from unichunk.benchmarks.engine_runs.requests import Asked, largest_difference
 from unichunk.benchmarks.engine_runs.times import measured_times
@@ -191,15 +192,25 @@ def test_slow_engines_have_fewer_inferences(monkeypatch):
     assert row["prefix_ms"]["max"] == pytest.approx(100.0)
 
 
+def test_rounding_that_the_processor_does_not_do_itself_is_emulated(tmp_path, bundles):
+    cpu = OnCpu(replace(WORKLOAD, rounds=0), EngineOptions(), 2)
+    compile_bundle(bundles / "checkpoint", tmp_path / "bf16", cpu.workload, "bf16")
+    (row,) = deviation_rows(cpu, tmp_path / "bf16", "bf16", cpu.chunks(bundles / "fp32"))
+    assert (row["method"], row["steps"], row["rounds"]) == ("emulated", 2, 0)
+    assert 0 < row["deviation"] < 0.5
+
+
 def test_engines_in_turn_on_a_small_bundle(monkeypatch, tmp_path, bundles):
     """Everything but a GPU; the numbers of stand-ins are written nowhere."""
     tensorrt = stand_in(monkeypatch)
     arms = [*arms_of(["onnxruntime", "onnxruntime-bound"]), Arm("tensorrt", True), Arm("onnxruntime-cuda", True)]
     options = EngineOptions(cache=tmp_path / "cache")
     effort = Effort(visits=2, repeats=2, seconds=1.0, requests=2)
-    reference = reference_of(bundles / "fp32", WORKLOAD, arms[0], options, effort.requests)
+    cpu = OnCpu(WORKLOAD, options, effort.requests)
+    reference = cpu.chunks(bundles / "fp32")
     rates = Rates(PeakCurve.flat(1e9), 1e9, 1e9, 0.0, fused=True)
     results, said = Results(), list[str]()
+    results.deviations = deviation_rows(cpu, bundles / "int8", "int8", reference)
     for precision in ("fp32", "int8"):
         subject = Subject(bundles / precision, WORKLOAD, precision, reference)
         measure_bundle(subject, arms, options, effort, {False: rates, True: None}, results, said.append)
@@ -223,6 +234,13 @@ def test_engines_in_turn_on_a_small_bundle(monkeypatch, tmp_path, bundles):
     assert "CUDAExecutionProvider" in reasons
     assert "int8 weights are for ONNX Runtime alone" in reasons
     assert str(tmp_path.parent) not in reasons
-    text = tables(document("engines", quick=True, ratios=results.ratios, refused=results.refused, rows=results.rows))
+    assert [row["deviation"] for row in results.deviations] == [
+        row["agreement"]["deviation"]
+        for row in results.rows
+        if (row["precision"], row["engine"]) == ("int8", "onnxruntime")
+    ]
+    parts = {"refused": results.refused, "rows": results.rows, "deviations": results.deviations}
+    text = tables(document("engines", quick=True, ratios=results.ratios, **parts))
     assert text.count("| kept |") == len(results.rows)
+    assert text.count("| computed |") == len(results.deviations) == 2
     assert "tiny int8: tensorrt, CUDA graphs: prefix.onnx: int8 weights" in text

@@ -158,7 +158,7 @@ def test_random_weights_drive_a_robot_with_any_views_steps_and_rounds(robot: str
     assert len({place.bundle for place in places}) == 4
     assert len([line for line in said if line.startswith("compiling")]) == 4
     for place in places:
-        subject = Subject.load(place, 1)
+        subject = Subject.load(place, EngineOptions())
         assert len(subject.policy.robot.cameras) == place.case.views
         assert subject.policy.manifest.denoising_steps == place.case.steps
         result = subject.policy.infer(subject.policy.example_observation())
@@ -171,7 +171,7 @@ def test_random_weights_drive_a_robot_with_any_views_steps_and_rounds(robot: str
 
 def test_policies_stay_loaded_while_they_fit(tmp_path: Path) -> None:
     places, _ = places_of_bundle(BUNDLE, "so101", Sweep((), (), ()), "stand-in", tmp_path)
-    roomy, narrow = Shelf(1, 1e12), Shelf(1, 1.0)
+    roomy, narrow = Shelf(EngineOptions(), 1e12), Shelf(EngineOptions(), 1.0)
     first = roomy.subject(places[0])
     assert roomy.subject(places[1]).place is places[1]
     assert roomy.subject(places[0]) is first

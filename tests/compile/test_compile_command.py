@@ -137,6 +137,13 @@ def test_the_longest_delay_is_that_of_the_training(delay: int | None, expected: 
     assert plan_compilation(directory, options(max_delay=5)).max_delay == 5
 
 
+def test_whose_state_the_training_told_the_bundle_tells(tmp_path: Path) -> None:
+    for name in ("observation", "takeover"):
+        directory = checkpoint_with(tmp_path / name, "state_time", name)
+        compile_checkpoint(directory, tmp_path / name / "bundle", options(steps=(1,), refinement_rounds=0))
+        assert read_manifest(tmp_path / name / "bundle").state_time == name
+
+
 @pytest.mark.parametrize(("trained", "delay", "longest"), [(True, 4, 3), (True, 0, 8), (False, 4, 8)])
 def test_a_checkpoint_that_never_saw_locked_prefixes_is_said_to_be_one(
     trained: bool, delay: int, longest: int, tmp_path: Path, capsys: Any
@@ -155,6 +162,28 @@ def test_a_checkpoint_that_never_saw_locked_prefixes_is_said_to_be_one(
         assert "  note: not trained with locked prefixes" in said
         assert "up to 8 of 16 rows" in said
         assert manifest.provenance["locked_prefixes"] == "not trained with locked prefixes"
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_guided_graphs_are_for_checkpoints_that_never_saw_locked_prefixes(
+    trained: bool, tmp_path: Path, capsys: Any
+) -> None:
+    directory = checkpoint_with(tmp_path, "simulated_delay", 4)
+    document = json.loads((directory / "config.json").read_bytes()) | {"use_training_time_rtc": trained}
+    (directory / "config.json").write_text(json.dumps(document))
+    asked = {"steps": (2, 1), "refinement_rounds": 0, "batch": (2,)}
+    assert command(tmp_path / "bundle", checkpoint=directory, guided=True, **asked)() == 0
+    graphs = read_manifest(tmp_path / "bundle").graphs
+    assert [(graph.file, graph.denoising_steps, graph.guided) for graph in graphs.chunks] == [
+        ("chunk.onnx", None, False),
+        ("chunk_guided.onnx", None, True),
+        ("chunk_k1.onnx", 1, False),
+        ("chunk_guided_k1.onnx", 1, True),
+    ]
+    assert [batch.chunks for batch in graphs.batched] == [("chunk_batch2.onnx", "chunk_k1_batch2.onnx")]
+    said = capsys.readouterr().out
+    assert "chunk_guided_k1.onnx (1 + 0 rounds, K = 1, guided)" in said
+    assert ("guided graphs are for checkpoints that were not trained with locked prefixes" in said) == trained
 
 
 def test_the_rate_of_the_actions_may_be_given(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_the_golden() -> None:
         system_message=SYSTEM_MESSAGES["internvl2_5"],
         prompt_template="long",
         simulated_delay=None,
+        state_time="observation",
         tied_embeddings=True,
     )
     assert (config.grid, config.image_tokens) == (4, 4)
@@ -231,6 +232,7 @@ def test_the_published_size() -> None:
         mpg_rounds=st.integers(0, 3),
         prompt_template=st.sampled_from(["long", "short"]),
         simulated_delay=st.none() | st.integers(0, 40),
+        state_time=st.sampled_from(["observation", "takeover"]),
         vision_norm=st.sampled_from(["layer_norm", "rms_norm"]),
     )
 )
@@ -244,6 +246,7 @@ def test_sizes_come_back(sizes: Sizes) -> None:
     assert (config.language.head_dim, config.vision.norm) == (sizes.head_dim, sizes.vision_norm)
     assert (config.mpg.rounds if config.mpg else None) == (sizes.mpg_rounds if sizes.use_mpg else None)
     assert config.simulated_delay == (sizes.simulated_delay or None)
+    assert config.state_time == sizes.state_time
 
 
 REFUSED: list[tuple[str, Any, tuple[str, ...]]] = [
@@ -290,6 +293,7 @@ REFUSED: list[tuple[str, Any, tuple[str, ...]]] = [
     ("num_inference_timesteps", 0, ("num_inference_timesteps", ">= 1")),
     ("num_inference_timesteps", "4", ("num_inference_timesteps", "int")),
     ("num_timestep_buckets", 0, ("num_timestep_buckets", ">= 1")),
+    ("state_time", "later", ("state_time", '"later"', "observation, takeover")),
     ("simulated_delay", -1, ("simulated_delay", "-1", "0 or more", "use_training_time_rtc")),
     ("system_message", None, ("system_message", "str")),
     ("llm_config.rms_norm_eps", math.nan, ("llm_config.rms_norm_eps", "NaN", "positive")),

@@ -32,14 +32,14 @@ def sources(folder: Path) -> dict[str, RobotSource]:
     """The golden's robot with two cameras, and with one of them."""
     found = {}
     for name, views in VIEWS.items():
-        keys = {"state": {"eef_position": {"slots": [0, 3]}}, "action": {"eef_position": {"slots": [0, 3]}}}
-        (folder / f"{name}.json").write_text(json.dumps({"name": name, "views": views, **keys}))
+        key = {"eef_position": {"slots": [0, 3]}}
+        (folder / f"{name}.json").write_text(json.dumps({"name": name, "views": views, "state": key, "action": key}))
         found[name] = RobotSource(folder / f"{name}.json", "uni_posttrain", name=name)
     return found
 
 
 def options(*robots: RobotSource, **changes: Any) -> CompileOptions:
-    asked = {"steps": STEPS, "refinement_rounds": ROUNDS, "instruction_tokens": 24, "seed": 5} | changes
+    asked: dict[str, Any] = {"steps": STEPS, "refinement_rounds": ROUNDS, "instruction_tokens": 24, "seed": 5} | changes
     return CompileOptions(robots=robots, **asked)
 
 

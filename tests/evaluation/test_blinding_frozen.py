@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from unichunk.embodiments.catalogue import load_spec
+from unichunk.runtime.observation import Observation, RobotState
 from unichunk.runtime.policy.bundle import file_hash
+from unichunk.runtime.producer import Commitment
 from unichunk.server.evaluation.blinding import policy_host
 from unichunk.server.evaluation.blinding.hidden_policy import Seen
 from unichunk.server.evaluation.blinding.policy_host import PolicyHost
@@ -113,7 +115,7 @@ def test_a_module_that_was_changed_while_the_campaign_ran_is_not_started_anew(
 class Served:
     """A policy at a server that may serve another bundle from one moment to the next."""
 
-    chunk_length, max_delay = 8, 4
+    chunk_length, max_delay, state_time = 8, 4, "observation"
 
     def __init__(self) -> None:
         self.robot = None
@@ -129,16 +131,37 @@ class Served:
         pass
 
 
-def test_a_server_that_serves_another_bundle_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def adapted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the policy is told, by an adapter that is none."""
+    told: list[Any] = []
     adapter = SimpleNamespace(
         displacement_slots=np.zeros(0, np.int64),
         actions=lambda rows, _before: rows,
         joints=lambda actions, _before, _delay: np.zeros((len(actions), N)),
-        policy_input=lambda *_: None,
+        policy_input=lambda observation, _instruction: told.append(observation),
     )
     monkeypatch.setattr("unichunk.server.evaluation.blinding.runtime_policy.EmbodimentAdapter", lambda *_: adapter)
+    return told
+
+
+def test_a_policy_that_wants_to_know_the_state_at_the_takeover_is_told_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The robot tells what it measures; the proxy knows the rows that run."""
+    told, remote = adapted(monkeypatch), Served()
+    remote.state_time = "takeover"
+    q = SPEC.rest + 0.01
+    state = RobotState(0, 0, q, np.zeros(N), watchdog=False)
+    seen = Seen(Observation(0, state, {}), "wave", 0, 0, {})
+    policy = RuntimePolicy(remote, SPEC, first=seen, sha256="a" * 64)  # type: ignore[arg-type]
+    ran, before = SPEC.rest, SPEC.rest + 0.02
+    policy.predict(seen, Commitment(0, 5, 3, np.zeros((8, 200), np.float32), ran, before, 0, 0, saturated=False))
+    np.testing.assert_array_equal(told[0].state.q, q, "nothing is committed while it warms up")
+    np.testing.assert_allclose(told[-1].state.q, SPEC.rest + 0.03, atol=1e-12)
+
+
+def test_a_server_that_serves_another_bundle_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapted(monkeypatch)
     seen = Seen(SimpleNamespace(), "wave", 0, 0, {})  # type: ignore[arg-type]
-    commitment: Any = SimpleNamespace(previous_chunk=None, delay=0, before=None)
+    commitment: Any = SimpleNamespace(running=None, delay=0, before=None)
     remote: Any = Served()
     with pytest.raises(BundleChanged, match="the policy: SHA-256 is aaaaaaaaaaaa"):
         RuntimePolicy(remote, SPEC, first=seen, sha256="b" * 64)

@@ -115,7 +115,7 @@ class Looking:
         self.noise.append(noise.tobytes())
         assert (previous is None) == (delay == 0)
         self.told.append((state, seen, observation["language.instruction"], delay))
-        unified = np.random.default_rng(0).standard_normal((T, 200)).astype(np.float32) * state
+        unified = np.random.default_rng(0).standard_normal((T, 200)).astype(np.float32) * (seen if delay else 0)
         unified[:, 5:7] = GOALS[seen]
         return SimpleNamespace(unified=unified)
 

@@ -293,6 +293,17 @@ def test_another_bundle_of_the_same_meaning_goes_on_and_one_of_another_does_not(
             world.infer()
 
 
+def test_whose_state_it_shall_tell_a_robot_learns_from_what_is_served_and_that_may_not_change() -> None:
+    manifest = msgspec.structs.replace(tiny_policy("own").manifest, state_time="takeover")
+    server, clock = ModelServer(manifest, ROBOT), VirtualClock()
+    network = VirtualNetwork(server, clock, lambda: [0.02])
+    policy = RemotePolicy("zmq://robot.test", ROBOT, dialer=network, clock=clock)
+    assert policy.state_time == "takeover"
+    server.manifest, server.digest = msgspec.structs.replace(manifest, state_time="observation"), "d2"
+    with refused(PolicyError, "state_time differs"):
+        policy.infer(World().observation)
+
+
 @pytest.mark.parametrize("rows", [np.full((8, 6), np.nan, np.float32), np.zeros((7, 6), np.float32), np.zeros((8, 6))])
 def test_a_chunk_that_must_not_reach_a_robot(rows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()

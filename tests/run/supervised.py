@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.run.fake_robot import FakeRobot
     from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.runtime.reasoning import Reasoner
     from unichunk.runtime.run_options import RunOptions
 
 PATIENCE_S = 1.0
@@ -31,13 +32,14 @@ def supervise(
     policy: ChunkPolicy,
     options: RunOptions,
     look: Callable[[Supervisor], None] = lambda _: None,
+    reasoner: Reasoner | None = None,
 ) -> Supervisor:
     adapter = EmbodimentAdapter(robot.spec, joint_entry(robot.spec))
     # More patient than the real robot: a busy machine must not look like a dead driver.
     settings = replace(
         robot_settings(robot.spec, policy, adapter), watchdog_s=PATIENCE_S, observation_max_age_s=1.5 * PATIENCE_S
     )
-    return Supervisor(robot, settings, policy, adapter, options, look)
+    return Supervisor(robot, settings, policy, adapter, options, look, reasoner)
 
 
 def check_commands(robot: FakeRobot) -> None:

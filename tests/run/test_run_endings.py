@@ -16,6 +16,7 @@ import pytest
 
 from tests.pyproject import ROOT
 from tests.run.processes import drivers, eventually, nothing_left, report_of, run, start, wait_until_running
+from unichunk.runtime.recorded_observations import RecordedObservations
 from unichunk.server import simulated_driver
 from unichunk.server.ready_process import ReadyProcess
 from unichunk.server.run_command import Run
@@ -166,7 +167,8 @@ def test_a_report_whose_folder_goes_is_rescued(folder: Path, fault: tuple[str, .
 
 def test_recordings_that_cannot_be_written_are_told_and_the_report_is_written(folder: Path) -> None:
     (folder / "there").mkdir()
-    with start(*RUN, "--duration", "3", "--record", "there", folder=folder) as process:
+    observed = ("--record-observations", "there/seen.npz")
+    with start(*RUN, "--duration", "3", "--record", "there", *observed, folder=folder) as process:
         wait_until_running(process)
         shutil.rmtree(folder / "there")
         output, errors = process.communicate(timeout=60)
@@ -176,9 +178,10 @@ def test_recordings_that_cannot_be_written_are_told_and_the_report_is_written(fo
         "the simulated driver ended (status 1): "
         "recording there/set_points.npz: cannot be written (No such file or directory)"
     )
-    assert errors.splitlines()[-2:] == [
+    assert errors.splitlines()[-3:] == [
         "unichunk run: recording there/commands.npz: cannot be written (No such file or directory)",
         f"unichunk run: {driver}",
+        "unichunk run: recording there/seen.npz: cannot be written (No such file or directory)",
     ]
     report = report_of(folder / "report.json")
     assert (report["exit_reason"], report["driver_said"]) == ("completed", driver)
@@ -194,8 +197,12 @@ def test_a_listing_that_nobody_reads_to_its_end(folder: Path) -> None:
     assert errors == ""
 
 
-def test_everything_that_happens_is_told(folder: Path) -> None:
-    status, _, errors = run(*RUN, "--duration", "1", folder=folder)
+def test_everything_that_happens_is_told_and_what_was_asked_is_kept(folder: Path) -> None:
+    status, _, errors = run(*RUN, "--duration", "1", "--record-observations", "seen.npz", folder=folder)
     assert status == 0
+    seen = RecordedObservations.read(folder / "seen.npz")
+    assert seen.embodiment == "so101"
+    assert {question.observation["language.instruction"] for question in seen.questions} == {"follow the red block"}
+    assert any(question.previous_chunk is not None for question in seen.questions)
     told = [line.partition(":")[0] for line in errors.splitlines() if not line.startswith("time ")]
     assert told == [event["kind"] for event in report_of(folder / "report.json")["events"]]

@@ -85,10 +85,17 @@ def test_a_report_path_that_is_a_pipe(tmp_path: Path) -> None:
     assert "no regular file" in refused("--embodiment", "so101", "--sim", "--report", "pipe", folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["commands.npz", "set_points.npz"])
-def test_a_recording_that_cannot_be_written(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("commands.npz", "--record", "."),
+        ("set_points.npz", "--record", "."),
+        ("seen.npz", "--record-observations", "seen.npz"),
+    ],
+)
+def test_a_recording_that_cannot_be_written(tmp_path: Path, name: str, option: str, value: str) -> None:
     (tmp_path / name).mkdir()
-    line = refused("--embodiment", "so101", "--sim", "--report", "report.json", "--record", ".", folder=tmp_path)
+    line = refused("--embodiment", "so101", "--sim", "--report", "report.json", option, value, folder=tmp_path)
     assert f"recording {name}: is a folder" in line
     assert not (tmp_path / "report.json").exists()
 

@@ -124,6 +124,7 @@ class ScheduleRun:
         self.delays.check_commitment(commitment, promised_end)
         last = self.model.rows[commitment.tick + commitment.delay - 1]
         assert commitment.before.tobytes() == last.joints.tobytes(), "the chunk is told to go on from another row"
+        self._check_running(commitment, rows_end)
         self.all_covered &= commitment.tick + commitment.delay <= rows_end or commitment.chunk > 0
         self.chunk_ticks[commitment.chunk] = commitment.tick
         self.now_ns += self._duration(latency)
@@ -135,6 +136,16 @@ class ScheduleRun:
             self._publishing = self._duration(publishing)
             self._finish(commitment, rows, joints, broken)
         self.now_ns += self._duration(gap)
+
+    def _check_running(self, commitment: Commitment, rows_end: int) -> None:
+        there = min(rows_end - commitment.tick, self.schedule.chunk_length)
+        count = max(there, commitment.delay)
+        told = 0 if commitment.running is None else len(commitment.running)
+        assert told == max(0, count), f"{told} rows of the running plan are told, {count} are there or committed"
+        for place in range(told):
+            row = self.model.rows[commitment.tick + place]
+            assert commitment.running is not None
+            assert commitment.running[place].tobytes() == row.unified.tobytes(), f"row {place} is another one"
 
     def _answer_nonsense(self, commitment: Commitment, rows: Unified, joints: Joints) -> None:
         rows[-1, 3] = np.nan

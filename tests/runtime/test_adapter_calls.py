@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Calls:
         self.finished: list[Joints] = []
         self.state_time = "observation"
         self.shown: list[list[float]] = []
+        self.running: list[tuple[int, ...] | None] = []
         ran, before = np.array([4.0, 4.5, 6.5]), np.array([4.0, 5.0, 6.0])
         self.commitment = Commitment(0, 7, 2, np.zeros((T, 200), np.float32), ran, before, 0, 0, saturated=False)
 
@@ -39,7 +41,8 @@ class Calls:
         self.shown.append(observation.state.q.tolist())
         return {}
 
-    def infer(self, observation: object, previous: object = None, delay: int = 0) -> object:
+    def infer(self, observation: object, previous: Any = None, delay: int = 0) -> object:
+        self.running.append(None if previous is None else previous.shape)
         actions = {"action.arm": np.zeros((T, N))}
         return SimpleNamespace(unified=np.zeros((T, 200), np.float32), actions=actions, cold=False, text=None)
 
@@ -76,6 +79,14 @@ def test_a_policy_is_told_the_state_that_it_was_trained_to_be_told() -> None:
     calls.state_time = "takeover"
     infer(calls)
     assert calls.shown == [[0.1, 0.2, 0.3], [0.1, 0.7, -0.2]], "the joints go on by what the committed rows go on by"
+
+
+def test_a_policy_is_told_the_rows_of_the_running_plan_that_are_there() -> None:
+    calls: Any = Calls()
+    for overlap, delay in ((0, 0), (1, 0), (4, 2), (1, 2), (T, 2)):
+        calls.commitment = replace(calls.commitment, overlap=overlap, delay=delay)
+        infer(calls)
+    assert calls.running == [None, (1, 200), (4, 200), (2, 200), (T, 200)]
 
 
 def test_the_first_row_goes_on_from_where_the_robot_stands() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,9 +42,25 @@ def test_thoughts_are_thought_while_the_robot_moves_and_no_row_is_missing(worlds
     assert len(set(thinking.acted_on)) >= 20, "finished texts reach the policy"
 
 
+SLOW_CAMERA = Times(chunk_length=32, latency=1500, camera=4000, lateness=200, age=300)
+"""Frames are rare, and acted on as soon as they arrive, by who does nothing else."""
+
+
 def test_the_delay_does_not_grow_by_thinking(worlds: list[World]) -> None:
-    alone, thinking = (run(worlds, Times(), thinks=thinks) for thinks in (False, True))
+    """The age of an observation that waited for a thought is no measurement of how old the next will be."""
+    alone, thinking = (run(worlds, SLOW_CAMERA, thinks=thinks) for thinks in (False, True))
+    assert thinking.thoughts
     assert thinking.estimator.delay() <= alone.estimator.delay()
+
+
+def test_no_observation_waits_until_its_chunk_would_come_too_late(worlds: list[World]) -> None:
+    """The policy was trained with short prefixes: it cannot commit as many rows as an old observation needs."""
+    times = replace(SLOW_CAMERA, trained=4)
+    alone, thinking = (run(worlds, times, thinks=thinks) for thinks in (False, True))
+    assert thinking.thoughts
+    for world in (alone, thinking):
+        assert world.thread.telemetry.late_chunks == 0
+        assert world.thread.telemetry.saturated == 0
 
 
 def test_a_thought_that_never_ends_is_given_up_and_the_policy_acts_on(worlds: list[World]) -> None:

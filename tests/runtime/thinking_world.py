@@ -49,6 +49,8 @@ class Times:
         camera: Between two frames.
         lateness: Longest time until a frame arrives.
         gap: Between two thoughts.
+        age: Age of an observation that is acted on at once; None for the most that it can be.
+        trained: Longest prefix that the policy was trained to continue; None for T.
     """
 
     chunk_length: int = 24
@@ -58,6 +60,8 @@ class Times:
     camera: int = 1000
     lateness: int = 200
     gap: int = 0
+    age: int | None = None
+    trained: int | None = None
 
     @property
     def fits(self) -> bool:
@@ -102,7 +106,8 @@ class World:
         self._row, self._rest = Row(np.zeros(N)), rest
         self._reading = False
         self.estimator = DelayEstimator(HZ, 1)
-        self.estimator.observe((times.camera + times.lateness) / 1000 / HZ, times.latency / 1000 / HZ)
+        age = times.camera + times.lateness if times.age is None else times.age
+        self.estimator.observe(age / 1000 / HZ, times.latency / 1000 / HZ)
         self.known_delay = self.estimator.delay()
         self.thinker = Thinker(self if thinks else None, times.gap * UNIT_NS / 1e9)
         self._chunks = 0
@@ -137,7 +142,7 @@ class World:
             encode=encode,
             joint_step=np.ones(N),
             minimum_postfix=2,
-            trained_delay=length,
+            trained_delay=self.times.trained or length,
             chunk_length=length,
             number=self._chunks,
         )

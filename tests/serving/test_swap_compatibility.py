@@ -61,6 +61,9 @@ CHANGES: dict[str, Callable[[Manifest], Manifest]] = {
     "rows": lambda manifest: replace(manifest, chunk_length=9),
     "wide": lambda manifest: replace(manifest, unified_width=300),
     "noise": lambda manifest: replace(manifest, noise="own"),
+    "state is told as of the takeover instead of observation": lambda manifest: replace(
+        manifest, state_time="takeover"
+    ),
     "pixels": lambda manifest: replace(manifest, image=replace(manifest.image, size=32)),
     "does not drive so101": lambda manifest: replace(manifest, robots={"d1": manifest.robots["so101"]}),
     "cameras": lambda manifest: robot(manifest, cameras=("elsewhere",)),

@@ -144,6 +144,28 @@ def test_the_policy_is_told_what_is_said_at_its_tick_and_gets_what_was_committed
 
 
 @pytest.mark.simulator
+def test_a_policy_may_be_told_the_state_at_the_tick_that_its_rows_begin(twin, renderer):
+    """By as much farther as the committed rows go on from the row before the observation's tick."""
+    told, policies = {}, {}
+    for state_time in ("observation", "takeover"):
+        policy = policies[state_time] = Oracle(twin)
+        policy.state_time = state_time
+        loop(twin, renderer, policy).run(["follow the red block"] * 40, 5)
+        keys = [key for key in policy.seen[0][0] if key.startswith("state.")]
+        told[state_time] = np.array([np.concatenate([seen[key] for key in keys]) for seen, _, _ in policy.seen])
+    # The oracle does not ask for its state, so both runs are the same.
+    last = np.array([committed[4, :6] for _, committed, _ in policies["takeover"].seen])
+    adapter, spec_rows = EmbodimentAdapter(SPEC, joint_entry(SPEC)), last.astype(np.float64)
+    values = np.concatenate(list(adapter.actions(spec_rows, SPEC.rest).values()), axis=1)
+    moved = told["takeover"][1:] - told["observation"][1:]
+    np.testing.assert_allclose(moved, np.diff(values, axis=0), atol=1e-5)
+    assert np.abs(moved).max() > 0.05
+    later = told["observation"][2:]
+    stale, ahead = (np.abs(guess - later).mean() for guess in (told["observation"][1:-1], told["takeover"][1:-1]))
+    assert ahead < 0.5 * stale, "five ticks on the joints are about where they were expected"
+
+
+@pytest.mark.simulator
 def test_an_instruction_without_a_block_is_refused_before_anything_moves(twin, renderer):
     policy = Oracle(twin)
     with refused(InstructionUnclear, "neither"):

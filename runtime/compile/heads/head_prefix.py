@@ -110,7 +110,7 @@ class _Context:
             parts.append(each.shaped(angles, config.views, width))
         # Padding looks up some token: nobody attends to it.
         found = each.reshape(graph.op("Max", self._text, graph.integers([[0]])), config.max_text)
-        parts.append(graph.looked_up(self.weights.operand("embed_tokens.weight"), found))
+        parts.append(each.looked_up(self.weights.operand("embed_tokens.weight"), found))
         queries = graph.weight(self.weights.vector("queries"))
         parts.append(each.same(queries, config.queries, width))
         return each.concat(parts, axis=0)

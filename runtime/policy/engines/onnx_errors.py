@@ -86,6 +86,8 @@ def load_complaint(file: GraphFile, error: Exception, where: str) -> UnichunkErr
     fault = _device_fault(file, error)
     if fault is not None:
         return fault
+    if isinstance(error, onnxruntime_pybind11_state.EPFail):
+        return EngineError(f"{file.path}: ONNX Runtime {version} cannot prepare it for {where}: {reason(error)}")
     return BundleError(f"{file.path}: not a graph that ONNX Runtime {version} can run: {reason(error)}; {REMEDY}")
 
 

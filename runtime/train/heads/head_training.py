@@ -45,7 +45,8 @@ def train_head(
         A copy with averaged weights.
     """
     optimizer = torch.optim.AdamW(policy.parameters(), lr=settings.learning_rate, weight_decay=1e-4, betas=(0.9, 0.98))
-    averaged = copy.deepcopy(policy).requires_grad_(requires_grad=False)
+    averaged = copy.deepcopy(policy)
+    averaged.requires_grad_(requires_grad=False)
     for step in range(steps):
         warm = min(1.0, (step + 1) / settings.warm_up_steps)
         for group in optimizer.param_groups:

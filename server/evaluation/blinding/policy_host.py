@@ -141,7 +141,7 @@ class PolicyHost:
         if self._kind is SourceKind.BUNDLE:
             path = files.with_suffix(".ipc")
             self._address = f"ipc://{path}"
-            options += ["--ipc", str(path), "--no-http"]
+            options += ["--ipc", str(path), "--no-http", *self._options.engine]
         else:
             port = free_port()
             self._address = f"ws://127.0.0.1:{port}"

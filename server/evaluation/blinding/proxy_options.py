@@ -20,6 +20,7 @@ class ProxyOptions:
         fps: Pictures a second that are recorded of every camera.
         nice: How much less urgent policies in processes of our own are than the proxy.
         load_s: How long policies may take to load, [s].
+        engine: What `unichunk serve` is told of the engine of bundles, the same for all of them.
     """
 
     sim_robots: bool = False
@@ -28,6 +29,7 @@ class ProxyOptions:
     fps: float = 5.0
     nice: int = 10
     load_s: float = 600.0
+    engine: tuple[str, ...] = ()
 
     def patience(self, *, lockstep: bool) -> float:
         """Factor of all times after which somebody is lost."""

@@ -32,6 +32,7 @@ class JointAdapter:
         self._cameras = tuple(cameras)
         self._timebase: Timebase | None = None
         self.displacement_slots: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.kinematic = False
         """None of the actions are displacements."""
 
     def begin(self, timebase: Timebase) -> None:

@@ -26,7 +26,7 @@ class JointChunk:
         unified: Shape (T, 200): the joints, and zeros.
         actions: `action.joints`, shape (T, n), [rad].
         cold: Whether its latency says nothing of the next one's.
-        gates, discrepancies: There are none.
+        gates, discrepancies, text: There are none; a text would tell whose it is.
     """
 
     unified: NDArray[np.float32]
@@ -34,6 +34,7 @@ class JointChunk:
     cold: bool = False
     gates: NDArray[np.float32] | None = None
     discrepancies: NDArray[np.float32] | None = None
+    text: str | None = None
 
     @classmethod
     def of(cls, rows: NDArray[np.float32], *, cold: bool = False) -> JointChunk:

@@ -1,0 +1,144 @@
+"""Teach a policy that follows blocks to write down which one is meant: python -m unichunk.server.train_thoughts.
+
+Instructions that say what to follow by what not to follow, or by what else there is, become plain ones ("follow the
+red block with an open hand"), on which the policy then acts as it was trained to. An instruction that is plain already
+is nothing to think about. Actions stay what they were: see `unichunk.runtime.train.thoughts`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+import tyro
+from safetensors.torch import load_file, save_file
+
+from unichunk.embodiments.catalogue import load_spec
+from unichunk.embodiments.sim.block_paths import BLOCKS
+from unichunk.runtime.compile.checkpoint import Checkpoint
+from unichunk.runtime.compile.compile_plan import IMAGE_MEAN, IMAGE_STD
+from unichunk.runtime.compile.config_document import CONFIG_FILE
+from unichunk.runtime.compile.prompt import Prompt
+from unichunk.runtime.train.being_h import BeingH, ConstantTokens
+from unichunk.runtime.train.thoughts import thought_batch, train_thoughts
+from unichunk.runtime.unified import UNIFIED_WIDTH
+from unichunk.server.train_follow_phrases import phrases
+from unichunk.server.train_follow_sources import RobotDemonstrations, camera_of, load_demonstrations, source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from unichunk.embodiments.spec import EmbodimentSpec
+
+THOUGHT_TOKENS: Final = 32
+ROUNDABOUT: Final = (
+    "follow the block that is not {other}",
+    "follow the other block, not the {other} one",
+    "do not follow the {other} block but the other one",
+    "leave the {other} block alone and follow the other one",
+    "there is a {other} block and another one: follow the other one",
+    "anything but the {other} block",
+    "not {other}",
+)
+"""Ways to name a block by the other; `MANNERS` are the same as in plain instructions."""
+MANNERS: Final = {"": "", " with an open hand": " with an open hand", " with a closed hand": " with a closed hand"}
+"""What is said behind, and what of it is written down."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Teach a policy to write down which block is meant.
+
+    Attributes:
+        checkpoint: Of a policy that `train_follow` trained.
+        out: Where to write the checkpoint that thinks.
+        robot: Whose demonstrations show what it sees.
+        data: They, as `train_follow` recorded them.
+        steps: How many, of `observations` each.
+        observations: In a batch.
+        seed: Of everything.
+    """
+
+    checkpoint: Path
+    out: Path
+    robot: str
+    data: Path
+    steps: int = 600
+    observations: int = 48
+    seed: int = 1
+
+
+def thoughts(spec: EmbodimentSpec) -> dict[str, str]:
+    """Instruction -> what is to be written; nothing for those that are plain already."""
+    plain = {text: "" for texts in phrases(spec).values() for text in texts}
+    roundabout = {
+        text.format(other=other) + said: f"follow the {block} block{written}"
+        for other, block in (BLOCKS, BLOCKS[::-1])
+        for text in ROUNDABOUT
+        for said, written in MANNERS.items()
+    }
+    return plain | roundabout
+
+
+def main() -> None:
+    """Run the recipe from the command line."""
+    recipe = tyro.cli(Recipe, description=__doc__)
+    if recipe.out.exists():
+        raise SystemExit(f"{recipe.out} exists already; remove it or write elsewhere")
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(1)
+    shutil.copytree(recipe.checkpoint, recipe.out)
+    config = json.loads((recipe.out / CONFIG_FILE).read_text(encoding="utf-8"))
+    weights = load_file(recipe.out / "model.safetensors")
+    language = weights["language_model.model.embed_tokens.weight"]
+    weights["language_model.lm_head.weight"] = torch.zeros_like(language)
+    save_file(weights, recipe.out / "model.safetensors")
+    (recipe.out / CONFIG_FILE).write_text(json.dumps({**config, "thought_tokens": THOUGHT_TOKENS}, indent=1))
+    policy, prompt = _opened(recipe.out, weights)
+    batches = _batches(recipe, prompt)
+    train_thoughts(policy, lambda: next(batches), steps=recipe.steps, learning_rate=3e-3, report=_say)
+    trained = {name: value.to(weights[name].dtype).contiguous() for name, value in policy.state_dict().items()}
+    save_file(trained, recipe.out / "model.safetensors")
+    _say(f"checkpoint: {recipe.out}")
+
+
+def _opened(folder: Path, weights: dict[str, Tensor]) -> tuple[BeingH, Prompt]:
+    checkpoint = Checkpoint.open(folder)
+    prompt = Prompt.read(checkpoint.config, checkpoint.tokenizer_file)
+    policy = BeingH(checkpoint.config, ConstantTokens(prompt.head, prompt.between, prompt.after_state))
+    policy.load_state_dict({name: value.float() for name, value in weights.items()})
+    return policy, prompt
+
+
+def _batches(recipe: Recipe, prompt: Prompt) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    spec = load_spec(recipe.robot)
+    robot = RobotDemonstrations(spec, camera_of(spec), load_demonstrations(recipe.data))
+    data = source(robot, prompt, 1, 0).data
+    plain, roundabout = ([pair for pair in thoughts(spec).items() if bool(pair[1]) is said] for said in (False, True))
+    random, half = np.random.default_rng(recipe.seed), recipe.observations // 2
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD))
+    while True:
+        rows = np.sort(random.choice(len(data.images), 2 * half, replace=False))
+        chosen = [pairs[i] for pairs in (plain, roundabout) for i in random.integers(len(pairs), size=half)]
+        ids = [(prompt.text_ids(told), (*prompt.tokenizer.text(said), prompt.end)) for told, said in chosen]
+        images = torch.from_numpy(data.images[rows]).permute(0, 3, 1, 2).float() / 255
+        state = torch.zeros(len(rows), UNIFIED_WIDTH)
+        state[:, list(data.slots)] = torch.from_numpy(data.state[rows])
+        yield ((images - mean) / std)[:, None], *thought_batch(ids), state
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

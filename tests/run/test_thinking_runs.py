@@ -1,0 +1,109 @@
+"""Thinking with the real threads: the supervisor, a small policy, and a robot in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.run.supervised import check_commands, running_for, states, supervise, when
+from tests.run.thinking_policy import ListeningPolicy, SlowReasoner
+from unichunk.embodiments.adapter import EmbodimentAdapter
+from unichunk.embodiments.settings import robot_settings
+from unichunk.runtime.outcome import ExitReason
+from unichunk.runtime.policy import Policy
+from unichunk.runtime.report import build_report
+from unichunk.runtime.run_options import RunOptions
+from unichunk.server.run_picture import RunPicture
+from unichunk.server.summary import summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.run.fake_robot import FakeRobot
+    from unichunk.runtime.supervisor import Supervisor
+
+OPTIONS = RunOptions("go", duration_s=0.8, thought_gap_s=0.05)
+
+
+def reported(robot: FakeRobot, tiny: Path, supervisor: Supervisor) -> dict[str, Any]:
+    policy = Policy.load(tiny)
+    return build_report(supervisor, robot_settings(robot.spec, policy, EmbodimentAdapter(robot.spec, policy.robot)), {})
+
+
+def said(supervisor: Supervisor, kind: str) -> list[str]:
+    return [str(event["text"]) for event in supervisor.events.list() if event["kind"] == kind]
+
+
+def test_the_first_thought_comes_before_the_robot_moves_and_others_while_it_does(robot: FakeRobot, tiny: Path) -> None:
+    moved: list[bool] = []
+    reasoner = SlowReasoner(look=lambda: moved.append(bool(robot.sent)))
+    policy, pictures = ListeningPolicy(Policy.load(tiny)), []
+    look = when(
+        running_for(0.5), lambda supervisor: pictures.append(RunPicture("policy on robot", 0.8, supervisor).line())
+    )
+    supervisor = supervise(robot, policy, OPTIONS, look, reasoner)
+    assert supervisor.run() is ExitReason.COMPLETED
+    check_commands(robot)
+    assert moved[:2] == [False, False], "a first thought to get warm, a second one to act on"
+    assert any(moved[2:]), "none was thought while the robot moved"
+    # Warm-up is over before the first thought; whatever moves the robot has been told one.
+    told = [text for text in policy.told if text is not None]
+    assert told[0] == "thought 1"
+    assert None not in policy.told[policy.told.index("thought 1") :]
+    assert len(set(told)) > 1
+    report = reported(robot, tiny, supervisor)
+    assert report["commitment_violations"] == 0
+    thoughts = report["thoughts"]
+    assert thoughts["finished"] == len(thoughts["last"]) == len(said(supervisor, "thought")) > 2
+    assert thoughts["tokens"] == 3 * thoughts["finished"]
+    assert thoughts["last"][-1]["text"] == thoughts["text"]
+    assert f"acted on {thoughts['text']!r}" in summary(report)
+    assert "acts on 'thought" in pictures[0]
+
+
+def test_a_thought_without_end_is_given_up_and_the_policy_acts_on_the_instruction(robot: FakeRobot, tiny: Path) -> None:
+    policy = ListeningPolicy(Policy.load(tiny))
+    supervisor = supervise(robot, policy, OPTIONS, reasoner=SlowReasoner(None))
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert set(policy.told) == {None}
+    assert said(supervisor, "thought abandoned") == ["no end after 10 tokens, acting on the instruction"]
+    assert reported(robot, tiny, supervisor)["thoughts"]["abandoned"] > 2
+
+
+def test_a_policy_that_cannot_think_never_moves_the_robot(robot: FakeRobot, tiny: Path) -> None:
+    supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), OPTIONS, reasoner=SlowReasoner(fails=0))
+    assert supervisor.run() is ExitReason.POLICY_FAULT
+    assert supervisor.exit_detail == "the policy cannot think: the head is empty"
+    assert robot.sent == []
+
+
+def test_a_policy_that_cannot_think_any_more_acts_on_its_last_thought(robot: FakeRobot, tiny: Path) -> None:
+    policy = ListeningPolicy(Policy.load(tiny))
+    supervisor = supervise(robot, policy, OPTIONS, reasoner=SlowReasoner(fails=2))
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert said(supervisor, "thought failed") == ["the head is empty; acting on 'thought 1'"]
+    assert policy.told[-1] == "thought 1"
+
+
+def test_a_thought_that_never_fits_is_not_thought_while_the_robot_moves(robot: FakeRobot, tiny: Path) -> None:
+    """A step takes as long as all rows of a chunk last; the robot is moved all the same."""
+    reasoner = SlowReasoner(1, step_s=1.3)
+    supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), OPTIONS, reasoner=reasoner)
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert reported(robot, tiny, supervisor)["thoughts"]["finished"] == 2
+    assert states(supervisor).count("holding") == 1
+
+
+def test_a_text_that_comes_with_the_chunks_is_shown(robot: FakeRobot, tiny: Path) -> None:
+    policy = ListeningPolicy(Policy.load(tiny), "grasp the handle")
+    supervisor = supervise(robot, policy, OPTIONS)
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert said(supervisor, "thought") == ["'grasp the handle'"]
+    report = reported(robot, tiny, supervisor)
+    assert report["thoughts"]["with_chunks"] == report["chunks"]
+    assert set(policy.told) == {None}, "it knows what it wrote"
+
+
+def test_policies_that_write_nothing_have_no_thoughts(robot: FakeRobot, tiny: Path) -> None:
+    supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), OPTIONS)
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert reported(robot, tiny, supervisor)["thoughts"] is None
