@@ -161,7 +161,10 @@ def dependences(trained: Trained, asked: Sequence[Request], seed: int) -> list[f
         ) -> NDArray[np.float32]:
             told = seen[shown : shown + 1].copy()
             told[:, :2] = seen[moment, :2]
-            return trained.policy.sample(told, noise, locked[moment : moment + 1] if lock else None)[0]
+            rows: NDArray[np.float32] = trained.policy.sample(
+                told, noise, locked[moment : moment + 1] if lock else None
+            )[0]
+            return rows
 
         ratio = dependence(predict, [delay] * MOMENTS).ratio
         assert ratio is not None

@@ -8,8 +8,8 @@ come back bit by bit, the same request gives the same bits whatever was asked in
 those of float32 on the CPU; so are those of each precision by itself, halves emulated. Weights are random: what a
 precision does to a trained policy is told when that is compiled (`--observations`). Then the engines take turns, on a
 GPU with recorded CUDA graphs and without. The floor of a graph is the longer of its weights read once in every pass at
-full bandwidth, and its products at peak: of a GPU by its datasheet, of a processor as measured just before. Needs the
-extra `compile`.
+full bandwidth, and its products at peak: of a GPU by its datasheet, of a processor as measured in the same turns.
+Needs the extra `compile`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import tyro
 
 from unichunk.benchmarks.engine_runs.arms import ARMS, ArmName, arms_of
 from unichunk.benchmarks.engine_runs.bundles import BASE, Precision, Workload, compile_bundle, write_checkpoint
 from unichunk.benchmarks.engine_runs.deviations import Chunks, OnCpu, deviation_rows
-from unichunk.benchmarks.engine_runs.floor import cpu_rates, gpu_rates, recognized
+from unichunk.benchmarks.engine_runs.floor import gpu_rates, recognized, yardstick
 from unichunk.benchmarks.engine_runs.measuring import Effort, Results, Subject, measure_bundle
 from unichunk.benchmarks.engine_runs.report import tables
 from unichunk.benchmarks.harness.document import check_writable, document, write_json
@@ -37,9 +37,6 @@ from unichunk.benchmarks.stages.random_bundles import Size  # noqa: TC001  tyro 
 from unichunk.runtime.errors import UnichunkError
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason
 from unichunk.runtime.policy import EngineOptions
-
-if TYPE_CHECKING:
-    from unichunk.benchmarks.roofline.rates import Rates
 
 NAME: Final = "engines"
 USAGE: Final = 2
@@ -143,26 +140,23 @@ def measured(options: Options) -> dict[str, Any]:
         UnichunkError: A checkpoint that cannot be compiled.
     """
     quick, results = options.quick, Results()
-    rates, processor = cpu_rates(options.threads)
     datasheet = options.datasheet or recognized(str(describe_machine().get("gpu", "")))
     for size in ("tiny",) if quick else options.sizes:
         workload = Workload(size, options.views, options.steps[: 1 if quick else None], options.rounds)
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
-            _measure_size(options, workload, Path(name), rates, datasheet, results)
+            _measure_size(options, workload, Path(name), datasheet, results)
     return document(
         NAME,
         quick=quick,
         ratios=results.ratios,
-        floor={"processor": processor, "datasheet": datasheet},
+        floor={"datasheet": datasheet, "processor": results.processor},
         deviations=results.deviations,
         refused=results.refused,
         rows=results.rows,
     )
 
 
-def _measure_size(
-    options: Options, workload: Workload, folder: Path, rates: Rates, datasheet: str | None, results: Results
-) -> None:
+def _measure_size(options: Options, workload: Workload, folder: Path, datasheet: str | None, results: Results) -> None:
     effort = Effort(
         visits=3 if options.quick else options.visits,
         repeats=30 if options.quick else options.repeats,
@@ -189,7 +183,7 @@ def _measure_size(
             results.deviations += deviation_rows(cpu, bundle, precision, reference)
         subject = Subject(bundle, workload, precision, reference)
         of_gpu = None if datasheet is None else gpu_rates(datasheet, precision)
-        measure_bundle(subject, arms, engine, effort, {False: rates, True: of_gpu}, results, _say)
+        measure_bundle(subject, arms, engine, effort, yardstick(options.threads, of_gpu), results, _say)
 
 
 def _say(line: str) -> None:

@@ -7,6 +7,7 @@ An arm is a policy and how it is executed:
 - `naive`: the policy plans from the observation alone, its rows from d on take over;
 - `locked`: it is told which rows are committed, as the runtime does, and the state that its bundle asks for: that of
   the observation, or the one expected when its rows take over (`state_time`, roll-forward);
+- `stale`: locked, but told the observation's state whatever its bundle asks for: what roll-forward is worth to it;
 - `guided`: it is steered towards the running plan (inference-time real-time chunking; a bundle compiled for it).
 
 Without --arms the shipped policy runs naively and locked. Closed loop in virtual time, so the machine's speed does not
@@ -59,7 +60,7 @@ class Options:
     quick: bool = False
     """Two paths, the first of the delays, runs of 8 s."""
     arms: tuple[str, ...] = ()
-    """LABEL=MODE:BUNDLE each, MODE one of naive, locked, guided; the first is what the others are compared with."""
+    """LABEL=MODE:BUNDLE each, MODE one of naive, locked, stale, guided; the others are compared with the first."""
     embodiment: str = "so101"
     """The robot."""
     delays: tuple[int, ...] = (2, 4, 6, 8, 10)

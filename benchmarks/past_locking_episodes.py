@@ -18,6 +18,8 @@ from unichunk.runtime.policy import Policy
 if TYPE_CHECKING:
     from unichunk.benchmarks.past_locking_plan import Arm, Job
     from unichunk.embodiments.sim.block_paths import Block
+    from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.runtime.policy.manifest import StateTime
 
 
 def run_job(job: Job) -> list[Episode]:
@@ -46,7 +48,8 @@ def _run(job: Job, twin: Twin, renderers: dict[str, CameraRenderer], arm: Arm, d
     policy = _policy(arm, job.robot, job.rounds).for_embodiment(job.robot, seed=job.seed)
     adapter = EmbodimentAdapter(twin.spec, policy.robot, str(arm.bundle))
     camera = policy.robot.cameras[0]
-    loop = ClosedLoop(twin, (camera, renderers[camera]), adapter, policy, lock=arm.mode != "naive")
+    asked: ChunkPolicy = ToldStale(policy) if arm.mode == "stale" else policy
+    loop = ClosedLoop(twin, (camera, renderers[camera]), adapter, asked, lock=arm.mode != "naive")
     result = loop.run(told, delay)
     return Episode(
         arm=arm.label,
@@ -61,6 +64,21 @@ def _run(job: Job, twin: Twin, renderers: dict[str, CameraRenderer], arm: Arm, d
         chunks=result.chunks,
         violations=result.violations,
     )
+
+
+class ToldStale:
+    """A policy that is told the observation's state, whatever it was trained with.
+
+    Args:
+        policy: The policy.
+    """
+
+    state_time: StateTime = "observation"
+
+    def __init__(self, policy: Policy) -> None:
+        self.infer, self.encode_actions = policy.infer, policy.encode_actions
+        self.chunk_length, self.max_delay = policy.chunk_length, policy.max_delay
+        self.locks = policy.locks
 
 
 @cache

@@ -14,7 +14,7 @@ from unichunk.server.shipped_bundles import shipped_bundles
 if TYPE_CHECKING:
     from unichunk.embodiments.sim.block_paths import Block
 
-Mode: TypeAlias = Literal["naive", "locked", "guided"]
+Mode: TypeAlias = Literal["naive", "locked", "stale", "guided"]
 MODES: Final[dict[str, Mode]] = {mode: mode for mode in get_args(Mode)}
 
 
@@ -24,7 +24,8 @@ class Arm:
 
     Attributes:
         label: What it is called.
-        mode: Whether the policy plans alone, is told what is committed, or is steered towards the running plan.
+        mode: Whether the policy plans alone, is told what is committed (`stale`: but the state of the observation
+            whatever its bundle asks for), or is steered towards the running plan.
         bundle: The policy's folder.
     """
 

@@ -24,6 +24,7 @@ from unichunk.kinematics.robot_model import joint_names
 from unichunk.runtime.errors import BundleError
 
 if TYPE_CHECKING:
+    import pinocchio as pin
     from numpy.typing import NDArray
 
     from unichunk.embodiments.spec import EmbodimentSpec, Side
@@ -84,7 +85,9 @@ class FingertipsPart:
 
     def __init__(self, spec: EmbodimentSpec, side: Side) -> None:
         self.groups = hand_groups(spec, side)
-        model = spec_model(spec)
+        model = _model(spec)
+        names = joint_names(model)
+        self._columns = [names.index(name) for name in spec.joint_names]
         hands = robot_description(spec.model).hands if spec.model in robot_names() else {}
         if side not in hands:
             raise BundleError(
@@ -95,8 +98,6 @@ class FingertipsPart:
         self._scale = fit_hand_scale(average_hand(side).landmarks(), self._hand.landmarks())
         self._retargeting = FingertipRetargeting(self._hand, self._scale)
         self._dt = 1.0 / spec.action_hz
-        names = joint_names(model)
-        self._columns = [names.index(name) for name in spec.joint_names]
         self._fingers = [FINGERS.index(finger) for finger in self._retargeting.fingers]
         own = [name for name in self._hand.joint_names if name in spec.joint_names]
         self._index = [spec.joint_names.index(name) for name in own]
@@ -140,10 +141,26 @@ def hand_groups(spec: EmbodimentSpec, side: Side) -> tuple[str, ...]:
     return tuple(name for name, group in spec.groups.items() if group.kind == "hand" and group.side == side)
 
 
+def _model(spec: EmbodimentSpec) -> pin.Model:
+    """The robot's model with the spec's limits: makers' models have fingers that are slower than theirs are."""
+    model = spec_model(spec)
+    names = joint_names(model)
+    columns = [names.index(name) for name in spec.joint_names]
+    for limit, own in (
+        ("velocityLimit", spec.limits.velocity),
+        ("lowerPositionLimit", spec.limits.lower),
+        ("upperPositionLimit", spec.limits.upper),
+    ):
+        values = np.array(getattr(model, limit))
+        values[columns] = own
+        setattr(model, limit, values)
+    return model
+
+
 def _joint_map(spec: EmbodimentSpec, side: Side) -> HandJointMap:
     """The map of the hand that the robot has: the one whose joints are those of its hand's groups."""
     own = {name for group in hand_groups(spec, side) for name in spec.groups[group].joint_names}
-    model = spec_model(spec)
+    model = _model(spec)
     for hand in sorted(mapped_hands(), key=lambda hand: not hand.startswith(spec.model)):
         if not hand.endswith(f"_{side}"):
             continue

@@ -164,8 +164,7 @@ def bound_keys(spec: EmbodimentSpec, robot: RobotEntry, section: Section, origin
         if key.form in {"human_joints", "fingertips"}:
             tiles: tuple[Part, ...] = (_hand(spec, label, key, origin),)
         else:
-            own = parts if section == "state" else parts | _end_effectors(spec, key)
-            tiles = _tiles(spec, own, label, key, origin)
+            tiles = _tiles(spec, parts if section == "state" else _acting(spec, parts, key), label, key, origin)
         bound.append(BoundKey(label, key.slots, key.rotation, tiles))
     return tuple(bound)
 
@@ -185,16 +184,18 @@ def _hand(spec: EmbodimentSpec, name: str, key: Key, origin: str) -> HumanJoints
         raise BundleError(f"{origin}: {name}: {error}; {REMEDY}") from None
 
 
-def _end_effectors(spec: EmbodimentSpec, key: Key) -> dict[tuple[int, int], Part]:
-    """End effectors as the actions of a key speak of them; a rotation that is no axis-angle vector fills more slots."""
+def _acting(spec: EmbodimentSpec, parts: Mapping[tuple[int, int], Part], key: Key) -> dict[tuple[int, int], Part]:
+    """The same with end effectors as the actions of a key speak of them; a rotation may fill more slots than three."""
     absolute = key.form == "pose"
     width = rotation_width(key.rotation) if absolute else AXIS_ANGLE_WIDTH
-    parts: dict[tuple[int, int], Part] = {}
+    acting: dict[tuple[int, int], Part] = {
+        slots: part for slots, part in parts.items() if not isinstance(part, FramePart)
+    }
     for side, end in spec.end_effectors.items():
-        parts[end.position] = FramePart(side, "position", absolute=absolute, frame=key.frame)
+        acting[end.position] = FramePart(side, "position", absolute=absolute, frame=key.frame)
         turn = (end.rotation[0], end.rotation[0] + width)
-        parts[turn] = FramePart(side, "rotation", width, absolute=absolute, frame=key.frame)
-    return parts
+        acting[turn] = FramePart(side, "rotation", width, absolute=absolute, frame=key.frame)
+    return acting
 
 
 def _tiles(

@@ -55,8 +55,9 @@ class Episode:
 class InferenceThread(threading.Thread):
     """Produces chunks while an episode is on; otherwise leaves policy and sensors alone.
 
-    A policy that writes text before it acts thinks in slices, and only where the next chunk comes in time all the
-    same; meanwhile it acts on the last text that was finished.
+    A policy that writes text before it acts thinks in slices: while there is nothing new to act on, and one slice from
+    chunk to chunk at least, or as many as it has patience for; but only where the next chunk comes in time all the
+    same. Meanwhile it acts on the last text that was finished.
 
     Args:
         source: Observations.
@@ -179,6 +180,9 @@ class InferenceThread(threading.Thread):
         if slice_s is None:
             return False
         unused = observation.stamp_ns != self._last_stamp_ns
+        age_s = (now_ns - observation.stamp_ns) / 1e9
+        if unused and self._thought and age_s + slice_s > self._thinker.patience_s:
+            return False
         return producer.can_wait(slice_s, now_ns, observation.stamp_ns if unused else None)
 
     def _think(self, observation: Observation) -> None:

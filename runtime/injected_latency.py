@@ -1,4 +1,4 @@
-"""A policy that takes longer than it needs, for experiments."""
+"""A policy that takes longer than it needs, to act or to think, for experiments."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from unichunk.runtime.chunk_policy import Chunk, ChunkPolicy
     from unichunk.runtime.policy.manifest import StateTime
+    from unichunk.runtime.reasoning import Reasoner
 
 
 class InjectedLatency:
@@ -64,3 +65,31 @@ class InjectedLatency:
     def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
         """As the wrapped policy does."""
         return self._policy.encode_actions(actions)
+
+
+class InjectedThoughtLatency:
+    """Wraps a reasoner and sleeps after each step, as a larger model would take longer.
+
+    Args:
+        reasoner: The reasoner.
+        latency_s: Time added to each step, [s].
+    """
+
+    def __init__(self, reasoner: Reasoner, latency_s: float) -> None:
+        self._reasoner = reasoner
+        self._latency_s = latency_s
+
+    @property
+    def most_steps(self) -> int:
+        """Of the wrapped reasoner."""
+        return self._reasoner.most_steps
+
+    def begin(self, observation: Mapping[str, Any]) -> None:
+        """As the wrapped reasoner does."""
+        self._reasoner.begin(observation)
+
+    def step(self) -> str | None:
+        """Write, then sleep."""
+        text = self._reasoner.step()
+        time.sleep(self._latency_s)
+        return text

@@ -20,6 +20,8 @@ class RunOptions:
         outage_s: How long the answers of a policy somewhere else may be missing before the run ends, where that is
             longer, [s]; 0 for one that is here.
         thought_gap_s: Least time from one thought to the next, of a policy that writes text before it acts, [s].
+        thought_patience_s: How old an observation may become by thinking before it is acted on, beyond one slice from
+            chunk to chunk, [s].
     """
 
     instruction: str = ""
@@ -31,3 +33,4 @@ class RunOptions:
     starved_s: float = 5.0
     outage_s: float = 0.0
     thought_gap_s: float = 1.0
+    thought_patience_s: float = 0.0

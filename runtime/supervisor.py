@@ -112,7 +112,7 @@ class Supervisor:
         capacity = 4 * policy.chunk_length + math.ceil(robot.observation_max_age_s * robot.action_hz)
         self._ring = RingBuffer(capacity, policy.chunk_length, robot.limits.size, robot.fallback)
         self._estimator = DelayEstimator(robot.action_hz, robot.delay_margin_ticks)
-        thinker = Thinker(reasoner, options.thought_gap_s)
+        thinker = Thinker(reasoner, options.thought_gap_s, options.thought_patience_s)
         self._first_row = FirstRow(
             link.sensors, policy, adapter, options.instruction, outage_s=options.outage_s, thinker=thinker
         )

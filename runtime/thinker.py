@@ -67,13 +67,16 @@ class Thinker:
     Args:
         reasoner: Of the policy; None for one that does not think.
         gap_s: Least time from the end of a thought to the begin of the next, [s].
+        patience_s: How old an observation that could be acted on may become by thinking, [s]; from one chunk to the
+            next there is one slice all the same, so that every thought comes to its end.
 
     Attributes:
         text: Of the last finished thought; empty before.
     """
 
-    def __init__(self, reasoner: Reasoner | None, gap_s: float = 0.0) -> None:
+    def __init__(self, reasoner: Reasoner | None, gap_s: float = 0.0, patience_s: float = 0.0) -> None:
         self._reasoner = reasoner
+        self.patience_s = patience_s
         self._gap_ns = round(gap_s * 1e9)
         self._begins: deque[float] = deque(maxlen=WINDOW)
         self._steps: deque[float] = deque(maxlen=WINDOW)

@@ -38,7 +38,7 @@ class ThoughtTelemetry:
         self._steps += thought.steps
         self._thinking_ns += thought.thinking_ns
         self._longest_ns = max(self._longest_ns, thought.ended_ns - thought.begun_ns)
-        known = self._kept and (self._kept[-1].end, self._kept[-1].text) == (thought.end, thought.text)
+        known = bool(self._kept) and (self._kept[-1].end, self._kept[-1].text) == (thought.end, thought.text)
         self._kept.append(thought)
         if not known:
             self._tell(thought)

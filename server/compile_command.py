@@ -206,5 +206,10 @@ def _notes(manifest: Manifest) -> Iterator[str]:
             "guided graphs are for checkpoints that were not trained with locked prefixes, and take longer: measure "
             "before you run this one with --guided"
         )
+    if manifest.state_time == "takeover":
+        yield (
+            "this policy is told the state that is expected when its rows take over; `unichunk run` rolls it forward, "
+            "and any other client that locks rows has to"
+        )
     if "mpg_directions" in manifest.provenance:
         yield f"directions {manifest.provenance['mpg_directions']}"

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
 
-from unichunk.runtime.policy.engines.options import EngineName, EngineOptions
+from unichunk.runtime.policy.engines.options import BUILD_S, EngineName, EngineOptions
 from unichunk.server.usage_error import UsageError
 
 
@@ -24,7 +24,8 @@ class EngineFlags:
     engine_cache: Path | None = None
     """Folder for built engines. Without it, UNICHUNK_ENGINE_CACHE, or ~/.cache/unichunk/engines."""
     gpu_memory: float | None = None
-    """On a GPU: the most memory that one graph's engine may take, in GiB. Without it, as much as it likes."""
+    """On a GPU: the most memory that one graph's engine may take, in GiB, with TensorRT besides its weights. Without
+    it, as much as it likes."""
 
     def check(self, *, remote: bool = False) -> None:
         """Refuse what cannot be meant.
@@ -44,6 +45,14 @@ class EngineFlags:
             raise UsageError(f"--gpu-memory: expected more than 0 GiB, got {self.gpu_memory:g}")
         if self.engine == "onnxruntime" and given:
             raise UsageError(f"{given[0]}: --engine onnxruntime computes on the CPU; choose an engine for a GPU")
+
+    def load_s(self, without_s: float) -> float:
+        """How long a policy may take to load, [s].
+
+        Args:
+            without_s: Where no engine is built.
+        """
+        return without_s if self.engine == "onnxruntime" else BUILD_S
 
     def options(self, threads: int = 1) -> EngineOptions:
         """The same for a policy.

@@ -84,7 +84,7 @@ class EvalServe:
             return EXIT_STATUS[ExitReason.INTERRUPTED]
 
     def _options(self) -> ServiceOptions:
-        from unichunk.server.evaluation.service_options import ServiceOptions  # noqa: PLC0415  (an extra)
+        from unichunk.server.evaluation.service_options import LOAD_S, ServiceOptions  # noqa: PLC0415  (an extra)
 
         self.engines.check()
         keys = self.folder / "private" / "keys.json" if self.keys is None else self.keys
@@ -101,6 +101,7 @@ class EvalServe:
             tls_key=self.tls_key,
             sim_robots=self.sim_robots,
             engine=tuple(self.engines.arguments()),
+            load_s=self.engines.load_s(LOAD_S),
             log_format=self.log_format,
             log_level=self.log_level,
         )

@@ -135,7 +135,7 @@ class Fleet:
                 "unichunk.server.command_line",
                 options,
                 Path(folder) / "said",
-                start_s=LOAD_S,
+                start_s=self.engines.load_s(LOAD_S),
                 end_s=END_S,
             )
             try:

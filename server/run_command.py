@@ -19,7 +19,7 @@ from unichunk.embodiments.link.driver_link import DriverLink
 from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.command_recording import LONGEST_S, CommandRecording, check_recording_path, most_commands
 from unichunk.runtime.errors import ReportError, UnichunkError
-from unichunk.runtime.injected_latency import InjectedLatency
+from unichunk.runtime.injected_latency import InjectedLatency, InjectedThoughtLatency
 from unichunk.runtime.observation_recording import ObservationRecording
 from unichunk.runtime.outcome import EXIT_STATUS, ExitReason, exit_status
 from unichunk.runtime.policy import Policy
@@ -42,6 +42,7 @@ from unichunk.server.usage_error import UsageError
 if TYPE_CHECKING:
     from unichunk.embodiments.spec import EmbodimentSpec
     from unichunk.runtime.chunk_policy import ChunkPolicy
+    from unichunk.runtime.reasoning import Reasoner
     from unichunk.runtime.robot import RobotSettings
     from unichunk.server.signals import EndingSignals
     from unichunk.server.simulated_driver import SimulatedDriver
@@ -81,16 +82,21 @@ class Run:
     the bundle's own; a policy server decides itself."""
     guided: bool = False
     """Steer each chunk towards the running plan (inference-time real-time chunking), for policies that were not trained
-    with locked prefixes; the bundle needs graphs for it (`unichunk compile --guided`). A policy server decides itself,
-    and is refused where it does not."""
+    with locked prefixes; the bundle needs graphs for it (`unichunk compile --guided`). A policy server must have been
+    told so itself; without this option it is taken as it is."""
     inject_latency: float = 0.0
     """Milliseconds added to each inference, to see what a slower machine would do."""
     inject_after: float = 0.0
     """Add them only from this many seconds after the first inference on: a machine that becomes slow."""
+    inject_thought_latency: float = 0.0
+    """Milliseconds added to each token of a thought, of a policy that writes text before it acts."""
     replan_below: int | None = None
     """Start an inference only when fewer rows than this remain. Without it, as soon as the last one has ended."""
     think_every: float = 1.0
     """Least number of seconds from one thought to the next, for a policy that writes text before it acts."""
+    think_patience: float = 0.0
+    """For how many seconds such a policy may leave a new observation aside while it thinks, where the rows last; inf:
+    as long as they last. Without it, for one token between two chunks: thoughts take longer, actions stay fresh."""
     report: Path | None = None
     """Where the JSON report goes. Without it, runs/DATE-TIME-EMBODIMENT.json."""
     record: Path | None = None
@@ -140,9 +146,17 @@ class Run:
         asked = None if self.record_observations is None else ObservationRecording(policy)
         policy = policy if asked is None else asked
         robot = robot_settings(spec, policy, adapter)
-        options = RunOptions(self.instruction, self.duration, self.replan_below, thought_gap_s=self.think_every)
+        options = RunOptions(
+            self.instruction,
+            self.duration,
+            self.replan_below,
+            thought_gap_s=self.think_every,
+            thought_patience_s=self.think_patience,
+        )
         options = self.remote.patient(options, loaded)
-        reasoner = loaded.reasoner() if isinstance(loaded, Policy) else None
+        reasoner: Reasoner | None = loaded.reasoner() if isinstance(loaded, Policy) else None
+        if reasoner is not None and self.inject_thought_latency > 0:
+            reasoner = InjectedThoughtLatency(reasoner, self.inject_thought_latency / 1e3)
         signals.check()
         with contextlib.ExitStack() as stack:
             endpoint, driver = self.driver, None
@@ -229,8 +243,12 @@ class Run:
             raise UsageError(f"--duration: expected more than 0 s, got {self.duration:g}")
         if not 0 <= self.inject_latency < 60_000:
             raise UsageError(f"--inject-latency: expected 0 to 60000 ms, got {self.inject_latency:g}")
+        if not 0 <= self.inject_thought_latency < 60_000:
+            raise UsageError(f"--inject-thought-latency: expected 0 to 60000 ms, got {self.inject_thought_latency:g}")
         if not 0 <= self.think_every < math.inf:
             raise UsageError(f"--think-every: expected 0 s or more, got {self.think_every:g}")
+        if not self.think_patience >= 0:
+            raise UsageError(f"--think-patience: expected 0 s or more, got {self.think_patience:g}")
 
     def _recordings(self) -> list[Path]:
         """Where recordings go: the commands, the simulated robot's set-points, what the policy was asked."""
@@ -287,7 +305,9 @@ class Run:
             "inject_latency_ms": self.inject_latency,
             "inject_after_s": self.inject_after,
             "replan_below": self.replan_below,
+            "inject_thought_latency_ms": self.inject_thought_latency,
             "think_every_s": self.think_every,
+            "think_patience_s": None if math.isinf(self.think_patience) else self.think_patience,
             **self.remote.asked(),
             "faults": list(self.fault),
             "twin": self.twin.asked(),

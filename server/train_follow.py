@@ -20,6 +20,7 @@ import tyro
 
 from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.sim.recording import record_demonstrations
+from unichunk.runtime.compile.checkpoint import Checkpoint
 from unichunk.runtime.compile.checkpoint_writer import write_checkpoint
 from unichunk.runtime.compile.compile_plan import IMAGE_MEAN, IMAGE_STD
 from unichunk.runtime.compile.config import config_of
@@ -31,6 +32,7 @@ from unichunk.runtime.compile.tokenizer_training import train_tokenizer
 from unichunk.runtime.policy.manifest import StateTime  # noqa: TC001  tyro reads the annotations
 from unichunk.runtime.train.batches import BatchSampler, apportioned
 from unichunk.runtime.train.being_h import BeingH, ConstantTokens
+from unichunk.runtime.train.kept_vision import keep_vision
 from unichunk.runtime.train.settings import TrainingSettings
 from unichunk.runtime.train.training import train
 from unichunk.server.train_follow_phrases import phrases
@@ -106,6 +108,7 @@ class Recipe:
         mixture: Mixture of Flow: parallel experts in the upper layers of the action expert, as many of them acting as
             give it its width.
         observations: Observations of a batch.
+        vision: Checkpoint whose vision tower is taken and kept as it is, so that all the time goes to the rest.
     """
 
     out: Path
@@ -124,6 +127,7 @@ class Recipe:
     esa: bool = False
     mixture: bool = False
     observations: int = OBSERVATIONS
+    vision: Path | None = None
 
 
 def main() -> None:
@@ -155,6 +159,8 @@ def build(recipe: Recipe, robots: Sequence[RobotDemonstrations], sizes: Sizes = 
     tokenizer = train_tokenizer(_texts(robots), VOCABULARY)
     prompt = Prompt.of(config, tokenizer["tokenizer.json"])
     policy = BeingH(config, ConstantTokens(prompt.head, prompt.between, prompt.after_state))
+    if recipe.vision is not None:
+        keep_vision(policy, Checkpoint.open(recipe.vision))
     sources = [source(robot, prompt, sizes.rows, recipe.max_delay, recipe.state_time) for robot in robots]
     parts = apportioned([1.0] * recipe.workers, recipe.observations)
     samplers = [

@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  tyro reads the annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -26,7 +26,7 @@ from unichunk.runtime.compile.compile_plan import IMAGE_MEAN, IMAGE_STD
 from unichunk.runtime.compile.config_document import CONFIG_FILE
 from unichunk.runtime.compile.prompt import Prompt
 from unichunk.runtime.train.being_h import BeingH, ConstantTokens
-from unichunk.runtime.train.thoughts import thought_batch, train_thoughts
+from unichunk.runtime.train.thoughts import share_right, thought_batch, train_thoughts
 from unichunk.runtime.unified import UNIFIED_WIDTH
 from unichunk.server.train_follow_phrases import phrases
 from unichunk.server.train_follow_sources import RobotDemonstrations, camera_of, load_demonstrations, source
@@ -71,7 +71,7 @@ class Recipe:
     out: Path
     robot: str
     data: Path
-    steps: int = 600
+    steps: int = 250
     observations: int = 48
     seed: int = 1
 
@@ -103,8 +103,12 @@ def main() -> None:
     save_file(weights, recipe.out / "model.safetensors")
     (recipe.out / CONFIG_FILE).write_text(json.dumps({**config, "thought_tokens": THOUGHT_TOKENS}, indent=1))
     policy, prompt = _opened(recipe.out, weights)
-    batches = _batches(recipe, prompt)
+    shown, held_out = split(thoughts(load_spec(recipe.robot)))
+    batches = _batches(recipe, prompt, shown)
     train_thoughts(policy, lambda: next(batches), steps=recipe.steps, learning_rate=3e-3, report=_say)
+    tests = _batches(recipe, prompt, held_out)
+    right = [share_right(policy, *next(tests)) for _ in range(4)]
+    _say(f"held out: {len(held_out)} instructions, whole thoughts right {100 * np.mean(right):.1f} %")
     trained = {name: value.to(weights[name].dtype).contiguous() for name, value in policy.state_dict().items()}
     save_file(trained, recipe.out / "model.safetensors")
     _say(f"checkpoint: {recipe.out}")
@@ -118,11 +122,20 @@ def _opened(folder: Path, weights: dict[str, Tensor]) -> tuple[BeingH, Prompt]:
     return policy, prompt
 
 
-def _batches(recipe: Recipe, prompt: Prompt) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+def split(told: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Instructions to train with, and every fifth of either kind to test with."""
+    parts: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    for kind in (False, True):
+        for number, (text, said) in enumerate(pair for pair in told.items() if bool(pair[1]) is kind):
+            parts[number % 5 == 2][text] = said
+    return parts
+
+
+def _batches(recipe: Recipe, prompt: Prompt, told: dict[str, str]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     spec = load_spec(recipe.robot)
     robot = RobotDemonstrations(spec, camera_of(spec), load_demonstrations(recipe.data))
     data = source(robot, prompt, 1, 0).data
-    plain, roundabout = ([pair for pair in thoughts(spec).items() if bool(pair[1]) is said] for said in (False, True))
+    plain, roundabout = ([pair for pair in told.items() if bool(pair[1]) is said] for said in (False, True))
     random, half = np.random.default_rng(recipe.seed), recipe.observations // 2
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGE_MEAN, IMAGE_STD))
     while True:

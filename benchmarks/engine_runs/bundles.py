@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from unichunk.benchmarks.roofline.sizes import model_of_sizes
 from unichunk.benchmarks.stages.random_bundles import DATASET, SIZES, data_config, write_random_checkpoint
 from unichunk.benchmarks.stages.robots import with_views
 from unichunk.embodiments.catalogue import load_spec
@@ -54,6 +53,8 @@ class Workload:
 
     def model(self, precision: Precision, steps: int, rounds: int) -> Model:
         """What one inference computes."""
+        from unichunk.benchmarks.roofline.sizes import model_of_sizes  # noqa: PLC0415  (the extra)
+
         model = model_of_sizes(f"random {self.size}", SIZES[self.size], precision=precision)
         return model.asked(views=self.views, steps=steps, rounds=rounds)
 

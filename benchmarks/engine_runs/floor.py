@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from unichunk.benchmarks.harness.interleave import interleave
 from unichunk.benchmarks.roofline.devices import DEVICES, device_named
 from unichunk.benchmarks.roofline.operations import Product
 from unichunk.benchmarks.roofline.stages import stages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from unichunk.benchmarks.roofline.architecture import Model
     from unichunk.benchmarks.roofline.rates import Rates
 
 GOAL: Final = {"prefix": 2.0, "chunk": 3.0}
 """Graph -> how many times its floor it shall take at most, on a GPU."""
 
-_REPETITIONS: Final = 5
 _OTHER_CARDS: Final = ("pcie", "nvl", "laptop")
 """Cards of the same chip with other peaks than those in the table."""
 
@@ -75,7 +75,7 @@ def recognized(gpu: str) -> str | None:
         return None
     for name, device in DEVICES.items():
         words = device.title.lower().replace("geforce", "").replace("sxm", "").split()
-        if "jetson" not in words and all(word in told for word in words):
+        if all(word in told for word in words):
             return name
     return None
 
@@ -89,13 +89,39 @@ def gpu_rates(name: str, precision: str) -> Rates:
     return device_named(name).bound("fp16" if precision == "int8" else precision)
 
 
-def cpu_rates(threads: int) -> tuple[Rates, dict[str, Any]]:
-    """What this processor reaches in float32, measured, and the measurement as plain values.
+@dataclass(frozen=True)
+class Yardstick:
+    """What engines are held against: a GPU's datasheet, and what the processor reaches in the same turns.
+
+    Attributes:
+        threads: Inside one operator.
+        processor: Measurements of the processor in float32, by name, each gives seconds.
+        gpu: Of the datasheet; None where it is not known.
+    """
+
+    threads: int
+    processor: Mapping[str, Callable[[], float]]
+    gpu: Rates | None
+
+    def processor_rates(self, times: Mapping[str, Sequence[float]]) -> tuple[Rates, dict[str, Any]]:
+        """What the processor reached, and the measurements as plain values.
+
+        Args:
+            times: Of each measurement, [s].
+        """
+        from unichunk.benchmarks.roofline.measure import measured  # noqa: PLC0415  (the extra)
+
+        found = measured(self.threads, times)
+        return found.rates(), found.row()
+
+
+def yardstick(threads: int, gpu: Rates | None) -> Yardstick:
+    """The measurements, ready to run.
 
     Args:
         threads: Inside one operator.
+        gpu: Of the datasheet; None where it is not known.
     """
-    from unichunk.benchmarks.roofline.measure import measured, measurements  # noqa: PLC0415  (the extra)
+    from unichunk.benchmarks.roofline.measure import measurements  # noqa: PLC0415  (the extra)
 
-    found = measured(threads, interleave(measurements(threads), _REPETITIONS))
-    return found.rates(), found.row()
+    return Yardstick(threads, measurements(threads), gpu)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from unichunk.benchmarks.engine_runs.arms import Arm
     from unichunk.benchmarks.engine_runs.bundles import Precision, Workload
     from unichunk.benchmarks.engine_runs.deviations import Chunks
+    from unichunk.benchmarks.engine_runs.floor import Yardstick
     from unichunk.benchmarks.engine_runs.times import Times
     from unichunk.benchmarks.roofline.rates import Rates
     from unichunk.runtime.policy.engines.contract import Engine
@@ -58,12 +59,14 @@ class Results:
     Attributes:
         rows: Of each engine with each chunk graph.
         ratios: Of each engine's times to the first one's of the same bundle, by label.
+        processor: What it reached while each chunk graph was measured.
         deviations: Of each precision, apart from any engine.
         refused: Reason -> engines, each with the bundle, that could not be used for it.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     ratios: dict[str, Ratio] = field(default_factory=dict)
+    processor: list[dict[str, Any]] = field(default_factory=list)
     deviations: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, list[str]] = field(default_factory=dict)
 
@@ -95,7 +98,7 @@ def measure_bundle(
     arms: Sequence[Arm],
     options: EngineOptions,
     effort: Effort,
-    rates: Mapping[bool, Rates | None],
+    against: Yardstick,
     results: Results,
     say: Callable[[str], None],
 ) -> None:
@@ -106,7 +109,7 @@ def measure_bundle(
         arms: The engines, the one that others are compared with first.
         options: Threads, device, cache.
         effort: How much is measured.
-        rates: Whether on a GPU -> what the machine reaches; None where nobody knows.
+        against: What the engines are held against.
         results: What is found is added here.
         say: Told what is being done.
     """
@@ -125,7 +128,7 @@ def measure_bundle(
         engines = {arm: (prefixes[arm], chunk) for arm, chunk in chunks.items() if chunk is not None}
         if engines:
             say(f"{subject.label}: K = {steps}, N = {rounds}, {len(engines)} engines in turn")
-            _measure_case(subject, (steps, rounds), engines, effort, rates, results)
+            _measure_case(subject, (steps, rounds), engines, effort, against, results)
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def _measure_case(
     case: tuple[int, int],
     engines: Mapping[Arm, tuple[_Built, _Built]],
     effort: Effort,
-    rates: Mapping[bool, Rates | None],
+    against: Yardstick,
     results: Results,
 ) -> None:
     steps, rounds = case
@@ -163,7 +166,12 @@ def _measure_case(
             pair.run(requests[0].inputs)
     kept = {arm: agreement(asked, requests, pair.run, subject.reference.get(case, ())) for arm, pair in pairs.items()}
     labelled = {arm.label: pair for arm, pair in pairs.items()}
-    times = measured_times(labelled, requests[0].inputs, effort.visits, effort.repeats, effort.seconds)
+    beside = against.processor if not all(arm.on_gpu for arm in pairs) else {}
+    times, pace = measured_times(labelled, requests[0].inputs, effort.visits, effort.repeats, effort.seconds, beside)
+    rates = {True: against.gpu}
+    if pace:
+        rates[False], reached = against.processor_rates(pace)
+        results.processor.append({"precision": subject.precision, "steps": steps, "rounds": rounds, **reached})
     first = next(iter(pairs))
     for arm in pairs:
         row = {

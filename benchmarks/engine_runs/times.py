@@ -13,7 +13,7 @@ from unichunk.benchmarks.harness.interleave import interleave
 from unichunk.benchmarks.harness.percentiles import percentiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -43,8 +43,13 @@ class Times:
 
 
 def measured_times(
-    pairs: Mapping[str, GraphPair], inputs: Mapping[str, NDArray[Any]], visits: int, repeats: int, seconds: float
-) -> dict[str, Times]:
+    pairs: Mapping[str, GraphPair],
+    inputs: Mapping[str, NDArray[Any]],
+    visits: int,
+    repeats: int,
+    seconds: float,
+    beside: Mapping[str, Callable[[], float]],
+) -> tuple[dict[str, Times], dict[str, list[float]]]:
     """Run engines in turn, each for a while.
 
     Args:
@@ -53,20 +58,24 @@ def measured_times(
         visits: To each engine.
         repeats: Most inferences of each in all visits.
         seconds: What those of one engine may take; slow ones have fewer, one a visit at least.
+        beside: What is measured in the same turns, each gives one value.
+
+    Returns:
+        Times of each engine, and the values of each of the others.
     """
     found = {label: Times() for label in pairs}
-    cases: dict[str, partial[list[tuple[float, float]]]] = {}
+    cases: dict[tuple[bool, str], Callable[[], Any]] = {(False, name): case for name, case in beside.items()}
     for label, pair in pairs.items():
         ((prefix, chunk),) = _burst(pair, inputs, 1)
         count = min(repeats, seconds / (prefix + chunk)) / visits
-        cases[label] = partial(_burst, pair, inputs, max(1, int(count)))
-    for label, bursts in interleave(cases, visits).items():
-        times = found[label]
-        for burst in bursts:
+        cases[True, label] = partial(_burst, pair, inputs, max(1, int(count)))
+    results = interleave(cases, visits)
+    for label, times in found.items():
+        for burst in results[True, label]:
             times.prefix_s += [prefix for prefix, _ in burst]
             times.chunk_s += [chunk for _, chunk in burst]
             times.visits_s.append(float(np.median(np.sum(burst, axis=1))))
-    return found
+    return found, {name: results[False, name] for name in beside}
 
 
 def _burst(pair: GraphPair, inputs: Mapping[str, NDArray[Any]], count: int) -> list[tuple[float, float]]:

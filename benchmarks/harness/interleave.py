@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
+Name = TypeVar("Name")
 
 
-def interleave(cases: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: int = 1) -> dict[str, list[T]]:
+def interleave(cases: Mapping[Name, Callable[[], T]], rounds: int, *, warm_up: int = 1) -> dict[Name, list[T]]:
     """Run every case once a round: A B, B A, A B, ...
 
     Every other round runs backwards, so that a steady drift (a processor that warms up) cancels out of ratios.
@@ -23,7 +24,7 @@ def interleave(cases: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: in
     Returns:
         The results of each case, round by round: those at one index belong to the same round.
     """
-    results: dict[str, list[T]] = {name: [] for name in cases}
+    results: dict[Name, list[T]] = {name: [] for name in cases}
     for number in range(-warm_up, rounds):
         for name in list(cases) if number % 2 == 0 else reversed(list(cases)):
             result = cases[name]()

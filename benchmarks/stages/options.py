@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
 from typing import TYPE_CHECKING
 
-import tyro
+import tyro  # noqa: TC002  it reads the annotations
 
 from unichunk.benchmarks.stages.driver_at_hand import Source  # noqa: TC001  tyro reads the annotations
 from unichunk.benchmarks.stages.random_bundles import Form, Size  # noqa: TC001  tyro reads the annotations

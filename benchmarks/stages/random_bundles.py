@@ -58,12 +58,14 @@ TURN_RAD: Final = 0.005
 weights say much the same in every row, and what they say adds up."""
 
 
-def write_random_checkpoint(folder: Path, size: Size, spec: EmbodimentSpec, form: Form, most_views: int) -> None:
+def write_random_checkpoint(
+    folder: Path, size: Size | Sizes, spec: EmbodimentSpec, form: Form, most_views: int
+) -> None:
     """Write a checkpoint for a robot.
 
     Args:
         folder: Where; must not exist yet.
-        size: Of the model.
+        size: Of the model, by name or in full.
         spec: The robot; its cameras are the views, in their order.
         form: Whether actions are joint positions or displacements of end effectors.
         most_views: As many cameras as any bundle of it will have views.
@@ -78,7 +80,8 @@ def write_random_checkpoint(folder: Path, size: Size, spec: EmbodimentSpec, form
         raise UnichunkError(f"--random {missing}")
     from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: PLC0415  (the extra)
 
-    random_checkpoint(folder, SIZES[size], metadata={DATASET: {DATASET: _metadata(spec, form, most_views)}})
+    sizes = size if isinstance(size, Sizes) else SIZES[size]
+    random_checkpoint(folder, sizes, metadata={DATASET: {DATASET: _metadata(spec, form, most_views)}})
 
 
 def compile_case(checkpoint: Path, out: Path, case: Case, spec: EmbodimentSpec, form: Form) -> None:

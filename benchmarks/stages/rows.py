@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from unichunk.benchmarks.stages.case import Case
     from unichunk.benchmarks.stages.visit import Visit
 
-HOST_MEMORY: Final = "does not apply on a processor, whose engine computes where the inputs lie; on a GPU it is a part of the graphs' times"
+HOST_MEMORY: Final = (
+    "does not apply on a processor, whose engine computes where the inputs lie; on a GPU it is part of the graphs"
+)
 NEVER_SENT: Final = "no chunk arrived in time for any of its rows"
 CURVE: Final = (0, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 100)
 """Percentiles of the picture of a distribution."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unichunk.runtime.compile.adapters import SlotAdapters
 from unichunk.runtime.compile.positions import time_sinusoids
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
@@ -27,15 +28,27 @@ class Actions:
         weights: Of the checkpoint.
         lock: Says which rows are locked.
         steps: K, Euler steps.
+        places: For how many slots there are adapters, in a checkpoint that has them.
     """
 
-    def __init__(self, graph: Graph, weights: CheckpointWeights, lock: PrefixLock, steps: int) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        weights: CheckpointWeights,
+        lock: PrefixLock,
+        steps: int,
+        places: int = UNIFIED_WIDTH,
+    ) -> None:
         self.graph = graph
         self.weights = weights
         self.steps = steps
         self._locked = lock.all
         *buckets, self._done = self._time_vectors()
         self._times = buckets
+        self._rows = lock.rows
+        self._adapters: SlotAdapters | None = None
+        if weights.config.adapter_rank:
+            self._adapters = SlotAdapters(graph, weights, lock.own(), places)
 
     def embedded(self, rows: str, step: int, *, together: bool = False) -> str:
         """Action embeddings (T, e) at a step's time; those of locked rows at time 1, unless all go together."""
@@ -55,13 +68,22 @@ class Actions:
         """Velocity times a factor, (T, 200); hidden (T, e) is normed."""
         graph, name = self.graph, "action_decoder"
         hidden = graph.op("Relu", graph.linear(hidden, *self.weights.linear(f"{name}.layer1")))
-        return graph.linear(hidden, *self.weights.linear(f"{name}.layer2"), scale=scale)
+        velocity = graph.linear(hidden, *self.weights.linear(f"{name}.layer2"), scale=scale)
+        if self._adapters is None:
+            return velocity
+        return graph.op("Add", velocity, self._adapters.decoded(hidden, self._rows, scale))
 
     def _encoded(self, rows: str, time: str) -> str:
         """W3(swish(W2([W1(rows), s]))), with W1 folded into W2, and W2's part for s into the time vectors."""
         shape = (self.weights.config.expert.width, UNIFIED_WIDTH)
         weight = self.weights.computed("action_encoder.W2_W1.weight", shape, self._folded)
-        hidden = self.graph.swish(self.graph.linear_onto(rows, weight, time))
+        hidden = self.graph.linear_onto(rows, weight, time)
+        if self._adapters is not None:
+            second = self.weights.exact("action_encoder.W2.weight")
+            folded = second[:, : len(second)]
+            adapted = self._adapters.encoded("action_encoder", rows, self._rows, folded)
+            hidden = self.graph.op("Add", hidden, adapted)
+        hidden = self.graph.swish(hidden)
         return self.graph.linear(hidden, *self.weights.linear("action_encoder.W3"))
 
     def _folded(self) -> NDArray[np.float64]:

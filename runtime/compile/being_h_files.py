@@ -72,7 +72,7 @@ class _GraphWriter:
     def prefix(self, views: int, batch: int = 1) -> GraphEntry:
         """The prefix graph for a number of views, for a number of requests at once."""
         graph = self._graph("prefix" if views == self.plan.default.views else f"prefix_views{views}", batch)
-        build_prefix(graph, self.weights, self.plan.sequences[views], self.head)
+        build_prefix(graph, self.weights, self.plan.sequences[views], self.head, self.plan.places.state)
         return GraphEntry(**self._written(graph))
 
     def chunk(self, variant: Variant, batch: int = 1) -> ChunkGraph:
@@ -88,6 +88,7 @@ class _GraphWriter:
             variant.rounds,
             plan.directions,
             guided=variant.guided,
+            places=plan.places.action,
         )
         return ChunkGraph(**variant.entry(plan.default), **self._written(graph))
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from unichunk.runtime.compile.actions import Actions
 from unichunk.runtime.compile.decoder import DecoderLayer, KeysValues, Tokens, expert_output_norm
+from unichunk.runtime.compile.mixture import Choice
 from unichunk.runtime.compile.mpg import Gating
 from unichunk.runtime.compile.prefix import grouped_masks
 from unichunk.runtime.compile.prefix_lock import PrefixLock
@@ -39,6 +40,7 @@ class Sampler:
         directions: Unit vectors (M, h) of the discrepancy; needed where N > 0.
         guided: Whether rows are steered towards the running plan, all at the same time, and locked at the end of a
             round alone; else locked in every step.
+        places: For how many slots of the actions there are adapters, in a checkpoint that has them.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Sampler:
         directions: NDArray[np.float32] | None,
         *,
         guided: bool = False,
+        places: int = UNIFIED_WIDTH,
     ) -> None:
         self.graph = graph
         self.weights = weights
@@ -59,7 +62,7 @@ class Sampler:
         self.rounds = rounds
         self._noise = graph.each.input("noise", (1 + rounds, rows, UNIFIED_WIDTH), "float32")
         self._lock = PrefixLock(graph, rows)
-        self._actions = Actions(graph, weights, self._lock, steps)
+        self._actions = Actions(graph, weights, self._lock, steps, places)
         self._guidance = self._lock.guidance() if guided else None
         self._gating: Gating | None = None
         if rounds:
@@ -122,8 +125,11 @@ def build_chunk(
     directions: NDArray[np.float32] | None,
     *,
     guided: bool = False,
+    places: int = UNIFIED_WIDTH,
 ) -> None:
     """Inputs of the sampler and all outputs of the prefix graph; outputs of the sampler.
+
+    With adapters it has the input `action_mask` besides.
 
     Args:
         graph: Empty.
@@ -133,9 +139,10 @@ def build_chunk(
         rounds: N.
         directions: Unit vectors (M, h); needed where N > 0.
         guided: See `Sampler`.
+        places: See `Sampler`.
     """
     language, rows, prefix, each = weights.config.language, sequence.rows, sequence.prefix, graph.each
-    sampler = Sampler(graph, weights, rows, steps, rounds, directions, guided=guided)
+    sampler = Sampler(graph, weights, rows, steps, rounds, directions, guided=guided, places=places)
     seen = []
     for layer in range(language.layers):
         shapes = (language.kv_heads, language.head_dim, prefix), (language.kv_heads, prefix, language.head_dim)
@@ -150,7 +157,9 @@ def build_chunk(
     mask = each.concat([mask, each.same(graph.floats(causal), rows, rows)], axis=1)
     group = language.heads // language.kv_heads
     mask = each.shaped(grouped_masks(each, mask, group, rows, prefix + rows), 1, rows * group, prefix + rows)
-    layers = [DecoderLayer(graph, weights, layer) for layer in range(language.layers)]
+    mixture = weights.config.mixture
+    choice = Choice.given(graph, mixture) if mixture is not None else None
+    layers = [DecoderLayer(graph, weights, layer, choice) for layer in range(language.layers)]
 
     def hidden(embedded: str) -> str:
         tokens = Tokens(embedded, rows, expert=True, cos=cos, sin=sin)

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from unichunk.runtime.compile.adapters import Places
 from unichunk.runtime.compile.checkpoint import TOKENIZER_FILE, Checkpoint
 from unichunk.runtime.compile.directions import drawn_directions, read_directions
 from unichunk.runtime.compile.precision import PRECISIONS
@@ -94,6 +95,11 @@ class CompilePlan:
         """N of the graphs with refinement; 0 where there are none."""
         return max(variant.rounds for variant in self.variants)
 
+    @property
+    def places(self) -> Places:
+        """For how many slots there are adapters, where the checkpoint has them."""
+        return Places.of(self.robots)
+
     def manifest(self, graphs: Graphs) -> Manifest:
         """The bundle's description."""
         name = self.checkpoint.directory.resolve().name
@@ -143,7 +149,18 @@ class CompilePlan:
         if self.rounds and mpg is not None:
             origin = f"drawn from seed {options.seed}" if options.directions is None else options.directions.name
             entries["mpg"] = f"lambda {mpg.strength:g}, tau {mpg.temperature:g}, {mpg.projections} directions: {origin}"
-        return entries | made_with()
+        return entries | _parts(config) | made_with()
+
+
+def _parts(config: BeingHConfig) -> dict[str, str]:
+    """Parts of the architecture that published checkpoints lack, for people."""
+    parts, mixture = {}, config.mixture
+    if config.adapter_rank:
+        parts["embodiment_adapters"] = f"rank {config.adapter_rank}"
+    if mixture is not None:
+        acting = f"{mixture.top_k} of {mixture.experts} experts, width {mixture.mlp}"
+        parts["mixture_of_flow"] = f"{acting}, behind {mixture.shared_layers} shared layers"
+    return parts
 
 
 def origins(robots: tuple[Robot, ...]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unichunk.runtime.compile.mixture import ChosenExperts
 from unichunk.runtime.compile.tensors import EXPERT_SUFFIX
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from unichunk.runtime.compile.checkpoint_weights import CheckpointWeights
     from unichunk.runtime.compile.graph import Graph
+    from unichunk.runtime.compile.mixture import Choice
     from unichunk.runtime.compile.weight_file import Weight
 
 
@@ -64,14 +66,19 @@ class DecoderLayer:
         graph: Where the nodes go.
         weights: Of the checkpoint.
         layer: Its number.
+        choice: Of experts, in a checkpoint with a mixture of them, where the action expert's tokens go through.
     """
 
-    def __init__(self, graph: Graph, weights: CheckpointWeights, layer: int) -> None:
+    def __init__(self, graph: Graph, weights: CheckpointWeights, layer: int, choice: Choice | None = None) -> None:
         self.graph = graph
         self.weights = weights
         self.config = weights.config.language
         self.name = f"language_model.model.layers.{layer}"
         self.group = self.config.heads // self.config.kv_heads
+        self._experts: ChosenExperts | None = None
+        mixture = weights.config.mixture
+        if mixture is not None and choice is not None and layer >= mixture.shared_layers:
+            self._experts = ChosenExperts(graph, weights, layer, choice)
         self._head_norms: dict[bool, tuple[NDArray[Any], NDArray[Any]]] = {}
 
     def heads(self, tokens: Sequence[Tokens]) -> tuple[str, KeysValues]:
@@ -121,6 +128,8 @@ class DecoderLayer:
         mlp = f"{self.name}.mlp{suffix}"
         x = graph.linear_onto(attended, self.weights.operand(f"{self.name}.self_attn.o_proj{suffix}.weight"), tokens.x)
         normed = self._norm("post_attention_layernorm", tokens, x)
+        if tokens.expert and self._experts is not None:
+            return replace(tokens, x=graph.op("Add", x, self._experts.mixed(normed, tokens.count)))
         both = [f"{mlp}.{part}_proj.weight" for part in ("gate", "up")]
         hidden = graph.linear(normed, self.weights.stacked(f"{mlp}.gate_up_proj.weight", both))
         size = self.weights.config.expert.mlp if tokens.expert else self.config.mlp

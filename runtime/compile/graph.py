@@ -68,8 +68,10 @@ class Graph:
         return self._initializers
 
     def input(self, name: str, shape: Sequence[int], type_name: Any) -> str:
-        """Declare an input."""
-        self.inputs.append(Tensor(name=name, shape=tuple(shape), dtype=type_name))
+        """Declare an input; one that is there already is the same."""
+        tensor = Tensor(name=name, shape=tuple(shape), dtype=type_name)
+        if tensor not in self.inputs:
+            self.inputs.append(tensor)
         return name
 
     def output(self, name: str, value: str, shape: Sequence[int], type_name: Any) -> None:
@@ -95,6 +97,11 @@ class Graph:
             self._nodes.append(helper.make_node(kind, inputs, names, **attributes))
             self._known[key] = names
         return self._known[key]
+
+    def largest(self, value: str, count: int) -> tuple[str, str]:
+        """The largest values along the last axis, largest first, and their places; of equal ones the first."""
+        values, places = self._node("TopK", (value, self.integers([count])), 2, {"axis": -1})
+        return values, places
 
     # Constants
 

@@ -7,7 +7,8 @@ step the estimate of the final chunk, A1 = A + (1 - t) v(A, t), is pulled toward
     v + min(5, (1 - t) / (t r^2)) (W (Y - A1))^T dA1 / dA,    r^2 = (1 - t)^2 / (t^2 + (1 - t)^2),
 
 where the soft mask W is 1 for committed rows, decays exponentially over the rest of the running plan, and is 0 behind
-its end. The last factor goes through the denoiser: a vector-Jacobian product, built by `reverse`.
+its end and in columns that are not the robot's own. The last factor goes through the denoiser: a vector-Jacobian
+product, built by `reverse`.
 """
 
 from __future__ import annotations
@@ -47,11 +48,13 @@ class Guidance:
     Args:
         graph: Where the nodes go.
         rows: T, rows of a request's chunk.
+        width: Of a row.
         previous: The running plan, (T, width); rows from the overlap on may hold anything.
         delay: d of each request, () int64.
+        own: Which columns are the robot's own, (1, width) of each request, 1 or 0; all where it is not given.
     """
 
-    def __init__(self, graph: Graph, rows: int, previous: str, delay: str) -> None:
+    def __init__(self, graph: Graph, rows: int, width: int, previous: str, delay: str, own: str | None = None) -> None:
         self.graph = graph
         self._types = ValueTypes(graph)
         each = graph.each
@@ -61,9 +64,10 @@ class Guidance:
         )
         # Committed rows are there, whoever counted.
         there = graph.op("Max", there, committed)
-        own = graph.floats(np.arange(rows)[:, None])
-        self._mask = each.rows(self._soft_mask(own, committed, there), rows, 1)
-        known = each.rows(graph.op("Less", own, there), rows, 1)
+        places = graph.floats(np.arange(rows)[:, None])
+        mask = self._soft_mask(places, committed, there)
+        self._mask = each.rows(mask, rows, 1) if own is None else each.rows(graph.op("Mul", mask, own), rows, width)
+        known = each.rows(graph.op("Less", places, there), rows, 1)
         # Zero times what is not there must be zero, whatever that holds.
         self._plan = graph.op("Where", known, previous, graph.floats(0.0))
 
@@ -85,13 +89,13 @@ class Guidance:
         moved = graph.op("Add", rows, graph.op("Mul", velocity, graph.floats(1.0 / steps)))
         return graph.op("Add", moved, pull)
 
-    def _soft_mask(self, own: str, committed: str, there: str) -> str:
+    def _soft_mask(self, places: str, committed: str, there: str) -> str:
         """W of each request, (T, 1): 1 for i < d; c (e^c - 1) / (e - 1), c = (m - i) / (m - d + 1), for i < m; 0."""
         graph, one = self.graph, self.graph.floats(1.0)
         span = graph.op("Add", graph.op("Sub", there, committed), one)
-        share = graph.op("Div", graph.op("Sub", there, own), span)
+        share = graph.op("Div", graph.op("Sub", there, places), span)
         # Negative behind the end of the running plan, more than one before its committed rows' end.
         share = graph.op("Min", graph.op("Max", share, graph.floats(0.0)), one)
         grown = graph.op("Sub", graph.op("Exp", share), one)
         decay = graph.op("Mul", graph.op("Mul", share, grown), graph.floats(1.0 / math.expm1(1.0)))
-        return graph.op("Where", graph.op("Less", own, committed), one, decay)
+        return graph.op("Where", graph.op("Less", places, committed), one, decay)

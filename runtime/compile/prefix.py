@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unichunk.runtime.compile.adapters import SlotAdapters
 from unichunk.runtime.compile.decoder import DecoderLayer, KeysValues, Tokens
 from unichunk.runtime.compile.each_request import EachRequest
+from unichunk.runtime.compile.mixture import routed
 from unichunk.runtime.compile.positions import rotary_tables
 from unichunk.runtime.compile.sequence import MASKED, causal_mask
 from unichunk.runtime.compile.vision import Vision
+from unichunk.runtime.policy.optional_inputs import STATE_MASK
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
@@ -31,13 +34,17 @@ class PrefixBuilder:
         graph: Where they go.
         weights: Of the checkpoint.
         sequence: The tokens.
+        places: For how many slots of the state there are adapters, in a checkpoint that has them.
     """
 
-    def __init__(self, graph: Graph, weights: CheckpointWeights, sequence: TokenSequence) -> None:
+    def __init__(
+        self, graph: Graph, weights: CheckpointWeights, sequence: TokenSequence, places: int = UNIFIED_WIDTH
+    ) -> None:
         self.graph = graph
         self.weights = weights
         self.config = weights.config
         self.sequence = sequence
+        self._places = places
 
     def inputs(self) -> tuple[str, str, str]:
         """Declare `images`, `tokens`, `state`."""
@@ -77,7 +84,12 @@ class PrefixBuilder:
         """The STATE token, which the expert's weights see."""
         graph, name = self.graph, "proprio_encoder_robot"
         state = graph.each.rows(state, 1, UNIFIED_WIDTH)
-        hidden = graph.op("Relu", graph.linear(state, *self.weights.linear(f"{name}.layer1")))
+        hidden = graph.linear(state, *self.weights.linear(f"{name}.layer1"))
+        if self.config.adapter_rank:
+            own = graph.each.input(STATE_MASK, (1, UNIFIED_WIDTH), "float32")
+            adapters = SlotAdapters(graph, self.weights, own, self._places)
+            hidden = graph.op("Add", hidden, adapters.encoded("state_encoder", state, 1))
+        hidden = graph.op("Relu", hidden)
         x = graph.linear(hidden, *self.weights.linear(f"{name}.layer2"))
         return self.placed(x, [self.sequence.state_position], expert=True)
 
@@ -126,17 +138,25 @@ def grouped_masks(each: EachRequest, mask: str, group: int, rows: int, columns: 
 
 
 def build_prefix(
-    graph: Graph, weights: CheckpointWeights, sequence: TokenSequence, head: Sequence[tuple[Weight, Weight]]
+    graph: Graph,
+    weights: CheckpointWeights,
+    sequence: TokenSequence,
+    head: Sequence[tuple[Weight, Weight]],
+    places: int = UNIFIED_WIDTH,
 ) -> None:
     """Inputs `images`, `tokens`, `state`; outputs `keys_<layer>`, `values_<layer>`, `mask`, `rotary_cos`, `rotary_sin`.
+
+    With adapters it has the input `state_mask` besides; with a mixture of experts, the outputs `experts` and
+    `expert_gates`.
 
     Args:
         graph: Empty.
         weights: Of the checkpoint.
         sequence: The tokens.
         head: Keys and values of the head's tokens, by layer: they are the same for every observation.
+        places: For how many slots of the state there are adapters.
     """
-    builder = PrefixBuilder(graph, weights, sequence)
+    builder = PrefixBuilder(graph, weights, sequence, places)
     images, text, state = builder.inputs()
     each = graph.each
     features = Vision(graph, weights, each.count * sequence.views).features(images)
@@ -147,8 +167,10 @@ def build_prefix(
     mask = graph.floats(causal_mask(asking, sequence.key_positions))
     language, shape = builder.config.language, graph.precision.type
     mask = grouped_mask(graph, mask, language.heads // language.kv_heads, len(asking), sequence.prefix)
+    mixture = builder.config.mixture
+    choice = routed(graph, weights, state, text, sequence.max_text) if mixture is not None else None
     for layer in range(language.layers):
-        block = DecoderLayer(graph, weights, layer)
+        block = DecoderLayer(graph, weights, layer, choice)
         last = layer == language.layers - 1
         queries, own = ("", block.keys_values(tokens)) if last else block.heads(tokens)
         seen = _behind_head(graph, head[layer], own, sequence.prefix)
@@ -164,6 +186,8 @@ def build_prefix(
     each.output("mask", builder.action_mask(text), (1, sequence.prefix), "float32")
     for name, table in zip(("rotary_cos", "rotary_sin"), builder.action_rotary(text), strict=True):
         each.output(name, table, (sequence.rows, 1, language.head_dim), "float32")
+    if mixture is not None and choice is not None:
+        choice.give(graph, mixture)
 
 
 def _behind_head(graph: Graph, head: tuple[Weight, Weight], own: KeysValues, count: int) -> KeysValues:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unichunk.runtime.compile.guided import Guidance
+from unichunk.runtime.policy.optional_inputs import ACTION_MASK
 from unichunk.runtime.unified import UNIFIED_WIDTH
 
 if TYPE_CHECKING:
@@ -23,13 +24,15 @@ class PrefixLock:
         rows: T, rows of a request's chunk.
 
     Attributes:
+        rows: T.
         each: Which rows of each request are locked, (T, 1) bool, with the axis of requests where there are several.
         all: The same one below the other, (T, 1).
     """
 
     def __init__(self, graph: Graph, rows: int) -> None:
         self._graph = graph
-        self._each_rows = rows
+        self.rows = rows
+        self._own = ""
         each, self._rows = graph.each, graph.each.count * rows
         previous = each.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
         self._previous = each.rows(previous, rows, UNIFIED_WIDTH)
@@ -38,8 +41,16 @@ class PrefixLock:
         self.all = each.rows(self.each, rows, 1)
 
     def guidance(self) -> Guidance:
-        """What steers rows towards the previous chunk instead; declares the input `overlap`."""
-        return Guidance(self._graph, self._each_rows, self._previous, self._delay)
+        """What steers rows towards the previous chunk instead; declares the inputs `overlap` and `action_mask`.
+
+        What stands in slots that are not the robot's own is nobody's plan, and whoever predicted it was never asked.
+        """
+        return Guidance(self._graph, self.rows, UNIFIED_WIDTH, self._previous, self._delay, self.own())
+
+    def own(self) -> str:
+        """Which columns are the robot's own, (1, 200) of each request, 1 or 0; declares the input `action_mask`."""
+        self._own = self._own or self._graph.each.input(ACTION_MASK, (1, UNIFIED_WIDTH), "float32")
+        return self._own
 
     def locked(self, rows: str) -> str:
         """Rows before the delay from the previous chunk, (T, 200)."""

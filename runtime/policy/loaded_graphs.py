@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from unichunk.runtime.policy.batch_choice import worthwhile
 from unichunk.runtime.policy.batching import BatchEngines, runs
 from unichunk.runtime.policy.engines.choice import build_engine
@@ -131,6 +133,7 @@ class LoadedGraphs:
         prefix = self._engine(prefix_graph(self.manifest, views), resident=True)
         pair = GraphPair(prefix, self._engine(chunk), self._token(views))
         self._warm_up(lambda: pair.run(example))
+        self._warm_up(lambda: self._first_token(pair, example))
         pair.batches = worthwhile(lambda: pair.run(example), self._batches(views, chunk, example), example)
         self.pairs[views] = pair
         return pair
@@ -154,6 +157,17 @@ class LoadedGraphs:
         if graphs.token is None or prefix_graph(self.manifest, views) is not graphs.prefix:
             return None
         return self._engine(graphs.token, resident=True)
+
+    def _first_token(self, pair: GraphPair, example: Mapping[str, NDArray[Any]]) -> None:
+        """Run the token graph, if there is one, as a reasoner does: on features that are kept."""
+        graph = self.manifest.graphs.token
+        if pair.token is None or graph is None:
+            return
+        read = pair.prefix.kept(pair.prefix.run(example))
+        nothing = {
+            tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in graph.inputs if tensor.name not in read
+        }
+        pair.token.run({**nothing, **read})
 
     def _warm_up(self, run: Callable[[], object]) -> None:
         """What only the first runs take: a GPU's graphs are recorded then, and its kernels loaded."""

@@ -183,7 +183,7 @@ class ChunkGraph(Graph, frozen=True, kw_only=True, omit_defaults=True):
         views: Of the prefix graph that it belongs to, where that is another than `Graphs.prefix`.
         guided: Whether rows are steered towards the running plan (inference-time real-time chunking) and locked at
             the end alone: for policies that were not trained with locked prefixes. It has one input more, `overlap`
-            () int64: how many rows of `previous_chunk` are there.
+            () int64: how many rows of `previous_chunk` are there; what steers are those, in the slots of `action_mask`.
     """
 
     refinement_rounds: Annotated[int, Meta(ge=0)]

@@ -1,10 +1,11 @@
 """Embodiment-specific adaptation in PyTorch: a bank of adapters, one for each slot of the unified space.
 
 The Being-H0.5 paper (arXiv 2601.12993, section 5.3.1, equation 12) has a bank W of shape (K, d_out, d_in), K slots, of
-which an embodiment uses and trains those of its own slots alone: W[k], k in I_e. Embodiments that share slots share
-adapters. Where the bank sits is not in the published code. Here it stands beside the three layers that lead from unified
-vectors to the expert and back (state encoder, action encoder, action decoder), in the place of heads for each
-embodiment, and each slot's adapter is a small network of its own of two layers.
+which an embodiment uses and trains those of its own slots alone: W[k], k in I_e. Embodiments that have slots in common
+share these adapters. The published code has none, so where the bank sits is this project's reading: beside the three
+layers that lead from unified vectors to the action expert and back (state encoder, action encoder, action decoder), in
+the place of heads for each embodiment. A slot is one of the 200 dimensions, and its adapter a network of two layers,
+whose second one begins at zero. The paper trains adapters after the rest; here they are trained together with it.
 """
 
 # mypy: disallow-subclassing-any=False

@@ -1,11 +1,12 @@
-"""Mixture of Flow in PyTorch: the upper layers of the action expert have parallel experts, of which a router picks some.
+"""Mixture of Flow in PyTorch: upper layers of the action expert with parallel experts, of which a router picks some.
 
 The Being-H0.5 paper (arXiv 2601.12993, section 5.1.2): the first layers of the action expert are shared by all, the
 upper ones have a pool of specialized experts behind a learned gate, which picks the top k for the given state and
-instruction, as in Shazeer et al. 2017 (arXiv 1701.06538). What is not said, and chosen here: an expert is the feed-forward
-blocks of all upper layers, attention stays shared; there is one choice for a whole chunk, made before the first layer
-from the unified state and the mean of the instruction's token embeddings, so it holds for all layers, rows and
-denoising steps, and for the STATE token as well.
+instruction, as in Shazeer et al. 2017 (arXiv 1701.06538). The published code has none, so this is this project's
+reading: an expert is the feed-forward blocks of all upper layers, attention stays shared; there is one choice for a
+whole chunk, made before the first layer from the unified state and the mean of the instruction's token embeddings, so
+it holds for all layers, rows and denoising steps, and for the STATE token as well. Gates are the softmax over the
+chosen scores; noise on the scores and the loss on their imbalance are Shazeer's, the noise of a fixed size.
 """
 
 # mypy: disallow-subclassing-any=False
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from unichunk.runtime.compile.config import MixtureConfig
 
 ROUTER_NOISE: Final = 0.5
-"""Standard deviation of what is added to the scores in training: without noise, experts that are not chosen never are."""
+"""Standard deviation of what is added to scores in training: without, experts that are not chosen never would be."""
 
 
 class Choice(NamedTuple):

@@ -41,7 +41,7 @@ def train(
     turned off.
 
     Args:
-        policy: The policy.
+        policy: The policy; what does not require gradients stays as it is.
         samplers: Sources of batches of the same robots.
         settings: How to train.
         report: Called with a line of progress now and then.
@@ -54,7 +54,7 @@ def train(
     names, slots = samplers[0].names, samplers[0].slots
     silence_other_slots(policy, slots)
     goals = GoalHeads(policy, [places.shape[1:].numel() for places in samplers[0].batch().places])
-    parameters = [*policy.parameters(), *goals.parameters()]
+    parameters = [one for one in (*policy.parameters(), *goals.parameters()) if one.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=1e-4, betas=(0.9, 0.98))
     averaged = copy.deepcopy(policy).requires_grad_(requires_grad=False)
     begin = reported = kept = time.monotonic()

@@ -85,7 +85,7 @@ class EvaluationService:
             proxy = Proxy(
                 store.plan,
                 folder,
-                ProxyOptions(sim_robots=options.sim_robots, engine=options.engine),
+                ProxyOptions(sim_robots=options.sim_robots, engine=options.engine, load_s=options.load_s),
                 trouble=lambda why: log.event("warning", "robots or policies", why=why),
             )
             desk = Desk(store, proxy, folder=folder, secrets=secrets, log=log)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (of a dataclass)
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from unichunk.server.serving.exposure import is_loopback
 from unichunk.server.usage_error import UsageError
 
 if TYPE_CHECKING:
     from unichunk.server.serving.logs import Level, LogFormat
+
+
+LOAD_S: Final = 600.0
+"""How long policies may take to load where no engine is built first, [s]."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class ServiceOptions:
         tls_key: Its key.
         sim_robots: Let simulated robots wait for policies.
         engine: What `unichunk serve` is told of the engine of bundles.
+        load_s: How long policies may take to load, [s].
         log_format: How events are written to the standard error.
         log_level: The least serious ones that are.
     """
@@ -36,6 +41,7 @@ class ServiceOptions:
     tls_key: Path | None = None
     sim_robots: bool = False
     engine: tuple[str, ...] = ()
+    load_s: float = LOAD_S
     log_format: LogFormat = "text"
     log_level: Level = "info"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unichunk.runtime.errors import UnichunkError
+from unichunk.runtime.policy.engines.options import BUILD_S, CPU
 from unichunk.server.serving.admission import Limits
 from unichunk.server.serving.backend import SwapRefused, UnknownPolicy
 from unichunk.server.serving.compatibility import misfit, successor
@@ -157,7 +158,10 @@ class LocalBackend:
             ) from None
 
     def _crew(self, source: PolicySource, dispatcher: Dispatcher) -> Crew:
-        return Crew(source, dispatcher, self._watch, start_s=self._times.start_s, end_s=self._times.end_s)
+        start_s = self._times.start_s
+        if source.engine != CPU.name:
+            start_s = max(start_s, BUILD_S)
+        return Crew(source, dispatcher, self._watch, start_s=start_s, end_s=self._times.end_s)
 
     async def _look_for_hung(self) -> None:
         while True:

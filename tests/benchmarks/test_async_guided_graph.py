@@ -42,7 +42,7 @@ def guided_session(folder: Path, policy: FlowPolicy, batch: int) -> Any:
         graph = Graph("chunk", PRECISIONS["fp32"], WeightFile(stream), batch)
         each = graph.each
         previous = each.rows(each.input("previous_chunk", (T, ACTIONS), "float32"), T, ACTIONS)
-        guidance = Guidance(graph, T, previous, each.input("delay", (), "int64"))
+        guidance = Guidance(graph, T, ACTIONS, previous, each.input("delay", (), "int64"))
         rows = graph.reshape(each.input("noise", (T, ACTIONS), "float32"), batch * T, ACTIONS)
         seen = each.input("seen", (SEEN,), "float32")
         for step in range(STEPS):

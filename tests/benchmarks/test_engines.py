@@ -13,16 +13,18 @@ from unichunk.benchmarks.engine_runs.agreement import agreement
 from unichunk.benchmarks.engine_runs.arms import ARMS, Arm, arms_of
 from unichunk.benchmarks.engine_runs.bundles import Workload, compile_bundle, write_checkpoint
 from unichunk.benchmarks.engine_runs.deviations import OnCpu, deviation_rows
-from unichunk.benchmarks.engine_runs.floor import gpu_rates, graph_floor, recognized
+from unichunk.benchmarks.engine_runs.floor import Yardstick, gpu_rates, graph_floor, recognized, yardstick
 from unichunk.benchmarks.engine_runs.measuring import Effort, Results, Subject, measure_bundle
 from unichunk.benchmarks.engine_runs.report import broken, tables
 from unichunk.benchmarks.engine_runs.requests import Asked, largest_difference
 from unichunk.benchmarks.engine_runs.times import measured_times
 from unichunk.benchmarks.engines import Options, complaints
-from unichunk.benchmarks.harness.document import document
+from unichunk.benchmarks.harness.document import document, not_measured
+from unichunk.benchmarks.roofline.measure import ROWS
 from unichunk.benchmarks.roofline.operations import linear
 from unichunk.benchmarks.roofline.rates import PeakCurve, Rates
 from unichunk.benchmarks.roofline.stages import Stage
+from unichunk.benchmarks.summary.engine_tables import engines_deviations, engines_times
 from unichunk.runtime.policy import EngineOptions
 from unichunk.runtime.policy.batching import Held
 from unichunk.runtime.policy.loaded_graphs import GraphPair
@@ -100,6 +102,14 @@ def test_the_floor_of_the_published_size_on_an_h100():
     assert prefix.arithmetic_s < prefix.weights_s
     eight = Workload("2b", views=2, steps=(4,), rounds=0).model("int8", 4, 0)
     assert graph_floor(eight, "prefix", gpu_rates("h100", "int8")).weights_s == pytest.approx(prefix.weights_s / 2)
+
+
+def test_the_pace_of_a_processor_is_known_by_the_names_of_its_measurements(monkeypatch):
+    monkeypatch.setattr("unichunk.benchmarks.roofline.measure.COPIED_BYTES", 1 << 10)
+    against = yardstick(1, None)
+    rates, row = against.processor_rates({name: [2e-3, 1e-3, 4e-3] for name in against.processor})
+    assert rates.bandwidth == pytest.approx(2 * (1 << 10) / 2e-3)
+    assert row["threads"] == 1
 
 
 @pytest.mark.parametrize(
@@ -183,7 +193,7 @@ def test_slow_engines_have_fewer_inferences(monkeypatch):
     clock = iter(np.cumsum([0.0] + [0.1] * 1000))
     monkeypatch.setattr("unichunk.benchmarks.engine_runs.times.time.perf_counter", lambda: float(next(clock)))
     engine = _Engine(lambda _inputs: {})
-    times = measured_times({"slow": GraphPair(engine, engine)}, {}, visits=3, repeats=600, seconds=1.3)
+    times, _ = measured_times({"slow": GraphPair(engine, engine)}, {}, visits=3, repeats=600, seconds=1.3, beside={})
     assert len(times["slow"].visits_s) == 3
     assert len(times["slow"].prefix_s) == len(times["slow"].chunk_s) == 6
     assert times["slow"].visits_s == pytest.approx([0.2] * 3)
@@ -208,12 +218,13 @@ def test_engines_in_turn_on_a_small_bundle(monkeypatch, tmp_path, bundles):
     effort = Effort(visits=2, repeats=2, seconds=1.0, requests=2)
     cpu = OnCpu(WORKLOAD, options, effort.requests)
     reference = cpu.chunks(bundles / "fp32")
-    rates = Rates(PeakCurve.flat(1e9), 1e9, 1e9, 0.0, fused=True)
+    pace = dict.fromkeys((*(f"product {rows}" for rows in ROWS), "copy", "pointwise", "nodes"), lambda: 1e-3)
+    against = Yardstick(1, pace, None)
     results, said = Results(), list[str]()
     results.deviations = deviation_rows(cpu, bundles / "int8", "int8", reference)
     for precision in ("fp32", "int8"):
         subject = Subject(bundles / precision, WORKLOAD, precision, reference)
-        measure_bundle(subject, arms, options, effort, {False: rates, True: None}, results, said.append)
+        measure_bundle(subject, arms, options, effort, against, results, said.append)
     found = [(row["precision"], row["engine"], row["steps"], row["rounds"]) for row in results.rows]
     of_cpu = ("onnxruntime", "onnxruntime-bound")
     assert found == [
@@ -230,6 +241,9 @@ def test_engines_in_turn_on_a_small_bundle(monkeypatch, tmp_path, bundles):
     # The prefix and two chunk graphs.
     assert tensorrt.builds == 3
     assert len(results.ratios) == 2 * (2 + 1)
+    assert [(row["precision"], row["rounds"]) for row in results.processor] == [
+        (precision, rounds) for precision in ("fp32", "int8") for rounds in (0, 1)
+    ]
     reasons = "\n".join(results.refused)
     assert "CUDAExecutionProvider" in reasons
     assert "int8 weights are for ONNX Runtime alone" in reasons
@@ -244,3 +258,39 @@ def test_engines_in_turn_on_a_small_bundle(monkeypatch, tmp_path, bundles):
     assert text.count("| kept |") == len(results.rows)
     assert text.count("| computed |") == len(results.deviations) == 2
     assert "tiny int8: tensorrt, CUDA graphs: prefix.onnx: int8 weights" in text
+
+
+def stored_row(precision: str, engine: str, steps: int, chunk_ms: Any, recorded: bool | None = None) -> dict[str, Any]:
+    floor: Any = {"prefix": {"times_floor": 1.26}, "chunk": {"times_floor": 2.04}}
+    return {
+        "size": "2b",
+        "precision": precision,
+        "steps": steps,
+        "rounds": 0,
+        "engine": engine,
+        "cuda_graphs": recorded,
+        "prefix_ms": {"p50": 1.234},
+        "chunk_ms": {"p50": chunk_ms},
+        "floor": not_measured("no datasheet") if recorded is False else floor,
+    }
+
+
+def test_tables_of_stored_results():
+    rows = [
+        stored_row("fp16", "onnxruntime", 4, 10.0),
+        stored_row("fp16", "onnxruntime", 10, not_measured("9 samples")),
+        stored_row("fp16", "tensorrt", 4, 2.5, recorded=False),
+    ]
+    machine = {"processor": "P", "cores": 2, "python": "3.11"}
+    table = engines_times({"rows": rows, "machine": machine, "date": "2026-01-01"})
+    assert (
+        table.splitlines()[0]
+        == "| size | precision | engine | prefix [ms] | chunk, K = 4, N = 0 | chunk, K = 10, N = 0 |"
+    )
+    assert "| 2b | fp16 | onnxruntime | 1.23 (1.3) | 10 (2.0) | - |" in table
+    assert "| 2b | fp16 | tensorrt, no CUDA graphs | 1.23 | 2.5 | - |" in table
+    assert table.endswith("(P, 2 cores, CPython 3.11, 2026-01-01)")
+    deviations = [
+        {"size": "2b", "precision": "bf16", "method": "emulated", "steps": 4, "rounds": 2, "deviation": 0.0123}
+    ]
+    assert "| 2b | bf16 | emulated | 0.012 |" in engines_deviations({"deviations": deviations})

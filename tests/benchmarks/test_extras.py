@@ -60,6 +60,7 @@ def test_every_benchmark_can_be_imported_without_any_extra() -> None:
         (("caching", "--quick"), "compile"),
         (("compile_checkpoint", "--quick"), "compile"),
         (("embodiments", "--quick"), "sim"),
+        (("engines", "--quick"), "compile"),
         (("evaluation", "--quick"), "evaluation"),
         (("fleet", "--quick"), "sim"),
         (("follow", "--quick"), "sim"),

@@ -35,8 +35,9 @@ from unichunk.benchmarks.stages.warm_up import LEAST, WINDOW, is_steady, warm_up
 from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.drivers.hardware import hardware_device
 from unichunk.runtime.errors import UnichunkError
-from unichunk.runtime.policy import Policy
+from unichunk.runtime.policy import EngineOptions, Policy
 from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.server.engine_flags import EngineFlags
 from unichunk.server.run_command import shipped_bundle
 
 if TYPE_CHECKING:
@@ -355,7 +356,7 @@ def test_fresh_starts_are_summed_up_and_one_that_died_is_told() -> None:
 @pytest.mark.parametrize(
     ("changed", "word"),
     [
-        ({"engine": "tensorrt"}, "onnxruntime"),
+        ({"engines": EngineFlags(device=1)}, "--device"),
         ({"random": "tiny", "policy": Path("x")}, "--random"),
         ({"form": "poses"}, "--form"),
         ({"views": (1, 0)}, "--views 0"),

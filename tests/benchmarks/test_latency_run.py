@@ -55,7 +55,7 @@ def test_a_short_run_measures_everything_and_can_be_compared_with_itself(tmp_pat
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [(("--engine", "x"), 2), (("--policy", "/nowhere"), 3), (("--compare", "/nowhere"), 3), (("--views", "9"), 3)],
+    [(("--device", "1"), 2), (("--policy", "/nowhere"), 3), (("--compare", "/nowhere"), 3), (("--views", "9"), 3)],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(arguments: tuple[str, ...], status: int) -> None:
     ended = bench("--robot", "stand-in", *arguments)

@@ -94,13 +94,12 @@ def test_every_path_meets_every_arm_and_delay_and_the_short_form_two_paths_and_o
 def test_a_path_runs_with_both_blocks_and_only_what_is_not_told_goes_on_from_other_rows() -> None:
     from unichunk.benchmarks.past_locking_episodes import run_job
 
-    found = run_job(Job("so101", (NAIVE, LOCKED), 201, 1.0, (4,), 0))
-    assert [(one.arm, one.block) for one in found] == [
-        ("naive", "red"),
-        ("locked", "red"),
-        ("naive", "blue"),
-        ("locked", "blue"),
-    ]
+    stale = Arm("stale", "stale", LOCKED.bundle)
+    found = run_job(Job("so101", (NAIVE, LOCKED, stale), 201, 1.0, (4,), 0))
+    arms = ("naive", "locked", "stale")
+    assert [(one.arm, one.block) for one in found] == [(arm, block) for block in ("red", "blue") for arm in arms]
+    for locked, told_stale in zip(found[1::3], found[2::3], strict=True):
+        assert replace(told_stale, arm="locked") == locked, "this policy asks for no other state"
     for one in found:
         assert one.chunks == 4
         assert one.violations == (4 if one.arm == "naive" else 0)

@@ -75,7 +75,7 @@ def test_a_bundle_and_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"precision": "int8"}, ["precision", "'int8'", "fp32, fp16, bf16"]),
+        ({"precision": "int4"}, ["precision", "'int4'", "fp32, fp16, bf16, int8"]),
         ({"steps": (0,)}, ["steps", "1 to 1000", "got 0"]),
         ({"steps": (10, 1001)}, ["steps", "1 to 1000", "got 1001"]),
         ({"refinement_rounds": -1}, ["rounds", "0 to 16", "got -1"]),
@@ -137,11 +137,12 @@ def test_the_longest_delay_is_that_of_the_training(delay: int | None, expected: 
     assert plan_compilation(directory, options(max_delay=5)).max_delay == 5
 
 
-def test_whose_state_the_training_told_the_bundle_tells(tmp_path: Path) -> None:
+def test_whose_state_the_training_told_the_bundle_tells(tmp_path: Path, capsys: Any) -> None:
     for name in ("observation", "takeover"):
-        directory = checkpoint_with(tmp_path / name, "state_time", name)
-        compile_checkpoint(directory, tmp_path / name / "bundle", options(steps=(1,), refinement_rounds=0))
-        assert read_manifest(tmp_path / name / "bundle").state_time == name
+        directory, bundle = checkpoint_with(tmp_path / name, "state_time", name), tmp_path / name / "bundle"
+        assert command(bundle, checkpoint=directory, steps=(1,), refinement_rounds=0)() == 0
+        assert read_manifest(bundle).state_time == name
+        assert ("state that is expected" in capsys.readouterr().out) == (name == "takeover")
 
 
 @pytest.mark.parametrize(("trained", "delay", "longest"), [(True, 4, 3), (True, 0, 8), (False, 4, 8)])

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.compile.golden_files import GOLDEN
 from tests.one_line import refused
+from unichunk.runtime.compile import deviation
 from unichunk.runtime.compile.compile import compile_checkpoint
 from unichunk.runtime.compile.compile_options import CompileOptions
 from unichunk.runtime.compile.deviation_limit import MOST_DEVIATION, refuse_beyond
@@ -17,6 +19,7 @@ from unichunk.runtime.errors import CheckpointError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
 from unichunk.runtime.policy.manifest import Deviation
+from unichunk.runtime.policy.result import PolicyResult
 from unichunk.runtime.recorded_observations import RecordedObservation, RecordedObservations
 from unichunk.server.compile_command import compile_summary
 
@@ -73,29 +76,54 @@ def largest_by_hand(reference: Path, bundle: Path, recording: Path, slots: list[
 
 def test_what_is_computed_here_is_what_the_two_bundles_say(reference: Path, recording: Path, tmp_path: Path) -> None:
     manifest = compile_checkpoint(GOLDEN, tmp_path / "bundle", options(precision="int8", observations=(recording,)))
-    deviation = manifest.deviation
-    assert deviation is not None
-    assert (deviation.method, deviation.observations) == ("computed", 3)
-    assert deviation.source.startswith("seen.npz (SHA-256 ")
-    assert set(deviation.keys) == {f"libero.action.{key}" for key in manifest.robots["libero"].action}
+    measured = manifest.deviation
+    assert measured is not None
+    assert (measured.method, measured.observations) == ("computed", 3)
+    assert measured.source.startswith("seen.npz (SHA-256 ")
+    assert set(measured.keys) == {f"libero.action.{key}" for key in manifest.robots["libero"].action}
     slots = [slot for key in manifest.robots["libero"].action.values() for slot in range(*key.slots)]
-    assert deviation.largest == pytest.approx(largest_by_hand(reference, tmp_path / "bundle", recording, slots))
-    assert 0 < deviation.largest < MOST_DEVIATION
-    assert read_manifest(tmp_path / "bundle").deviation == deviation
+    assert measured.largest == pytest.approx(largest_by_hand(reference, tmp_path / "bundle", recording, slots))
+    assert 0 < measured.largest < MOST_DEVIATION
+    assert read_manifest(tmp_path / "bundle").deviation == measured
     said = compile_summary(tmp_path / "bundle", manifest, 1.0)
-    assert f"computed on 3 observations of {deviation.source}: at most {deviation.largest:.3g}" in said
+    assert f"computed on 3 observations of {measured.source}: at most {measured.largest:.3g}" in said
     assert "not measured" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_counts_are_rows_of_its_own(reference: Path, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers made up: far away in locked rows and in slots of nobody, a little in the first row that is free."""
+    asked: list[tuple[int, int]] = []
+    bundle = deviation.BundleFiles(reference, read_manifest(reference))
+
+    def answers(of: deviation.BundleFiles, questions: Any) -> list[PolicyResult]:
+        found = []
+        for question in (one.question for one in questions):
+            unified, actions = np.zeros((16, 200), np.float32), np.zeros((16, 3), np.float32)
+            if of is not bundle:
+                asked.append((0 if question.previous_chunk is None else len(question.previous_chunk), question.delay))
+            elif question.delay:
+                unified[: question.delay], unified[:, 199], unified[question.delay, 0] = 9, 9, 0.25
+                actions[: question.delay], actions[question.delay] = 9, 0.5
+            found.append(PolicyResult(unified, {"action.eef_position": actions}))
+        return found
+
+    monkeypatch.setattr(deviation, "_answers", answers)
+    seen = {"seen": RecordedObservations.read(recording)}
+    other = deviation.BundleFiles(reference, bundle.manifest)
+    found = deviation.measured_deviation(other, bundle, seen, "computed")
+    assert asked == [(0, 0), (0, 0), (16, 3), (0, 0), (5, 1)]
+    assert (found.largest, found.keys) == (0.25, {"libero.action.eef_position": 0.5})
 
 
 def test_half_precisions_are_emulated_and_the_finer_is_closer(recording: Path, tmp_path: Path) -> None:
     found = []
     for precision in ("fp16", "bf16"):
         asked = options(precision=precision, observations=(recording,), batch=(2,))
-        deviation = compile_checkpoint(GOLDEN, tmp_path / precision, asked).deviation
-        assert deviation is not None
-        assert deviation.method == "emulated"
-        found.append(deviation.largest)
+        measured = compile_checkpoint(GOLDEN, tmp_path / precision, asked).deviation
+        assert measured is not None
+        assert measured.method == "emulated"
+        found.append(measured.largest)
     assert 0 < 4 * found[0] < found[1] < 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bf16", "fp16"]
 
@@ -108,18 +136,12 @@ def test_a_bundle_that_is_too_far_is_not_written(recording: Path, tmp_path: Path
 
 
 def test_the_limit_without_one() -> None:
-    deviation = Deviation(
-        observations=1, source="x", method="computed", largest=MOST_DEVIATION, keys={"a.action.b": 1.0}
-    )
-    refuse_beyond(None, deviation, "fp16")
-    further = replace_largest(deviation, MOST_DEVIATION * 1.01)
+    near = Deviation(observations=1, source="x", method="computed", largest=MOST_DEVIATION, keys={"a.action.b": 1.0})
+    refuse_beyond(None, near, "fp16")
+    further = structs.replace(near, largest=MOST_DEVIATION * 1.01)
     with refused(CheckpointError, "precision fp16: actions deviate by 0.101", "expected 0.1 at most", "a.action.b 1"):
         refuse_beyond(None, further, "fp16")
     refuse_beyond(0.2, further, "fp16")
-
-
-def replace_largest(deviation: Deviation, largest: float) -> Deviation:
-    return Deviation(**{**{name: getattr(deviation, name) for name in deviation.__struct_fields__}, "largest": largest})
 
 
 def test_what_is_refused_before_anything_is_written(recording: Path, tmp_path: Path) -> None:

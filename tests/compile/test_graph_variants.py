@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.compile.golden_files import GOLDEN
 from tests.one_line import refused
@@ -18,10 +19,13 @@ from unichunk.runtime.compile.variants import Variant, all_variants
 from unichunk.runtime.errors import BundleError, CheckpointError
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.policy.bundle import read_manifest
+from unichunk.runtime.policy.contradictions import contradictions
 from unichunk.server.compile_command import compile_summary
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from unichunk.runtime.policy.manifest import Manifest
 
 VIEWS = {"two": ("top_view", "wrist_view"), "one": ("wrist_view",)}
 STEPS = (3, 2)
@@ -136,3 +140,37 @@ def test_the_default_is_first_and_names_differ() -> None:
     assert len(variants) == len(set(variants)) == 8
     assert len({variant.name(variants[0]) for variant in variants}) == 8
     assert all_variants((1,), (5,), 0) == (Variant(1, 5, 0),)
+
+
+def changed(manifest: Manifest, **parts: Any) -> list[str]:
+    """What is wrong with a manifest whose graphs are others."""
+    return list(contradictions(structs.replace(manifest, graphs=structs.replace(manifest.graphs, **parts))))
+
+
+def test_what_contradicts_itself(folder: Path) -> None:
+    manifest = read_manifest(folder / "all")
+    graphs = manifest.graphs
+    assert changed(manifest) == []
+    [other] = graphs.other_prefixes
+    twice = structs.replace(other, file="prefix_batch2.onnx")
+    assert "graphs.other_prefixes: expected each number of views once, got [2, 1, 1]" in changed(
+        manifest, other_prefixes=(other, twice)
+    )
+    without = tuple(graph for graph in graphs.chunks if graph.file != "chunk_views1.onnx")
+    assert changed(manifest, chunks=without) == ["graphs.chunks: no graph for 1 views with refinement_rounds 0"]
+    complaints = changed(manifest, other_prefixes=())
+    assert "graphs.chunks[4].views: 1, and no graph of graphs.other_prefixes has as many" in complaints
+    assert any(
+        line.startswith("robots.one.cameras: expected 2, one for each view of prefix.onnx") for line in complaints
+    )
+    shapes = tuple(
+        structs.replace(tensor, shape=(1, 7)) if tensor.name == "mask" else tensor for tensor in other.outputs
+    )
+    [first, *_] = changed(manifest, other_prefixes=(structs.replace(other, outputs=shapes),))
+    assert first.startswith("graphs: mask of chunk_views1.onnx has shape [1, ")
+    assert first.endswith("expected [1, 7]")
+    batch = structs.replace(graphs.batched[0], chunks=graphs.batched[0].chunks[:3])
+    assert (
+        "expected 4 files, one for each of graphs.chunks that belongs to prefix.onnx"
+        in changed(manifest, batched=(batch,))[0]
+    )

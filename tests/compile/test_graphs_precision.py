@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HALF = {"fp16": "float16", "bf16": "bfloat16"}
 ONLY_FLOAT32 = {
     *("Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Exp", "Erf", "Sigmoid", "Relu", "Softmax", "LayerNormalization"),
-    *("ReduceMean", "ReduceSumSquare"),
+    *("ReduceMean", "ReduceSum", "ReduceSumSquare", "Neg", "Max", "Min"),
 }
 
 
@@ -37,31 +37,36 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> RandomModel:
 def bundles(model: RandomModel) -> dict[str, Bundle]:
     folder = model.directory.parent
     return {
-        name: model.compiled(folder / name, precision=name, instruction_tokens=24) for name in ("fp32", "fp16", "bf16")
+        name: model.compiled(folder / name, precision=name, instruction_tokens=24, guided=True)
+        for name in ("fp32", "fp16", "bf16")
     }
 
 
 def inputs(model: RandomModel, bundle: Bundle) -> dict[str, Any]:
     tokens = bundle.padded(model.prompt.text_ids("pick up"))
-    return model.inputs(1) | {"tokens": tokens, "delay": np.array(2, np.int64)}
+    mask = (np.arange(200) < 40).astype(np.float32)[None]
+    conditioning = {"delay": np.array(2, np.int64), "overlap": np.array(5, np.int64), "action_mask": mask}
+    return model.inputs(1) | {"tokens": tokens, **conditioning}
 
 
-def in_the_standards_own_engine(bundle: Bundle, values: dict[str, Any]) -> dict[str, NDArray[Any]]:
+def in_the_standards_own_engine(bundle: Bundle, values: dict[str, Any], chunk: str) -> dict[str, NDArray[Any]]:
     known = dict(values)
-    for file in ("prefix.onnx", "chunk_mpg.onnx"):
+    for file in ("prefix.onnx", chunk):
         engine = ReferenceEvaluator(onnx.load(bundle.folder / file))
         results = engine.run(None, {name: known[name] for name in engine.input_names})
         known |= dict(zip(engine.output_names, results, strict=True))
     return known
 
 
+@pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize(("name", "tolerance"), [("fp32", 1e-5), ("bf16", 0.1)])
 def test_another_engine_gives_the_same(
-    model: RandomModel, bundles: dict[str, Bundle], name: str, tolerance: float
+    model: RandomModel, bundles: dict[str, Bundle], name: str, tolerance: float, guided: bool
 ) -> None:
     """ONNX Runtime's CPU provider has no bfloat16 products; the reference evaluator of the standard has."""
-    expected = bundles["fp32"].sample(inputs(model, bundles["fp32"]))
-    found = in_the_standards_own_engine(bundles[name], inputs(model, bundles[name]))
+    expected = bundles["fp32"].sample(inputs(model, bundles["fp32"]), guided=guided)
+    chunk = "chunk_mpg_guided.onnx" if guided else "chunk_mpg.onnx"
+    found = in_the_standards_own_engine(bundles[name], inputs(model, bundles[name]), chunk)
     assert np.abs(found["actions"] - expected["actions"]).max() < tolerance
     assert np.abs(found["gates"] - expected["gates"]).max() < tolerance
     assert found["actions"].dtype == np.float32
@@ -70,9 +75,10 @@ def test_another_engine_gives_the_same(
     assert found["keys_1"].dtype == found["values_0"].dtype == half
 
 
-def test_float16_runs_on_the_cpu(model: RandomModel, bundles: dict[str, Bundle]) -> None:
-    expected = bundles["fp32"].sample(inputs(model, bundles["fp32"]))
-    found = bundles["fp16"].sample(inputs(model, bundles["fp16"]))
+@pytest.mark.parametrize("guided", [False, True])
+def test_float16_runs_on_the_cpu(model: RandomModel, bundles: dict[str, Bundle], guided: bool) -> None:
+    expected = bundles["fp32"].sample(inputs(model, bundles["fp32"]), guided=guided)
+    found = bundles["fp16"].sample(inputs(model, bundles["fp16"]), guided=guided)
     assert 1e-6 < np.abs(found["actions"] - expected["actions"]).max() < 0.02
     assert found["actions"][:2].tobytes() == expected["actions"][:2].tobytes()
     prefix = run(bundles["fp16"].session("prefix.onnx"), inputs(model, bundles["fp16"]))
@@ -81,7 +87,7 @@ def test_float16_runs_on_the_cpu(model: RandomModel, bundles: dict[str, Bundle])
 
 @pytest.mark.parametrize("name", HALF)
 def test_sums_norms_and_softmax_are_float32(bundles: dict[str, Bundle], name: str) -> None:
-    for file in ("prefix.onnx", "chunk_mpg.onnx"):
+    for file in ("prefix.onnx", "chunk_mpg.onnx", "chunk_mpg_guided.onnx"):
         graph = onnx.shape_inference.infer_shapes(onnx.load(bundles[name].folder / file), strict_mode=True).graph
         types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
         products = 0

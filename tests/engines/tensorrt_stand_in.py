@@ -185,6 +185,7 @@ class Context:
             if not self._addresses.get(name):
                 owner.error(f"IExecutionContext::enqueueV3: Address is not set for tensor {name}.")
                 return False
+        self._engine.check_places(self._addresses)
         captured = cuda.capturing(stream_handle)
         if captured and (not self._ready or owner.never_records):
             cuda.invalidate(stream_handle)
@@ -239,6 +240,12 @@ class Engine:
             self.owner.error("Error Code 2: OutOfMemory (Requested size was 1073741824 bytes.)")
             return None
         return Context(self)
+
+    def check_places(self, addresses: Mapping[str, int]) -> None:
+        """No output lies where an input does: kernels read while others write."""
+        inputs = {addresses[tensor.name] for tensor in self._inputs}
+        if any(addresses[tensor.name] in inputs for tensor in self._outputs):
+            raise Misuse("an output in the place of an input")
 
     def execute(self, addresses: Mapping[str, int]) -> None:
         """Read, compute and write what is at the addresses."""

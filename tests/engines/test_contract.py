@@ -9,6 +9,7 @@ import pytest
 
 from tests.engines import contract
 from tests.engines.arms import EXACT, LOCAL, LocalPolicy, local_options, noise_of
+from tests.engines.thinking import write_thinking_bundle
 from tests.policy.damage import manifest_of, put_manifest
 from tests.policy.tiny_bundle import write_tiny_bundle
 from unichunk.runtime.policy import EngineOptions, Policy
@@ -116,3 +117,22 @@ def test_what_is_kept_outlives_the_next_run(policy: Policy, reference: Policy) -
         other = policy.denoise(second, policy.prefix(second))
         assert contract.bits(policy.decode(first, policy.denoise(first, kept))) == expected
         assert contract.bits(policy.decode(second, other)) != expected
+
+
+def test_a_thought_is_written_between_chunks(arm: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bundle = write_thinking_bundle(tmp_path / "thinking")
+    written = []
+    for options in (EngineOptions(), local_options(arm, monkeypatch, tmp_path / "cache")):
+        policy = Policy.load(bundle, engine=options)
+        reasoner = policy.reasoner()
+        assert reasoner is not None
+        for seed in (1, 2):
+            reasoner.begin(contract.an_observation(policy, seed))
+            for step in range(5):
+                assert reasoner.step() is None
+                # Other observations go through the same prefix engine meanwhile.
+                policy.infer(contract.an_observation(policy, 10 * seed + step))
+            written.append(reasoner._ids)
+    assert written[:2] == written[2:]
+    assert written[0] != written[1]
+    assert all(len(set(ids)) == 5 for ids in written)

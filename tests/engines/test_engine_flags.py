@@ -16,6 +16,7 @@ from unichunk.runtime.policy import EngineOptions
 from unichunk.runtime.policy.engines.cache import EngineCache
 from unichunk.server.engine_flags import EngineFlags
 from unichunk.server.engines_command import Engines
+from unichunk.server.eval_serve_command import EvalServe
 from unichunk.server.fleet_command import Fleet
 from unichunk.server.run_command import Run
 from unichunk.server.serve_command import Serve
@@ -48,6 +49,20 @@ def test_every_command_that_loads_bundles_has_them(command: Any, needed: list[st
     assert plain.engines.options() == EngineOptions()
     assert plain.steps is None
     assert plain.engines.arguments() == []
+
+
+def test_engines_that_are_built_have_time() -> None:
+    assert EngineFlags().load_s(600.0) == 600.0
+    assert EngineFlags(engine="tensorrt").load_s(600.0) == 3600.0
+
+
+def test_an_evaluation_tells_its_policies(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").touch()
+    command = tyro.cli(EvalServe, args=[str(tmp_path), "--keys", str(tmp_path / "keys.json"), *EVERYTHING])
+    options = command._options()
+    assert list(options.engine) == EVERYTHING
+    assert options.load_s == 3600.0
+    assert EvalServe(tmp_path, keys=tmp_path / "keys.json")._options().engine == ()
 
 
 def test_another_command_line_says_the_same() -> None:

@@ -329,7 +329,7 @@ def test_a_plan_is_built_once(tensorrt, options, bundle):
 
 
 @pytest.mark.parametrize("change", ["version", "device", "driver", "capability", "graph", "memory"])
-def test_what_a_plan_depends_on(tensorrt, options, tmp_path, monkeypatch, change):
+def test_what_a_plan_depends_on(tensorrt, options, tmp_path, monkeypatch, capsys, change):
     file = counter(tmp_path)
     TensorRTEngine(file, options)
     if change == "version":
@@ -348,6 +348,8 @@ def test_what_a_plan_depends_on(tensorrt, options, tmp_path, monkeypatch, change
         options = replace(options, memory_gib=1.0)
     TensorRTEngine(file, options)
     assert tensorrt.builds == 2
+    # It was not looked at: nothing had to be refused.
+    assert not capsys.readouterr().err
 
 
 def test_a_plan_that_was_changed_is_built_again(tensorrt, options, bundle, capsys):
@@ -363,7 +365,16 @@ def test_a_plan_that_was_changed_is_built_again(tensorrt, options, bundle, capsy
     assert "engine.plan was changed or damaged; this engine is built again" in warned
 
 
-def test_timings_that_were_changed_or_are_of_another_version_are_not_begun_with(tensorrt, options, tmp_path):
+def test_each_build_begins_with_all_that_was_timed_before(tensorrt, options, tmp_path):
+    for file in (counter(tmp_path), first_of_pair(tmp_path, "float16"), second_of_pair(tmp_path, "float16")):
+        TensorRTEngine(file, options)
+    assert tensorrt.began_with == [b"", b"timings+", b"timings++"]
+    tensorrt.cuda.devices = [DeviceProperties(b"Another", 9, 0)]
+    TensorRTEngine(counter(tmp_path), options)
+    assert tensorrt.began_with[3] == b""
+
+
+def test_timings_that_were_changed_are_not_begun_with(tensorrt, options, tmp_path):
     TensorRTEngine(counter(tmp_path), options)
     (timings,) = options.cache.glob("*/timings.bin")
     timings.write_bytes(b"something else")

@@ -10,6 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from tests.engines.arms import bound_builder, local_options, noise_of, use_bound
 from tests.engines.contract import a_chunk, an_observation
+from tests.engines.thinking import write_thinking_bundle
 from tests.one_line import refused
 from tests.policy.tiny_bundle import write_tiny_bundle
 from tests.policy.tiny_graphs import GraphBuilder
@@ -74,6 +75,21 @@ def test_graphs_are_recorded_when_the_policy_is_loaded(folder: Path, builder: Bo
     assert builder.sessions[0].runs == 3, "which are warm"
 
 
+def test_the_first_token_of_a_thought_is_warm_too(tmp_path: Path, builder: BoundBuilder) -> None:
+    policy = Policy.load(write_thinking_bundle(tmp_path / "thinking"), engine=EngineOptions(name="onnxruntime-cuda"))
+    token = builder.sessions[2]
+    assert (token.runs, list(token.recorded)) == (2, [1])
+    reasoner = policy.reasoner()
+    assert reasoner is not None
+    for seed in (1, 2):
+        reasoner.begin(an_observation(policy, seed))
+        for _ in range(3):
+            reasoner.step()
+            policy.infer(policy.example_observation())
+    assert (token.runs, list(token.recorded)) == (8, [1])
+    assert list(builder.sessions[1].recorded) == [1]
+
+
 def test_another_prefix_engine_is_another_variant(folder: Path, builder: BoundBuilder) -> None:
     policies = [Policy.load(folder, engine=EngineOptions(name="onnxruntime-cuda")) for _ in range(2)]
     requests = [policy.preprocess(an_observation(policy, 1), noise=noise_of(policy, 1)) for policy in policies]
@@ -94,6 +110,8 @@ def test_a_value_that_was_overwritten_is_refused(tmp_path: Path) -> None:
         engine.run({"x": first["y"]})
     with refused(EngineError, "`y` of run 1 was overwritten by run 2"):
         engine.kept(first)
+    with refused(EngineError, "`y` of run 1 was overwritten by run 2"):
+        doubling(bound_builder(), tmp_path, resident=False).run({"x": first["y"]})
     np.testing.assert_array_equal(kept["y"].numpy(), 2 * X)
 
 
@@ -132,6 +150,14 @@ def test_kept_values_are_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         del copies[times:]
         expected = 2 * X if given is X else 4 * X
         np.testing.assert_array_equal(np.array(result.content.numpy()), expected)  # type: ignore[attr-defined]
+
+
+def test_two_kept_values_take_turns(tmp_path: Path) -> None:
+    builder = bound_builder()
+    first, second = (doubling(builder, tmp_path, resident=True) for _ in range(2))
+    kept = [first.kept(first.run({"x": X + offset}))["y"] for offset in (0, 1)]
+    for turn in (0, 1, 1, 0, 1):
+        np.testing.assert_array_equal(second.run({"x": kept[turn]})["y"].numpy(), 4 * (X + turn))
 
 
 def test_features_of_bfloat16_stay_where_they_are(tmp_path: Path) -> None:
@@ -175,7 +201,7 @@ def test_inputs_of_another_shape_or_type(tmp_path: Path, wrong: Any) -> None:
             "Name:'fc1' Status Message: /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 void* "
             "onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, onnxruntime::Stream*) Failed to allocate memory "
             "for requested buffer of size 939524096",
-            ("twice.onnx: out of memory (the next 896.0 MiB)", "memory_gib"),
+            ("twice.onnx: out of memory (the next 896.0 MiB)", "--gpu-memory"),
         ),
         ("CUDA failure 700: an illegal memory access was encountered ; GPU=0", ("failed while it ran", "illegal")),
     ],

@@ -223,7 +223,7 @@ def test_a_provider_that_is_left_out_without_a_word(machine: Machine, folder: Pa
 
 def test_out_of_memory_while_loading(machine: Machine, folder: Path, cuda: EngineOptions) -> None:
     machine.fails = ort.RuntimeException("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc(&p, size)")
-    with refused(EngineError, "prefix.onnx: out of memory", "memory_gib"):
+    with refused(EngineError, "prefix.onnx: out of memory", "--gpu-memory"):
         Policy.load(folder, engine=cuda)
 
 

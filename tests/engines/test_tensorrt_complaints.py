@@ -31,6 +31,7 @@ from unichunk.runtime.policy.engines.native_tensorrt.complaints import (
 )
 from unichunk.runtime.policy.engines.native_tensorrt.device import open_device
 from unichunk.runtime.policy.engines.native_tensorrt.libraries import load_libraries
+from unichunk.runtime.policy.engines.native_tensorrt.messages import messages_of
 
 OTHERS = "`unichunk engines` lists the others"
 
@@ -179,6 +180,18 @@ def test_precisions_and_devices(precision, capability, words):
 )
 def test_messages_about_memory(said, memory):
     assert about_memory(said) == memory
+
+
+def test_messages_are_told_once_and_in_one_line(monkeypatch):
+    stand_in(monkeypatch)
+    tensorrt = load_libraries().tensorrt
+    log, severity = messages_of(tensorrt), tensorrt.ILogger.Severity
+    assert messages_of(tensorrt) is log
+    for kind, text in ((severity.ERROR, "one\n  two"), (severity.WARNING, "three"), (severity.INTERNAL_ERROR, "four")):
+        log.log(kind, text)
+    log.log(severity.ERROR, "one two")
+    assert log.take() == "one two; four"
+    assert log.take() == "it does not say why"
 
 
 def test_networks_are_strongly_typed_where_that_is_a_choice(monkeypatch):

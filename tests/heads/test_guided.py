@@ -33,7 +33,8 @@ def steered(policy: HeadPolicy, seen: Observed, noise: Tensor, plan: Tensor, del
     assert isinstance(decoder, FlowDecoder)
     assert isinstance(head, FlowHead)
     own = seen.action_mask[:, None] if policy.config.action_mask else torch.ones(1)
-    mask = torch.from_numpy(soft_mask(ROWS, delay, overlap))[:, None]
+    # Only what is the robot's own steers, whether or not the network is told what that is.
+    mask = torch.from_numpy(soft_mask(ROWS, delay, overlap))[:, None] * seen.action_mask[:, None]
     queried, rows = policy.queried(seen).detach(), noise * own
     for step in range(head.steps):
         time = step / head.steps

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OTHERS = np.setdiff1d(np.arange(200), SLOTS)
 DELAYS = st.integers(0, ROWS)
 SEEDS = st.integers(0, 2**32 - 1)
-few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @few

@@ -87,9 +87,9 @@ def test_a_locked_prefix_tells_what_follows_where_that_can_be_learned(
     losses: list[float] = []
     levels = Levels()
     network = HeadPolicy(tiny(head, queries))
-    policy = train_head(network, levels, SLOTS, SETTINGS, 60, report=lambda _, loss: losses.append(loss))
+    policy = train_head(network, levels, SLOTS, SETTINGS, 50, report=lambda _, loss: losses.append(loss))
     assert np.isfinite(losses).all()
-    batch = levels(256)
+    batch = levels(128)
     with torch.no_grad():
         told, untold = (
             head_losses(policy, replace(batch, delay=torch.full_like(batch.delay, delay)), SLOTS, SETTINGS)
@@ -102,20 +102,20 @@ def test_a_locked_prefix_tells_what_follows_where_that_can_be_learned(
         assert told < 0.85 * untold
     else:
         assert told > 0.9 * untold > 0.8
+    if isinstance(head, FlowHead):
+        assert continued(policy, levels(64)) > 0.85
 
 
-def test_a_trained_flow_goes_on_from_the_locked_rows() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(2)
-    levels = Levels()
-    policy = train_head(HeadPolicy(tiny(FlowHead(steps=4), 2)), levels, SLOTS, SETTINGS, 60)
-    batch, noise, previous, nothing = levels(64), *torch.zeros(2, 64, ROWS, 200), torch.zeros(64, 200)
-    noise[..., list(SLOTS)] = torch.randn(64, ROWS, len(SLOTS))
+def continued(policy: HeadPolicy, batch: Batch) -> float:
+    """How many of the rows that a trained flow samples are at the level of the two that are locked."""
+    count = len(batch.rows)
+    noise, previous = torch.zeros(2, count, ROWS, 200)
+    noise[..., list(SLOTS)] = torch.randn(count, ROWS, len(SLOTS))
     previous[..., list(SLOTS)] = batch.rows
-    images = torch.full((64, 1, 3, 14, 14), -0.5 / 0.3)
-    seen = Observed(images, batch.tokens, nothing, nothing, nothing, torch.zeros(64, 1, 2))
+    images, nothing = torch.full((count, 1, 3, 14, 14), -0.5 / 0.3), torch.zeros(count, 200)
+    seen = Observed(images, batch.tokens, nothing, nothing, nothing, torch.zeros(count, 1, 2))
     rows = sampled(policy, seen, noise, previous, 2)[:, 2:, list(SLOTS)]
-    assert (rows.sign() == batch.rows[:, 2:]).float().mean() > 0.85
+    return (rows.sign() == batch.rows[:, 2:]).float().mean().item()
 
 
 @pytest.mark.parametrize(("count", "steps"), [(100, 10), (100, 7), (50, 50), (4, 3)])

@@ -9,13 +9,23 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the reference needs PyTorch: pip install 'unichunk[train]'")
 
+from tests.one_line import refused  # noqa: E402
 from tests.reasoning.thinking_checkpoint import LONGEST, PlainThinker, thinking_checkpoint  # noqa: E402
 from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: E402
 from unichunk.runtime.compile.compile_options import CompileOptions  # noqa: E402
+from unichunk.runtime.errors import BundleError  # noqa: E402
 from unichunk.runtime.policy import Policy  # noqa: E402
+from unichunk.runtime.reasoning import THOUGHT_KEY  # noqa: E402
+from unichunk.server.serving.bundle_policy import BundlePolicy  # noqa: E402
+from unichunk.server.serving.source import PolicySource  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +72,8 @@ def test_greedy_tokens_equal_those_of_the_plain_loop(
     for _ in range(LONGEST - 1):
         if reasoner.step() is not None:
             break
-        # Chunks from other observations in between change nothing.
-        policy.infer(observation(policy, seed + 10, "something else"))
+        # Other observations in between change nothing.
+        policy.prefix(policy.preprocess(observation(policy, seed + 10, "something else")))
     given = [*reasoner._ids, *reasoning.ends]
     assert given[: len(expected)] == expected
     for layer, (keys, values) in enumerate(plain.caches(images, text, state, expected[:-1])):
@@ -73,3 +83,34 @@ def test_greedy_tokens_equal_those_of_the_plain_loop(
             found = cache[..., :count] if name == "keys" else cache[:, :count]
             np.testing.assert_allclose(found, reference.numpy(), atol=2e-5 * np.abs(reference.numpy()).max())
     assert len(set(expected)) > 2, "a thought of one token over and over shows little"
+
+
+def test_a_policy_acts_on_a_thought_as_if_it_were_the_instruction(policy: Policy) -> None:
+    seen = observation(policy, 0, "the other one")
+    noise = np.zeros((1, policy.chunk_length, 200), np.float32)
+    told = policy.infer({**seen, THOUGHT_KEY: "pick up the bowl"}, noise=noise)
+    plain = policy.infer({**seen, "language.instruction": "pick up the bowl"}, noise=noise)
+    assert told.unified.tobytes() == plain.unified.tobytes()
+    assert told.unified.tobytes() != policy.infer(seen, noise=noise).unified.tobytes()
+
+
+def test_the_bundle_says_where_a_thought_ends(policy: Policy) -> None:
+    reasoning, token = policy.manifest.reasoning, policy.manifest.graphs.token
+    assert reasoning is not None
+    assert token is not None
+    assert reasoning.max_tokens == LONGEST
+    assert reasoning.ends == (policy.manifest.language.suffix[0],), "the end of a turn"
+    assert token.file in policy.manifest.files
+
+
+def test_a_checkpoint_without_thoughts_compiles_to_a_policy_that_does_not_think(tmp_path: Path) -> None:
+    options = CompileOptions("libero_nonorm", "uni_posttrain", refinement_rounds=0)
+    compile_checkpoint(thinking_checkpoint(tmp_path / "checkpoint", thought_tokens=0), tmp_path / "bundle", options)
+    policy = Policy.load(tmp_path / "bundle")
+    assert policy.reasoner() is None
+    assert not (tmp_path / "bundle" / "token.onnx").exists()
+
+
+def test_a_server_refuses_a_policy_that_thinks(bundle: Path) -> None:
+    with refused(BundleError, "writes text before it acts, which is not done over a network"):
+        BundlePolicy.load(PolicySource(name="thinks", source=str(bundle)))

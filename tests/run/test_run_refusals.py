@@ -69,6 +69,13 @@ def test_refinement_rounds_that_the_bundle_has_no_graph_for(tmp_path: Path) -> N
     assert "0, 1" in line
 
 
+def test_guidance_that_the_bundle_has_no_graph_for(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path / "tiny")
+    line = refused("--embodiment", "so101", "--sim", "--policy", "tiny", "--guided", folder=tmp_path)
+    assert "guided, this bundle has" in line
+    assert "--guided" in line
+
+
 def test_a_report_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     line = refused("--embodiment", "so101", "--sim", "--report", "file/report.json", folder=tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.run.supervised import check_commands, running_for, states, supervise, when
+from tests.run.supervised import check_commands, states, supervise, when
 from tests.run.thinking_policy import ListeningPolicy, SlowReasoner
 from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.settings import robot_settings
@@ -16,12 +16,32 @@ from unichunk.server.run_picture import RunPicture
 from unichunk.server.summary import summary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.run.fake_robot import FakeRobot
     from unichunk.runtime.supervisor import Supervisor
 
-OPTIONS = RunOptions("go", duration_s=0.8, thought_gap_s=0.05)
+OPTIONS = RunOptions("go", thought_gap_s=0.05)
+SHORT = RunOptions("go", duration_s=0.4)
+
+
+def until(condition: Callable[[Supervisor], bool]) -> Callable[[Supervisor], None]:
+    """Ends the run as soon as something holds, however busy the machine is."""
+    return when(
+        lambda supervisor: condition(supervisor) or supervisor.elapsed_s > 20.0,
+        lambda supervisor: supervisor.stop(ExitReason.COMPLETED),
+    )
+
+
+def thought(count: int, end: str = "finished") -> Callable[[Supervisor], bool]:
+    """Whether so many thoughts have ended so."""
+
+    def enough(supervisor: Supervisor) -> bool:
+        report = supervisor.inference.thoughts.report(0)
+        return report is not None and report[end] >= count and supervisor.elapsed_s > 0.1
+
+    return enough
 
 
 def reported(robot: FakeRobot, tiny: Path, supervisor: Supervisor) -> dict[str, Any]:
@@ -36,11 +56,8 @@ def said(supervisor: Supervisor, kind: str) -> list[str]:
 def test_the_first_thought_comes_before_the_robot_moves_and_others_while_it_does(robot: FakeRobot, tiny: Path) -> None:
     moved: list[bool] = []
     reasoner = SlowReasoner(look=lambda: moved.append(bool(robot.sent)))
-    policy, pictures = ListeningPolicy(Policy.load(tiny)), []
-    look = when(
-        running_for(0.5), lambda supervisor: pictures.append(RunPicture("policy on robot", 0.8, supervisor).line())
-    )
-    supervisor = supervise(robot, policy, OPTIONS, look, reasoner)
+    policy = ListeningPolicy(Policy.load(tiny))
+    supervisor = supervise(robot, policy, OPTIONS, until(thought(6)), reasoner)
     assert supervisor.run() is ExitReason.COMPLETED
     check_commands(robot)
     assert moved[:2] == [False, False], "a first thought to get warm, a second one to act on"
@@ -57,12 +74,12 @@ def test_the_first_thought_comes_before_the_robot_moves_and_others_while_it_does
     assert thoughts["tokens"] == 3 * thoughts["finished"]
     assert thoughts["last"][-1]["text"] == thoughts["text"]
     assert f"acted on {thoughts['text']!r}" in summary(report)
-    assert "acts on 'thought" in pictures[0]
+    assert "acts on 'thought" in RunPicture("policy on robot", None, supervisor).line()
 
 
 def test_a_thought_without_end_is_given_up_and_the_policy_acts_on_the_instruction(robot: FakeRobot, tiny: Path) -> None:
     policy = ListeningPolicy(Policy.load(tiny))
-    supervisor = supervise(robot, policy, OPTIONS, reasoner=SlowReasoner(None))
+    supervisor = supervise(robot, policy, OPTIONS, until(thought(4, "abandoned")), SlowReasoner(None))
     assert supervisor.run() is ExitReason.COMPLETED
     assert set(policy.told) == {None}
     assert said(supervisor, "thought abandoned") == ["no end after 10 tokens, acting on the instruction"]
@@ -78,7 +95,7 @@ def test_a_policy_that_cannot_think_never_moves_the_robot(robot: FakeRobot, tiny
 
 def test_a_policy_that_cannot_think_any_more_acts_on_its_last_thought(robot: FakeRobot, tiny: Path) -> None:
     policy = ListeningPolicy(Policy.load(tiny))
-    supervisor = supervise(robot, policy, OPTIONS, reasoner=SlowReasoner(fails=2))
+    supervisor = supervise(robot, policy, OPTIONS, until(thought(2, "failed")), SlowReasoner(fails=2))
     assert supervisor.run() is ExitReason.COMPLETED
     assert said(supervisor, "thought failed") == ["the head is empty; acting on 'thought 1'"]
     assert policy.told[-1] == "thought 1"
@@ -86,8 +103,8 @@ def test_a_policy_that_cannot_think_any_more_acts_on_its_last_thought(robot: Fak
 
 def test_a_thought_that_never_fits_is_not_thought_while_the_robot_moves(robot: FakeRobot, tiny: Path) -> None:
     """A step takes as long as all rows of a chunk last; the robot is moved all the same."""
-    reasoner = SlowReasoner(1, step_s=1.3)
-    supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), OPTIONS, reasoner=reasoner)
+    reasoner = SlowReasoner(1, step_s=1.0)
+    supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), SHORT, reasoner=reasoner)
     assert supervisor.run() is ExitReason.COMPLETED
     assert reported(robot, tiny, supervisor)["thoughts"]["finished"] == 2
     assert states(supervisor).count("holding") == 1
@@ -95,7 +112,7 @@ def test_a_thought_that_never_fits_is_not_thought_while_the_robot_moves(robot: F
 
 def test_a_text_that_comes_with_the_chunks_is_shown(robot: FakeRobot, tiny: Path) -> None:
     policy = ListeningPolicy(Policy.load(tiny), "grasp the handle")
-    supervisor = supervise(robot, policy, OPTIONS)
+    supervisor = supervise(robot, policy, SHORT)
     assert supervisor.run() is ExitReason.COMPLETED
     assert said(supervisor, "thought") == ["'grasp the handle'"]
     report = reported(robot, tiny, supervisor)
@@ -104,6 +121,6 @@ def test_a_text_that_comes_with_the_chunks_is_shown(robot: FakeRobot, tiny: Path
 
 
 def test_policies_that_write_nothing_have_no_thoughts(robot: FakeRobot, tiny: Path) -> None:
-    supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), OPTIONS)
+    supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), SHORT)
     assert supervisor.run() is ExitReason.COMPLETED
     assert reported(robot, tiny, supervisor)["thoughts"] is None

@@ -77,6 +77,15 @@ def test_slices_that_leave_no_time_are_not_thought(worlds: list[World]) -> None:
     assert world.model.tally.underruns == 0
 
 
+@pytest.mark.parametrize("latency", [500, 2500])
+def test_without_patience_there_are_more_chunks_and_thoughts_all_the_same(worlds: list[World], latency: int) -> None:
+    alone = run(worlds, Times(latency=latency), thinks=False)
+    patient, brisk = (run(worlds, Times(latency=latency, patience=p), thinks=True) for p in (1 << 40, 0))
+    assert brisk.thread.telemetry.chunks > 0.55 * alone.thread.telemetry.chunks > patient.thread.telemetry.chunks
+    assert patient.model.tally.underruns == brisk.model.tally.underruns == 0
+    assert len(patient.thoughts) > len(brisk.thoughts) > 10
+
+
 def test_a_gap_between_thoughts_belongs_to_acting(worlds: list[World]) -> None:
     world = run(worlds, Times(gap=20_000), thinks=True)
     starts = [thought.begun_ns for thought in world.thoughts]
@@ -109,9 +118,10 @@ class Thinking(RuleBasedStateMachine):
         camera=st.integers(200, 4000),
         lateness=st.integers(0, 500),
         gap=st.sampled_from([0, 0, 700, 10_000]),
+        patience=st.sampled_from([0, 1000, 1 << 40]),
     )
-    def set_up(self, length: int, latency: int, begin: int, step: int, camera: int, lateness: int, gap: int) -> None:
-        times = Times(length, latency, begin, step, camera, lateness, gap)
+    def set_up(self, length: int, latency: int, begin: int, step: int, patience: int, **others: int) -> None:
+        times = Times(length, latency, begin, step, patience=patience, **others)
         assume(times.fits)
         self.world = World(times, thinks=True)
 

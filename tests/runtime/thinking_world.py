@@ -49,6 +49,7 @@ class Times:
         camera: Between two frames.
         lateness: Longest time until a frame arrives.
         gap: Between two thoughts.
+        patience: For which an observation may be left aside.
         age: Age of an observation that is acted on at once; None for the most that it can be.
         trained: Longest prefix that the policy was trained to continue; None for T.
     """
@@ -60,6 +61,7 @@ class Times:
     camera: int = 1000
     lateness: int = 200
     gap: int = 0
+    patience: int = 1 << 40
     age: int | None = None
     trained: int | None = None
 
@@ -109,7 +111,7 @@ class World:
         age = times.camera + times.lateness if times.age is None else times.age
         self.estimator.observe(age / 1000 / HZ, times.latency / 1000 / HZ)
         self.known_delay = self.estimator.delay()
-        self.thinker = Thinker(self if thinks else None, times.gap * UNIT_NS / 1e9)
+        self.thinker = Thinker(self if thinks else None, times.gap * UNIT_NS / 1e9, times.patience * UNIT_NS / 1e9)
         self._chunks = 0
         self._written = 0
         if thinks:

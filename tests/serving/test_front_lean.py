@@ -199,6 +199,21 @@ async def test_who_is_refused_and_why(transport: str) -> None:
 
 
 @TRANSPORTS
+async def test_clients_are_told_whether_chunks_are_guided(transport: str) -> None:
+    async with running() as server:
+        for served in (False, True):
+            loaded = server.backend._loaded
+            loaded["tiny"] = msgspec.structs.replace(loaded["tiny"], guided=served)
+            for asked in (None, served):
+                async with lean(server, transport) as client:
+                    assert (await client.hello(guided=asked)).guided == served
+            async with lean(server, transport) as client:
+                answer = await client.ask(Hello(protocol=1, guided=not served))
+                assert isinstance(answer, Refused)
+                assert "guided was asked for: see unichunk serve --guided" in answer.reason
+
+
+@TRANSPORTS
 async def test_requests_end_as_they_should(transport: str) -> None:
     async with running(limits=ClientLimits(in_flight_per_client=2)) as server, lean(server, transport) as client:
         await client.hello()

@@ -66,6 +66,7 @@ def test_policies_have_names_and_what_is_said_of_them() -> None:
         ("c", "/bundles/c", "so101", "droid", 1, 2),
     ]
     assert [one.name for one in policy_sources([])] == ["generalist"]
+    assert [one.guided for one in (*policy_sources(["a=x"]), *policy_sources(["a=x"], guided=True))] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,14 @@ def guided_sample(
     delay: int,
     overlap: int,
     steps: int,
+    own: Tensor,
     directions: Tensor | None = None,
 ) -> Tensor:
-    """A chunk (T, 200) from noise (rounds, T, 200), steered towards plan (T, 200), of which `overlap` rows count."""
-    mask = torch.from_numpy(soft_mask(len(plan), delay, overlap)).to(plan.dtype)[:, None]
+    """A chunk (T, 200) from noise (rounds, T, 200), steered towards plan (T, 200).
+
+    Of the plan, `overlap` rows count, in the slots where `own` (1, 200) is 1.
+    """
+    mask = torch.from_numpy(soft_mask(len(plan), delay, overlap)).to(plan.dtype)[:, None] * own
     target = torch.where(torch.arange(len(plan))[:, None] < overlap, plan, 0.0)
     anchor = None
     for start in noise:

@@ -55,6 +55,9 @@ def test_a_guided_graph_follows_the_derivative_that_autograd_finds(
     model, bundle, network = compiled
     values = model.inputs(rounds, seed=delay)
     values |= {"tokens": bundle.padded(TEXT), "delay": np.asarray(delay), "overlap": np.asarray(overlap)}
+    own = np.zeros((1, 200), np.float32)
+    own[:, 20:60] = 1.0
+    values["action_mask"] = own
     # What is not there may hold anything.
     values["previous_chunk"][max(delay, overlap) :] = np.nan
     actions = bundle.sample(values, guided=True)["actions"]
@@ -67,7 +70,9 @@ def test_a_guided_graph_follows_the_derivative_that_autograd_finds(
             torch.from_numpy(values["state"]).double(),
         )
     noise, plan = (torch.from_numpy(values[name]).double() for name in ("noise", "previous_chunk"))
-    expected = guided_sample(network, prefix, noise, plan, delay, max(delay, overlap), 3, directions).numpy()
+    expected = guided_sample(
+        network, prefix, noise, plan, delay, max(delay, overlap), 3, torch.from_numpy(own), directions
+    ).numpy()
     assert np.array_equal(actions[:delay], values["previous_chunk"][:delay])
     assert actions[delay:] == pytest.approx(expected[delay:], abs=2e-5 * np.abs(expected[delay:]).max())
 
@@ -75,6 +80,7 @@ def test_a_guided_graph_follows_the_derivative_that_autograd_finds(
 def test_guidance_changes_what_it_should(compiled: Compiled) -> None:
     model, bundle, _ = compiled
     values = model.inputs(0) | {"tokens": bundle.padded(TEXT), "delay": np.asarray(0), "overlap": np.asarray(0)}
+    values["action_mask"] = np.ones((1, 200), np.float32)
     plain, free = (bundle.sample(values, guided=guided)["actions"] for guided in (False, True))
     assert free == pytest.approx(plain, abs=1e-5)
     values |= {"delay": np.asarray(2), "overlap": np.asarray(5)}

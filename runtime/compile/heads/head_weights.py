@@ -27,6 +27,9 @@ class HeadWeights(NamedWeights):
         precision: Of the operands of matrix products.
     """
 
+    # Where numbers of the robot come in and go out, see `CheckpointWeights`.
+    kept = ("state_encoder.", "field_of_view_encoder.", "decoder.embed.0.", "decoder.embed.2.", "decoder.out.")
+
     def __init__(
         self, config: HeadConfig, tensor: Callable[[str], NDArray[Any]], file: WeightFile, precision: Precision
     ) -> None:

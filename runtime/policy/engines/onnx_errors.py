@@ -27,7 +27,7 @@ ORT_ERRORS: Final[tuple[type[Exception], ...]] = (
 )
 
 MEMORY_REMEDY: Final = (
-    "end what else uses the device, raise the limit if there is one (memory_gib), take a device with more, or a bundle "
+    "end what else uses the device, raise the limit if there is one (--gpu-memory), take a larger device, or a bundle "
     "of lower precision"
 )
 

@@ -24,7 +24,8 @@ class EngineOptions:
         device: Number of the GPU.
         cuda_graphs: Whether each graph is recorded once and replayed as a whole, on a GPU.
         cache: Folder of built engines and timings; None for the user's cache folder.
-        memory_gib: Most memory of the GPU that one engine may take, [GiB]; None for no limit.
+        memory_gib: Most memory of the GPU that one engine may take, [GiB], with TensorRT besides its weights; None for
+            no limit.
     """
 
     name: EngineName = "onnxruntime"
@@ -37,3 +38,6 @@ class EngineOptions:
 
 CPU: Final = EngineOptions()
 """ONNX Runtime on one thread: the default, and the reference."""
+
+BUILD_S: Final = 3600.0
+"""How long a policy may take to load where its engines are built first, [s]: TensorRT tries out every operator."""
