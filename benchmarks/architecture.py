@@ -13,10 +13,12 @@ the paper says of them, and what is this project's reading, is told in `unichunk
   mixture something in each step.
 - Worth, where policies are given: each robot's twin follows blocks, as in `past_locking` (virtual time, d given, the
   same paths and noise for all arms, path by path beside the first arm), and whom the router chooses at rest, by robot
-  and instruction. Needs the extra `sim`. Policies of equal budgets, each from the same seed, are trained by
+  and instruction. Needs the extra `sim`. Policies of equal budgets are made by post-training of the shipped policy's
+  checkpoint (README: the generalist's training) with the same seed and so the same batches; adapters begin at zero and
+  experts as copies of the block that they replace, so that all begin as the same policy:
 
-    same="--robots so101 d1 --episodes 240 --workers 1 --observations 40 --steps 600 --minutes 600"
-    train="python -m unichunk.server.train_follow $same --vision data/generalist"
+    same="--robots so101 d1 --episodes 240 --workers 1 --observations 40 --steps 450 --minutes 600"
+    train="python -m unichunk.server.train_follow $same --start data/generalist"
     $train --out data/architecture/plain
     $train --out data/architecture/adapters --esa
     $train --out data/architecture/mixture --mixture
@@ -24,7 +26,9 @@ the paper says of them, and what is this project's reading, is told in `unichunk
     robots="--robot so101=generalist_so101:generalist:so101 --robot d1=generalist_d1:generalist:d1"
     for kind in plain adapters mixture both; do
       unichunk compile data/architecture/$kind --out data/architecture/${kind}_bundle $robots
+      arms="$arms $kind=data/architecture/${kind}_bundle"
     done
+    unichunk bench architecture --arms $arms --json benchmarks/results/architecture.json
 
 One seed behind each policy is one: differences hold for these policies.
 """

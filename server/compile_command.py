@@ -195,6 +195,8 @@ def _notes(manifest: Manifest) -> Iterator[str]:
         yield NOTES[manifest.precision]
         if manifest.deviation is None:
             yield "deviation from fp32 not measured: give --observations of `unichunk run --record-observations`"
+    if not manifest.locks:
+        yield "this policy cannot lock: committed rows are stitched in front of rows that do not know them"
     if manifest.provenance.get("locked_prefixes") == NOT_TRAINED:
         delay = max(robot.max_delay for robot in manifest.robots.values())
         yield (

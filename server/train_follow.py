@@ -32,8 +32,8 @@ from unichunk.runtime.compile.tokenizer_training import train_tokenizer
 from unichunk.runtime.policy.manifest import StateTime  # noqa: TC001  tyro reads the annotations
 from unichunk.runtime.train.batches import BatchSampler, apportioned
 from unichunk.runtime.train.being_h import BeingH, ConstantTokens
-from unichunk.runtime.train.kept_vision import keep_vision
 from unichunk.runtime.train.settings import TrainingSettings
+from unichunk.runtime.train.starting import start_from
 from unichunk.runtime.train.training import train
 from unichunk.server.train_follow_phrases import phrases
 from unichunk.server.train_follow_sources import (
@@ -56,6 +56,8 @@ DATASET: Final = "generalist"
 MAX_DELAY: Final = 12
 OBSERVATIONS: Final = 80
 DRAWS: Final = 3
+LEARNING_RATE: Final = 1.0e-3
+POST_LEARNING_RATE: Final = 3.0e-4
 ADAPTER_RANK: Final = 4
 EXPERTS: Final = 4
 TOP_K: Final = 2
@@ -105,10 +107,10 @@ class Recipe:
         max_delay: Longest prefix that is locked in training, in rows; 0 for a policy that never saw one.
         state_time: Tick whose state the policy is told: its observation's, or the one at which its rows take over.
         esa: Embodiment-specific adaptation: a bank of adapters, one for each slot.
-        mixture: Mixture of Flow: parallel experts in the upper layers of the action expert, as many of them acting as
-            give it its width.
+        mixture: Mixture of Flow: parallel experts in the upper layers of the action expert, of which two in four act.
+            Together they are as wide as the block that they replace; each of them is, where they start as its copies.
         observations: Observations of a batch.
-        vision: Checkpoint whose vision tower is taken and kept as it is, so that all the time goes to the rest.
+        start: Checkpoint to begin with, of the same recipe; its vision tower is kept as it is.
     """
 
     out: Path
@@ -127,7 +129,7 @@ class Recipe:
     esa: bool = False
     mixture: bool = False
     observations: int = OBSERVATIONS
-    vision: Path | None = None
+    start: Path | None = None
 
 
 def main() -> None:
@@ -156,11 +158,14 @@ def build(recipe: Recipe, robots: Sequence[RobotDemonstrations], sizes: Sizes = 
     locked = recipe.max_delay + 1 if recipe.max_delay else None
     document = config_document(replace(_parts(recipe, sizes), simulated_delay=locked, state_time=recipe.state_time))
     config = config_of(parse_config(json.dumps(document).encode(), "the recipe's configuration"))
+    start = None if recipe.start is None else Checkpoint.open(recipe.start)
     tokenizer = train_tokenizer(_texts(robots), VOCABULARY)
+    if start is not None:
+        tokenizer = {name: (start.directory / name).read_text(encoding="utf-8") for name in tokenizer}
     prompt = Prompt.of(config, tokenizer["tokenizer.json"])
     policy = BeingH(config, ConstantTokens(prompt.head, prompt.between, prompt.after_state))
-    if recipe.vision is not None:
-        keep_vision(policy, Checkpoint.open(recipe.vision))
+    if start is not None:
+        start_from(policy, start)
     sources = [source(robot, prompt, sizes.rows, recipe.max_delay, recipe.state_time) for robot in robots]
     parts = apportioned([1.0] * recipe.workers, recipe.observations)
     samplers = [
@@ -191,7 +196,12 @@ def build(recipe: Recipe, robots: Sequence[RobotDemonstrations], sizes: Sizes = 
 
     half = _bfloat16_is_fast() if recipe.half is None else recipe.half
     settings = TrainingSettings(
-        minutes=recipe.minutes, image_mean=IMAGE_MEAN, image_std=IMAGE_STD, most_steps=recipe.steps, half=half
+        minutes=recipe.minutes,
+        image_mean=IMAGE_MEAN,
+        image_std=IMAGE_STD,
+        most_steps=recipe.steps,
+        half=half,
+        learning_rate=LEARNING_RATE if start is None else POST_LEARNING_RATE,
     )
     begin = time.monotonic()
     policy, steps = train(policy, samplers, settings, _say, keep)
@@ -206,7 +216,9 @@ def _parts(recipe: Recipe, sizes: Sizes) -> Sizes:
     if recipe.esa:
         sizes = replace(sizes, adapter_rank=ADAPTER_RANK)
     if recipe.mixture:
-        sizes = replace(sizes, experts=EXPERTS, top_k=TOP_K, experts_mlp=sizes.expert_mlp // TOP_K, router_width=64)
+        # Copies of one block are as wide as it is.
+        width = sizes.expert_mlp if recipe.start is not None else sizes.expert_mlp // TOP_K
+        sizes = replace(sizes, experts=EXPERTS, top_k=TOP_K, experts_mlp=width, router_width=64)
     return sizes
 
 

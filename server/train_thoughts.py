@@ -7,8 +7,6 @@ is nothing to think about. Actions stay what they were: see `unichunk.runtime.tr
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  tyro reads the annotations
@@ -17,15 +15,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file, save_file
 
 from unichunk.embodiments.catalogue import load_spec
 from unichunk.embodiments.sim.block_paths import BLOCKS
-from unichunk.runtime.compile.checkpoint import Checkpoint
 from unichunk.runtime.compile.compile_plan import IMAGE_MEAN, IMAGE_STD
-from unichunk.runtime.compile.config_document import CONFIG_FILE
-from unichunk.runtime.compile.prompt import Prompt
-from unichunk.runtime.train.being_h import BeingH, ConstantTokens
+from unichunk.runtime.train.thinking_checkpoint import opened, write_thinking
 from unichunk.runtime.train.thoughts import share_right, thought_batch, train_thoughts
 from unichunk.runtime.unified import UNIFIED_WIDTH
 from unichunk.server.train_follow_phrases import phrases
@@ -37,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unichunk.embodiments.spec import EmbodimentSpec
+    from unichunk.runtime.compile.prompt import Prompt
 
 THOUGHT_TOKENS: Final = 32
 ROUNDABOUT: Final = (
@@ -95,31 +90,15 @@ def main() -> None:
         raise SystemExit(f"{recipe.out} exists already; remove it or write elsewhere")
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(1)
-    shutil.copytree(recipe.checkpoint, recipe.out)
-    config = json.loads((recipe.out / CONFIG_FILE).read_text(encoding="utf-8"))
-    weights = load_file(recipe.out / "model.safetensors")
-    language = weights["language_model.model.embed_tokens.weight"]
-    weights["language_model.lm_head.weight"] = torch.zeros_like(language)
-    save_file(weights, recipe.out / "model.safetensors")
-    (recipe.out / CONFIG_FILE).write_text(json.dumps({**config, "thought_tokens": THOUGHT_TOKENS}, indent=1))
-    policy, prompt = _opened(recipe.out, weights)
+    policy, prompt = opened(recipe.checkpoint, THOUGHT_TOKENS)
     shown, held_out = split(thoughts(load_spec(recipe.robot)))
     batches = _batches(recipe, prompt, shown)
     train_thoughts(policy, lambda: next(batches), steps=recipe.steps, learning_rate=3e-3, report=_say)
     tests = _batches(recipe, prompt, held_out)
     right = [share_right(policy, *next(tests)) for _ in range(4)]
     _say(f"held out: {len(held_out)} instructions, whole thoughts right {100 * np.mean(right):.1f} %")
-    trained = {name: value.to(weights[name].dtype).contiguous() for name, value in policy.state_dict().items()}
-    save_file(trained, recipe.out / "model.safetensors")
+    write_thinking(policy, recipe.checkpoint, recipe.out)
     _say(f"checkpoint: {recipe.out}")
-
-
-def _opened(folder: Path, weights: dict[str, Tensor]) -> tuple[BeingH, Prompt]:
-    checkpoint = Checkpoint.open(folder)
-    prompt = Prompt.read(checkpoint.config, checkpoint.tokenizer_file)
-    policy = BeingH(checkpoint.config, ConstantTokens(prompt.head, prompt.between, prompt.after_state))
-    policy.load_state_dict({name: value.float() for name, value in weights.items()})
-    return policy, prompt
 
 
 def split(told: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -27,8 +27,16 @@ class CheckpointWeights(NamedWeights):
         precision: Of the operands of matrix products.
     """
 
-    # Where numbers of the robot come in and go out: a small part of the weights, and a large part of the deviation.
-    kept = ("action_encoder.", "action_decoder.", "proprio_encoder_robot.")
+    # Where numbers of the robot come in and go out, and what gating sends the actions through: a small part of the
+    # weights, and a large part of the deviation.
+    kept = (
+        "action_encoder.",
+        "action_decoder.",
+        "proprio_encoder_robot.",
+        "action_to_vlm_proj.",
+        "vlm_to_action_proj.",
+        "mpg.",
+    )
 
     def __init__(
         self, config: BeingHConfig, tensor: Callable[[str], NDArray[Any]], file: WeightFile, precision: Precision

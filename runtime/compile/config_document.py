@@ -187,7 +187,7 @@ def _check_kind(parsed: object, where: str) -> None:
     """Another kind of model is named as such, before its missing fields are complained about."""
     kind = convert_json(parsed, _Kind, where)
     check = _Checks(where)
-    check.equal("model_type", kind.model_type, "beingh", "only Being-H checkpoints can be compiled")
+    check.equal("model_type", kind.model_type, "beingh", "or unichunk_head: no others can be compiled")
     check.equal(
         "llm_config.layer_module",
         kind.llm_config.layer_module,

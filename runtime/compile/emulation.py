@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -42,7 +43,7 @@ def write_emulated(folder: Path, manifest: Manifest, into: Path) -> Manifest:
             model = onnx.load(path, load_external_data=False)
             (into / path.name).write_bytes(emulated(model, half).SerializeToString())
         elif path.suffix != ".onnx":
-            os.link(path, into / path.name)
+            _put(path, into / path.name)
     return msgspec.structs.replace(
         manifest,
         precision="fp32",
@@ -54,6 +55,14 @@ def write_emulated(folder: Path, manifest: Manifest, into: Path) -> Manifest:
             batched=(),
         ),
     )
+
+
+def _put(path: Path, place: Path) -> None:
+    """The same file in another place: gigabytes are only copied where the disk knows no links."""
+    try:
+        os.link(path, place)
+    except OSError:
+        shutil.copyfile(path, place)
 
 
 def emulated(model: Any, half: int) -> Any:

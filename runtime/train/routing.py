@@ -69,7 +69,8 @@ class Router(nn.Module):
         mean = (written.float() * given).sum(dim=1) / given.sum(dim=1)
         # In float32 whatever else is not: a choice must not depend on rounding.
         with torch.autocast(state.device.type, enabled=False):
-            scores = self.layer2(functional.silu(self.layer1(torch.cat([state.float(), mean], dim=-1))))
+            inputs = torch.cat([state, mean], dim=-1).to(self.layer1.weight.dtype)
+            scores = self.layer2(functional.silu(self.layer1(inputs)))
         if self.training:
             scores = scores + ROUTER_NOISE * torch.randn_like(scores)
         best, experts = scores.topk(self.config.top_k, dim=-1)

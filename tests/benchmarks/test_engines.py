@@ -59,6 +59,17 @@ def test_engines_on_a_gpu_come_with_recordings_and_without():
     assert arms_of(["tensorrt", "tensorrt"]) == [Arm("tensorrt", True), Arm("tensorrt", False)]
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_an_arm_asks_for_its_own_engine(monkeypatch, recorded):
+    asked: list[EngineOptions] = []
+    monkeypatch.setattr(
+        "unichunk.benchmarks.engine_runs.arms.build_engine", lambda _file, options: asked.append(options)
+    )
+    file: Any = None
+    Arm("tensorrt", recorded).engine(file, EngineOptions(threads=3))
+    assert asked == [EngineOptions(name="tensorrt", threads=3, cuda_graphs=recorded)]
+
+
 @pytest.mark.parametrize(
     ("told", "name"),
     [
@@ -100,6 +111,8 @@ def test_the_floor_of_the_published_size_on_an_h100():
     assert 1e3 * prefix.weights_s == pytest.approx(2 * 2.0 / 3.35, rel=0.35)
     assert 1e3 * chunk.weights_s == pytest.approx(4 * 2 * 0.4 / 3.35, rel=0.35)
     assert prefix.arithmetic_s < prefix.weights_s
+    assert gpu_rates("h100", "int8").peak == rates.peak
+    assert gpu_rates("thor", "int8") == gpu_rates("thor", "fp16")
     eight = Workload("2b", views=2, steps=(4,), rounds=0).model("int8", 4, 0)
     assert graph_floor(eight, "prefix", gpu_rates("h100", "int8")).weights_s == pytest.approx(prefix.weights_s / 2)
 
@@ -151,19 +164,23 @@ def chunk_as_asked(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("fault", ["", "locked_rows", "same_again", "finite"])
-def test_a_broken_contract_is_seen(bundles, fault):
+@pytest.mark.parametrize("drifts", [True, False])
+def test_a_broken_contract_is_seen(bundles, fault, drifts):
     asked = Asked(bundles / "fp32", 2, 0)
     requests = asked.requests(4)
-    calls: list[int] = []
+    calls: list[Mapping[str, Any]] = []
 
     def run(inputs: Mapping[str, Any]) -> dict[str, Held]:
-        calls.append(1)
+        before = calls[-1] if calls else inputs
+        calls.append(inputs)
         outputs = chunk_as_asked(inputs)
         if fault == "locked_rows" and inputs["delay"]:
             outputs["actions"][0] += 1e-6
-        if fault == "same_again":
-            # The first of the robot's own slots, in a row that is never locked.
+        if fault == "same_again" and drifts:
             outputs["actions"][-1] += 1e-3 * len(calls)
+        if fault == "same_again" and inputs["delay"]:
+            # Something of the request before shows, which is always the same one unless the order changes.
+            outputs["actions"][-1] += before["state"].sum()
         if fault == "finite":
             outputs["actions"][-1] = np.inf
         return {name: Held(value) for name, value in outputs.items()}
@@ -189,16 +206,17 @@ def test_requests_are_the_same_every_time(bundles):
             np.testing.assert_array_equal(one.inputs[name], other.inputs[name])
 
 
-def test_slow_engines_have_fewer_inferences(monkeypatch):
+@pytest.mark.parametrize(("seconds", "each"), [(1.3, 2), (0.1, 1), (100.0, 4)])
+def test_slow_engines_have_fewer_inferences(monkeypatch, seconds, each):
     clock = iter(np.cumsum([0.0] + [0.1] * 1000))
     monkeypatch.setattr("unichunk.benchmarks.engine_runs.times.time.perf_counter", lambda: float(next(clock)))
     engine = _Engine(lambda _inputs: {})
-    times, _ = measured_times({"slow": GraphPair(engine, engine)}, {}, visits=3, repeats=600, seconds=1.3, beside={})
+    times, _ = measured_times({"slow": GraphPair(engine, engine)}, {}, visits=3, repeats=12, seconds=seconds, beside={})
     assert len(times["slow"].visits_s) == 3
-    assert len(times["slow"].prefix_s) == len(times["slow"].chunk_s) == 6
+    assert len(times["slow"].prefix_s) == len(times["slow"].chunk_s) == 3 * each
     assert times["slow"].visits_s == pytest.approx([0.2] * 3)
     row = times["slow"].row()
-    assert row["both_ms"]["n"] == 6
+    assert row["both_ms"]["n"] == 3 * each
     assert row["prefix_ms"]["max"] == pytest.approx(100.0)
 
 

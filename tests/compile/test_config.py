@@ -71,7 +71,10 @@ def test_the_golden() -> None:
         system_message=SYSTEM_MESSAGES["internvl2_5"],
         prompt_template="long",
         simulated_delay=None,
+        thought_tokens=0,
         state_time="observation",
+        adapter_rank=0,
+        mixture=None,
         tied_embeddings=True,
     )
     assert (config.grid, config.image_tokens) == (4, 4)

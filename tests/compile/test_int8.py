@@ -51,9 +51,10 @@ def test_a_neighbour_changes_no_bit(model: RandomModel, bundles: dict[str, Bundl
     assert before[1].tobytes() != after[1].tobytes()
 
 
-def test_matrices_are_in_8_bits_but_those_at_the_edges(bundles: dict[str, Bundle]) -> None:
+def test_matrices_are_in_8_bits_but_a_few_small_ones(bundles: dict[str, Bundle]) -> None:
     folder = bundles["int8"].folder
-    edges = {"prefix.onnx": {"proprio_encoder_robot"}, "chunk_mpg.onnx": {"action_encoder", "action_decoder"}}
+    gating = {"action_to_vlm_proj", "vlm_to_action_proj", "mpg"}
+    edges = {"prefix.onnx": {"proprio_encoder_robot"}, "chunk_mpg.onnx": {"action_encoder", "action_decoder", *gating}}
     for file, expected in edges.items():
         graph = onnx.load(folder / file, load_external_data=False).graph
         kinds = {node.op_type for node in graph.node}
@@ -61,7 +62,7 @@ def test_matrices_are_in_8_bits_but_those_at_the_edges(bundles: dict[str, Bundle
         wide = {node.input[1].split(".")[0] for node in graph.node if node.op_type == "Gemm"}
         assert wide == expected
     sizes = {name: (bundle.folder / "weights.bin").stat().st_size for name, bundle in bundles.items()}
-    assert sizes["int8"] < 0.6 * sizes["fp32"]
+    assert sizes["int8"] < 0.7 * sizes["fp32"]
     manifest = read_manifest(folder)
     assert (manifest.precision, manifest.deviation) == ("int8", None)
     assert {tensor.dtype for tensor in manifest.graphs.prefix.outputs} == {"float32"}

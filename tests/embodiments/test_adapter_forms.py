@@ -22,7 +22,7 @@ from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.robot_entries import joint_entry
 from unichunk.embodiments.settings import robot_settings
 from unichunk.embodiments.spec import RampFallback
-from unichunk.kinematics.retarget import robot_hand
+from unichunk.kinematics.retarget import average_hand
 from unichunk.kinematics.robot_model import frame_index
 from unichunk.kinematics.rotation import from_axis_angle, from_rows_6d
 from unichunk.runtime.errors import BundleError
@@ -197,20 +197,15 @@ def test_fingertips_go_where_they_are_told(robot: str, seed: int) -> None:
         assert 0.05 < np.linalg.norm(tips, axis=2).min() < np.linalg.norm(tips, axis=2).max() < 0.25
 
 
-def test_fingertips_are_those_of_a_hand_that_was_scaled() -> None:
-    """Of a hand as wide as the average human's, tips come back in its own frame and size."""
+def test_an_open_hand_is_an_open_human_hand() -> None:
+    """Whatever the robot's palm is called and however large it is: fingertips are those of a human of average size."""
     it = told("fr3_inspire", hands="fingertips")
-    hand = robot_hand("inspire_right")
     open_hand = it.spec.rest.copy()
     open_hand[it.spec.joint_index("right_hand")] = it.spec.groups["right_hand"].open
     tips = it.adapter.actions(open_hand[None], open_hand)["action.right_human"].reshape(5, 3)
-    spread = np.linalg.norm(tips[1] - tips[4])
-    ours = hand.fingertips_in_palm(np.clip(np.zeros(hand.model.nq), *limits(hand.model)))
-    assert 0.5 < spread / np.linalg.norm(ours[1] - ours[4]) < 1.5
-
-
-def limits(model: Any) -> tuple[Any, Any]:
-    return model.lowerPositionLimit, model.upperPositionLimit
+    apart_by = np.linalg.norm(tips - average_hand("right").landmarks().fingertips, axis=1)
+    assert apart_by[1:].max() < 0.03
+    assert apart_by[0] < 0.08
 
 
 @pytest.mark.parametrize(("ends", "hands"), [("step", ""), ("pose", ""), ("", "human_joints"), ("", "fingertips")])

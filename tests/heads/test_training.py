@@ -12,7 +12,7 @@ import torch
 
 from tests.heads.loops import sampled
 from tests.heads.models import head_config
-from unichunk.runtime.compile.heads.ddim_schedule import ddim_steps, signal_products
+from unichunk.runtime.compile.heads.ddim_schedule import CLEAN, ddim_steps, signal_products
 from unichunk.runtime.compile.heads.head_config import DdimHead, FlowHead, RegressionHead, Transformer, VisionSizes
 from unichunk.runtime.train.batches import Batch
 from unichunk.runtime.train.heads.context import Observed
@@ -116,6 +116,35 @@ def continued(policy: HeadPolicy, batch: Batch) -> float:
     seen = Observed(images, batch.tokens, nothing, nothing, nothing, torch.zeros(count, 1, 2))
     rows = sampled(policy, seen, noise, previous, 2)[:, 2:, list(SLOTS)]
     return (rows.sign() == batch.rows[:, 2:]).float().mean().item()
+
+
+@pytest.mark.parametrize("kind", ["flow", "ddim"])
+def test_in_training_locked_rows_are_clean_and_say_so(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    head: FlowHead | DdimHead = FlowHead(steps=4, buckets=1000) if kind == "flow" else DdimHead(training_steps=50)
+    policy, batch, given = HeadPolicy(tiny(head, 1)), Levels()(64), []
+
+    def caught(rows: torch.Tensor, times: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        given.extend([rows, times, *others])
+        return torch.zeros_like(rows)
+
+    monkeypatch.setattr(policy.decoder, "forward", caught)
+    head_losses(policy, batch, SLOTS, SETTINGS)
+    rows, times = given[0][..., list(SLOTS)], given[1]
+    locked = torch.arange(ROWS) < batch.delay[:, None]
+    assert torch.equal(rows[locked], batch.rows[locked])
+    assert (times[locked] == (1000 if kind == "flow" else CLEAN)).all()
+    free = times[~locked]
+    assert (free >= 0).all()
+    assert (free < (1000 if kind == "flow" else 50)).all()
+    # The later the time of a flow, and the earlier that of a schedule, the nearer are its rows to the clean ones.
+    near = (rows - batch.rows)[~locked].abs().mean(dim=1)
+    early = free < free.float().median()
+    assert bool(near[early].mean() > near[~early].mean()) is (kind == "flow")
+    if kind == "ddim":
+        assert torch.equal(given[2][:, None].expand(-1, ROWS)[~locked], free)
+        hidden = (given[3] == policy.decoder.no_condition).all(dim=1).float().mean()
+        assert 0 < hidden < 0.4
 
 
 @pytest.mark.parametrize(("count", "steps"), [(100, 10), (100, 7), (50, 50), (4, 3)])

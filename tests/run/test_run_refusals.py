@@ -65,8 +65,8 @@ def test_refinement_rounds_that_the_bundle_has_no_graph_for(tmp_path: Path) -> N
     write_tiny_bundle(tmp_path / "tiny")
     arguments = ("--embodiment", "so101", "--sim", "--policy", "tiny", "--refinement-rounds", "5")
     line = refused(*arguments, folder=tmp_path)
-    assert "no graph with 5 refinement rounds" in line
-    assert "0, 1" in line
+    assert "no graph with 2 steps and 5 refinement rounds, this bundle has 2 steps and 0 refinement rounds" in line
+    assert "2 steps and 1 refinement rounds" in line
 
 
 def test_guidance_that_the_bundle_has_no_graph_for(tmp_path: Path) -> None:
