@@ -1,4 +1,4 @@
-"""`bundle.json`: what a policy bundle holds and how its numbers are meant (format version 3)."""
+"""`bundle.json`: what a policy bundle holds and how its numbers are meant (format version 4)."""
 
 from __future__ import annotations
 

@@ -237,6 +237,9 @@ def test_the_published_size() -> None:
         simulated_delay=st.none() | st.integers(0, 40),
         state_time=st.sampled_from(["observation", "takeover"]),
         vision_norm=st.sampled_from(["layer_norm", "rms_norm"]),
+        adapter_rank=st.integers(0, 9),
+        experts=st.just(0) | st.integers(2, 5),
+        shared_layers=st.just(0),
     )
 )
 def test_sizes_come_back(sizes: Sizes) -> None:
@@ -250,8 +253,11 @@ def test_sizes_come_back(sizes: Sizes) -> None:
     assert (config.mpg.rounds if config.mpg else None) == (sizes.mpg_rounds if sizes.use_mpg else None)
     assert config.simulated_delay == (sizes.simulated_delay or None)
     assert config.state_time == sizes.state_time
+    assert config.adapter_rank == sizes.adapter_rank
+    assert (config.mixture.experts if config.mixture else 0) == sizes.experts
 
 
+MIXTURE = {"shared_layers": 1, "experts": 4, "top_k": 2, "intermediate_size": 24, "router_size": 8}
 REFUSED: list[tuple[str, Any, tuple[str, ...]]] = [
     ("model_type", "internvl_chat", ("model_type", '"internvl_chat"', '"beingh"')),
     ("llm_config.layer_module", "Qwen2MoTDecoderLayer", ("layer_module", '"Qwen2MoTDecoderLayer"', "Qwen3")),
@@ -297,6 +303,13 @@ REFUSED: list[tuple[str, Any, tuple[str, ...]]] = [
     ("num_inference_timesteps", "4", ("num_inference_timesteps", "int")),
     ("num_timestep_buckets", 0, ("num_timestep_buckets", ">= 1")),
     ("state_time", "later", ("state_time", '"later"', "observation, takeover")),
+    ("embodiment_adapters", {"rank": 0}, ("embodiment_adapters.rank", ">= 1")),
+    ("embodiment_adapters", {"rank": 257}, ("embodiment_adapters.rank", "257", "at most 256")),
+    ("mixture_of_flow", {**MIXTURE, "shared_layers": 3}, ("shared_layers", "3", "less than the 3 layers")),
+    ("mixture_of_flow", {**MIXTURE, "top_k": 1}, ("top_k", "1", "2 to the number of experts (4)", "learns")),
+    ("mixture_of_flow", {**MIXTURE, "top_k": 5}, ("top_k", "5", "2 to the number of experts (4)")),
+    ("mixture_of_flow", {**MIXTURE, "experts": 1025}, ("experts", "1025", "at most 1024")),
+    ("mixture_of_flow", {"experts": 4}, ("mixture_of_flow", "shared_layers")),
     ("simulated_delay", -1, ("simulated_delay", "-1", "0 or more", "use_training_time_rtc")),
     ("system_message", None, ("system_message", "str")),
     ("llm_config.rms_norm_eps", math.nan, ("llm_config.rms_norm_eps", "NaN", "positive")),

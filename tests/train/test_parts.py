@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import onnx
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: pip install 'unichunk[train]'")
 
 from tests.compile.graph_runs import Bundle, run  # noqa: E402
 from tests.compile.test_several_robots import DATASET, generalist_metadata  # noqa: E402
+from tests.train.guided_reference import guided_sample  # noqa: E402
 from unichunk.runtime.compile.checkpoint import Checkpoint  # noqa: E402
 from unichunk.runtime.compile.checkpoint_writer import random_checkpoint  # noqa: E402
 from unichunk.runtime.compile.compile import compile_checkpoint  # noqa: E402
@@ -49,7 +51,7 @@ def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     sizes = Sizes(layers=3, rows=6, steps=STEPS, mpg_rounds=ROUNDS, **VARIANTS[request.param])
     random_checkpoint(folder / "checkpoint", sizes, seed=3, scale=2.0, metadata={DATASET: generalist_metadata()})
     sources = tuple(RobotSource(f"generalist_{name}", DATASET, name, name) for name in ROBOTS)
-    options = CompileOptions(robots=sources, batch=(3,), guided=True, instruction_tokens=24)
+    options = CompileOptions(robots=sources, batch=(3,), guided=request.param == "both", instruction_tokens=24)
     compile_checkpoint(folder / "checkpoint", folder / "bundle", options)
     checkpoint = Checkpoint.open(folder / "checkpoint")
     prompt = Prompt.read(checkpoint.config, checkpoint.tokenizer_file)
@@ -136,7 +138,7 @@ def test_the_router_chooses_by_instruction_and_state(compiled: Compiled) -> None
 
 
 def test_only_a_robots_own_slots_are_adapted(compiled: Compiled) -> None:
-    """What the adapters of other slots hold changes nothing; those of its own do."""
+    """What the adapters of other slots hold changes nothing; what those of its own hold does."""
     if not compiled.network.config.adapter_rank:
         return
     (values, *_), network = requests(compiled, 0), compiled.network
@@ -160,10 +162,23 @@ def test_only_a_robots_own_slots_are_adapted(compiled: Compiled) -> None:
 
 def test_fixed_weights_are_looked_up_once(compiled: Compiled) -> None:
     """As many look-ups with one step as with many."""
-    import onnx  # noqa: PLC0415
-
     model = onnx.load(compiled.bundle.folder / "chunk_mpg.onnx", load_external_data=False)
     banks = [node for node in model.graph.node if node.op_type == "Gather" and node.input[0].endswith(".bank")]
     config = compiled.network.config
     layers = 0 if config.mixture is None else 2 * (config.language.layers - config.mixture.shared_layers)
     assert len(banks) == layers + (6 if config.adapter_rank else 0)
+
+
+def test_a_guided_graph_follows_the_derivative_that_autograd_finds(compiled: Compiled) -> None:
+    """Through adapters and chosen experts."""
+    if not any(graph.guided for graph in read_manifest(compiled.bundle.folder).graphs.chunks):
+        return
+    values = requests(compiled, 0)[1]
+    values["overlap"] = np.asarray(4)
+    found = compiled.bundle.sample(values, guided=True)["actions"]
+    network, delay = compiled.network, int(values["delay"])
+    with torch.no_grad():
+        prefix = prefix_of(compiled, values, ROBOTS[1], TEXTS[1])
+    noise, plan, own = (torch.from_numpy(values[name]) for name in ("noise", "previous_chunk", "action_mask"))
+    expected = guided_sample(network, prefix, noise, plan, delay, 4, STEPS, own).numpy()
+    assert found == pytest.approx(expected, abs=1e-4 * np.abs(expected).max())
