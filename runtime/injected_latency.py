@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from unichunk.runtime.wrapped_policy import WrappedPolicy
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,11 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.chunk_policy import Chunk, ChunkPolicy
-    from unichunk.runtime.policy.manifest import StateTime
     from unichunk.runtime.reasoning import Reasoner
 
 
-class InjectedLatency:
+class InjectedLatency(WrappedPolicy):
     """Wraps a policy and sleeps after each inference.
 
     Args:
@@ -26,30 +27,10 @@ class InjectedLatency:
     """
 
     def __init__(self, policy: ChunkPolicy, latency_s: float, after_s: float = 0.0) -> None:
-        self._policy = policy
+        super().__init__(policy)
         self._latency_s = latency_s
         self._after_s = after_s
         self._begun: float | None = None
-
-    @property
-    def chunk_length(self) -> int:
-        """T of the wrapped policy."""
-        return self._policy.chunk_length
-
-    @property
-    def max_delay(self) -> int:
-        """Longest trained prefix of the wrapped policy."""
-        return self._policy.max_delay
-
-    @property
-    def locks(self) -> bool:
-        """Whether the wrapped policy's locked rows shape the rows after them."""
-        return self._policy.locks
-
-    @property
-    def state_time(self) -> StateTime:
-        """Whose state the wrapped policy is told."""
-        return self._policy.state_time
 
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
@@ -61,10 +42,6 @@ class InjectedLatency:
         if time.monotonic() - self._begun >= self._after_s:
             time.sleep(self._latency_s)
         return chunk
-
-    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-        """As the wrapped policy does."""
-        return self._policy.encode_actions(actions)
 
 
 class InjectedThoughtLatency:

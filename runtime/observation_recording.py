@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from unichunk.runtime.policy.preprocessing import fit_image
+from unichunk.runtime.reasoning import THOUGHT_KEY
 from unichunk.runtime.recorded_observations import RecordedObservation, RecordedObservations
+from unichunk.runtime.wrapped_policy import WrappedPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unichunk.runtime.chunk_policy import Chunk, ChunkPolicy
-    from unichunk.runtime.policy.manifest import Manifest, StateTime
+    from unichunk.runtime.policy.manifest import Manifest
 
 KEPT: Final = 32
 """Questions in a file: what is asked of a policy again at every compilation."""
 
 
-class ObservationRecording:
+class ObservationRecording(WrappedPolicy):
     """A policy whose questions are kept, evenly spread over a run of any length.
 
     Every s-th question is kept; when twice as many as wanted are there, every second one of them goes and s doubles.
@@ -34,31 +36,11 @@ class ObservationRecording:
     """
 
     def __init__(self, policy: ChunkPolicy, most: int = KEPT) -> None:
-        self._policy = policy
+        super().__init__(policy)
         self._most = most
         self._stride = 1
         self._asked = 0
         self._kept: list[RecordedObservation] = []
-
-    @property
-    def chunk_length(self) -> int:
-        """T of the policy."""
-        return self._policy.chunk_length
-
-    @property
-    def max_delay(self) -> int:
-        """Longest trained prefix of the policy."""
-        return self._policy.max_delay
-
-    @property
-    def locks(self) -> bool:
-        """As of the policy."""
-        return self._policy.locks
-
-    @property
-    def state_time(self) -> StateTime:
-        """As of the policy."""
-        return self._policy.state_time
 
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
@@ -67,6 +49,8 @@ class ObservationRecording:
         if self._asked % self._stride == 0:
             # Whoever made these arrays may write to them again.
             given = {name: np.array(value) if hasattr(value, "shape") else value for name, value in observation.items()}
+            if THOUGHT_KEY in given:
+                given["language.instruction"] = given.pop(THOUGHT_KEY)  # it is what the policy acts on
             previous = None if previous_chunk is None else np.array(previous_chunk)
             self._kept.append(RecordedObservation(given, previous, int(delay)))
             if len(self._kept) == 2 * self._most:
@@ -74,10 +58,6 @@ class ObservationRecording:
                 self._stride *= 2
         self._asked += 1
         return self._policy.infer(observation, previous_chunk, delay)
-
-    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-        """As the policy does."""
-        return self._policy.encode_actions(actions)
 
     @property
     def questions(self) -> list[RecordedObservation]:

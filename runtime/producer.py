@@ -74,7 +74,7 @@ class ChunkRecord:
         intact: False where something else ran than what the chunk was conditioned on.
         latency_ns: From the observation's capture until the rows could be read, [ns].
         lost: True where not a row could be written.
-        seam: Largest shift blended away at a late seam, [rad]; 0 where the chunk was in time.
+        seam: Largest shift blended away at the seam, [rad]; 0 where the chunk was in time and its policy locks.
     """
 
     commitment: Commitment
@@ -99,6 +99,8 @@ class Producer:
         trained_delay: Longest prefix the policy was trained to continue.
         chunk_length: T.
         number: Number of the first chunk.
+        locks: Whether the policy's rows go on from what is committed. Where they do not, every seam is blended as that
+            of a late chunk is.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Producer:
         trained_delay: int,
         chunk_length: int,
         number: int = 0,
+        locks: bool = True,
     ) -> None:
         self._ring = ring
         self._estimator = estimator
@@ -122,6 +125,7 @@ class Producer:
         self._largest = largest_delay(chunk_length, minimum_postfix, trained_delay)
         self._chunk_length = chunk_length
         self._number = number
+        self._locks = locks
 
     @property
     def rows_to_arrive(self) -> int:
@@ -223,7 +227,7 @@ class Producer:
             if first >= len(unified):
                 return len(unified), Publication.REFUSED, 0.0
             rows, commands, seam = unified, joints, 0.0
-            if first > commitment.delay:
+            if first > commitment.delay or not self._locks:
                 rows, commands, seam = self._blend(commitment, first, unified, joints)
             outcome = self._ring.publish(commitment.chunk, commitment.tick, first, rows, commands)
             if outcome is not Publication.REFUSED:
@@ -235,8 +239,13 @@ class Producer:
     def _blend(
         self, commitment: Commitment, first: int, unified: NDArray[np.float32], joints: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
-        ran = self._ring.snapshot(commitment.tick + first - 1, 1)[1][0]
-        shift = ran - joints[first - 1]
+        if first > commitment.delay:
+            ran, believed = self._ring.snapshot(commitment.tick + first - 1, 1)[1][0], joints[first - 1]
+        else:
+            # The row before the first is the committed one and not what was predicted: a policy that does not lock is
+            # taken to come from there as fast as it goes on.
+            ran, believed = commitment.before, 2 * joints[first] - joints[min(first + 1, len(joints) - 1)]
+        shift = ran - believed
         fade = late_seam_fade(shift, self._joint_step, len(joints) - first)[:, None]
         rows, commands = unified.copy(), joints.copy()
         commands[first:] += fade * shift

@@ -67,8 +67,8 @@ LEAST_REST_S: Final = 1.0
 """How long braking to rest may take at least before the supervisor goes on all the same, [s]."""
 
 STITCHES: Final = (
-    "this policy cannot lock: its rows do not know what is committed, and are only stitched in behind it; expect a jump "
-    "at every seam, which the guard's limits turn into a quick move"
+    "this policy cannot lock: its rows do not know what is committed, and are only stitched in behind it; every seam "
+    "is blended over the rows that follow"
 )
 """Said once before the robot moves, of a policy whose chunks come about at once."""
 
@@ -286,6 +286,7 @@ class Supervisor:
             trained_delay=self._policy.max_delay,
             chunk_length=self._policy.chunk_length,
             number=self.inference.telemetry.asked,
+            locks=self._policy.locks,
         )
         self.inference.begin(Episode(first_tick, producer))
         self._enter(RunState.RUNNING, "")

@@ -149,6 +149,7 @@ class ClosedLoop:
             minimum_postfix=1,
             trained_delay=length,
             chunk_length=length,
+            locks=self._policy.locks,
         )
         return ring, producer
 

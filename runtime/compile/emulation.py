@@ -52,6 +52,7 @@ def write_emulated(folder: Path, manifest: Manifest, into: Path) -> Manifest:
             prefix=_widened(graphs.prefix),
             other_prefixes=tuple(_widened(graph) for graph in graphs.other_prefixes),
             chunks=tuple(_widened(graph) for graph in graphs.chunks),
+            token=None,  # thoughts are no part of what is compared
             batched=(),
         ),
     )

@@ -114,3 +114,17 @@ def test_a_checkpoint_without_thoughts_compiles_to_a_policy_that_does_not_think(
 def test_a_server_refuses_a_policy_that_thinks(bundle: Path) -> None:
     with refused(BundleError, "writes text before it acts, which is not done over a network"):
         BundlePolicy.load(PolicySource(name="thinks", source=str(bundle)))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_other_precisions_write_much_the_same(policy: Policy, checkpoint: Path, tmp_path: Path, precision: str) -> None:
+    options = CompileOptions("libero_nonorm", "uni_posttrain", refinement_rounds=0, precision=precision)
+    compile_checkpoint(checkpoint, tmp_path / precision, options)
+    seen, written = observation(policy, 0, "pick up the bowl"), []
+    for reasoner in (policy.reasoner(), Policy.load(tmp_path / precision).reasoner()):
+        assert reasoner is not None
+        reasoner.begin(seen)
+        reasoner.step()
+        written.append(np.asarray(reasoner._written["written_values_0"].numpy())[:, 0])
+    np.testing.assert_allclose(written[1], written[0], atol=0.05 * np.abs(written[0]).max())
+    assert not np.array_equal(*written)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unichunk.runtime.policy import PolicyResult
+from unichunk.runtime.wrapped_policy import WrappedPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from unichunk.runtime.policy import Policy
-    from unichunk.runtime.policy.manifest import StateTime
+    from unichunk.runtime.chunk_policy import Chunk, ChunkPolicy
 
 
-class FaultyPolicy:
+class FaultyPolicy(WrappedPolicy):
     """Passes on to a policy, but for one fault.
 
     Args:
@@ -33,7 +33,7 @@ class FaultyPolicy:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: ChunkPolicy,
         *,
         after: int,
         nan: bool = False,
@@ -42,7 +42,7 @@ class FaultyPolicy:
         stalls: int = 1,
         zero: bool = False,
     ) -> None:
-        self._policy = policy
+        super().__init__(policy)
         self._after = after
         self._nan = nan
         self._error = error
@@ -51,25 +51,9 @@ class FaultyPolicy:
         self._zero = zero
         self.calls = 0
 
-    @property
-    def chunk_length(self) -> int:
-        return self._policy.chunk_length
-
-    @property
-    def max_delay(self) -> int:
-        return self._policy.max_delay
-
-    @property
-    def locks(self) -> bool:
-        return self._policy.locks
-
-    @property
-    def state_time(self) -> StateTime:
-        return self._policy.state_time
-
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
-    ) -> PolicyResult:
+    ) -> Chunk:
         self.calls += 1
         result = self._policy.infer(observation, previous_chunk, delay)
         if self.calls <= self._after:
@@ -85,6 +69,3 @@ class FaultyPolicy:
             zeros = {name: np.zeros_like(values) for name, values in result.actions.items()}
             return PolicyResult(self._policy.encode_actions(zeros), zeros)
         return result
-
-    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-        return self._policy.encode_actions(actions)

@@ -8,8 +8,10 @@ from tests.run.supervised import WARM, check_commands, states, supervise, when
 from tests.run.thinking_policy import ListeningPolicy, SlowReasoner
 from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.settings import robot_settings
+from unichunk.runtime.observation_recording import ObservationRecording
 from unichunk.runtime.outcome import ExitReason
 from unichunk.runtime.policy import Policy
+from unichunk.runtime.reasoning import THOUGHT_KEY
 from unichunk.runtime.report import build_report
 from unichunk.runtime.run_options import RunOptions
 from unichunk.server.run_picture import RunPicture
@@ -124,3 +126,11 @@ def test_policies_that_write_nothing_have_no_thoughts(robot: FakeRobot, tiny: Pa
     supervisor = supervise(robot, ListeningPolicy(Policy.load(tiny)), SHORT)
     assert supervisor.run() is ExitReason.COMPLETED
     assert reported(robot, tiny, supervisor)["thoughts"] is None
+
+
+def test_what_is_recorded_is_what_the_policy_acted_on(tiny: Path) -> None:
+    recording = ObservationRecording(ListeningPolicy(Policy.load(tiny)))
+    recording.infer({**Policy.load(tiny).example_observation(), THOUGHT_KEY: "grasp it"})
+    [question] = recording.questions
+    assert question.observation["language.instruction"] == "grasp it"
+    assert THOUGHT_KEY not in question.observation

@@ -53,6 +53,6 @@ def build_flow_chunk(graph: Graph, weights: HeadWeights, steps: int, *, guided: 
             state = lock.locked(embedding.masked(state))
         else:
             velocity = embedding.masked(denoiser.decoded(tokens, now, now))
-            state = embedding.masked(guidance.advanced(state, velocity, step, steps))
+            state = guidance.advanced(state, velocity, step, steps)
     state = lock.finally_locked(state)
     each.output("actions", each.shaped(state, rows, UNIFIED_WIDTH), (rows, UNIFIED_WIDTH), "float32")
