@@ -63,20 +63,26 @@ class FirstRow:
         self._outage_s = outage_s
         self._thinker = thinker or Thinker(None)
 
-    def think(self, thoughts: ThoughtTelemetry, pause: Callable[[], None]) -> None:
+    def think(self, thoughts: ThoughtTelemetry, pause: Callable[[], None], *, warm: bool = False) -> None:
         """Think until there is a text to act on: a first time to get warm, then again, measuring the slices.
 
-        A thought that does not end within its limit is given up; the policy then acts on the instruction.
+        What was thought before is forgotten: much may have happened to what the robot sees. A thought that does not end
+        within its limit is given up; the policy then acts on the instruction.
 
         Args:
-            thoughts: Takes down both.
+            thoughts: Takes them down.
             pause: Called between slices; may raise.
+            warm: Whether the policy has thought before, so that once is enough.
 
         Raises:
             PolicyError: The policy cannot think.
         """
+        if not self._thinker.thinks:
+            return
+        self._thinker.forget()
+        thoughts.forget()
         last_stamp_ns = -1
-        for measured in (False, True) if self._thinker.thinks else ():
+        for measured in (True,) if warm else (False, True):
             observation = self._next(last_stamp_ns, pause)
             last_stamp_ns = observation.stamp_ns
             thought = self._thought(observation, pause, measured=measured)

@@ -234,6 +234,8 @@ class Supervisor:
     def _recover(self, trouble: Trouble) -> None:
         try:
             back = wait_for_recovery(self._link, self._robot, trouble.reason, self._options.recovery_s, self._pause)
+            if back:
+                self._first_row.think(self.inference.thoughts, self._pause, warm=True)
         except UnichunkError as error:
             raise Trouble(trouble.reason, f"{trouble} ({error})") from None
         if not back:

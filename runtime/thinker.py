@@ -71,7 +71,7 @@ class Thinker:
             next there is one slice all the same, so that every thought comes to its end.
 
     Attributes:
-        text: Of the last finished thought; empty before.
+        text: Of the last finished thought; empty before, and where it was forgotten.
     """
 
     def __init__(self, reasoner: Reasoner | None, gap_s: float = 0.0, patience_s: float = 0.0) -> None:
@@ -143,6 +143,10 @@ class Thinker:
         """Forget the thought under way, and begin the next after the usual gap: the robot sets out anew."""
         self._begun_ns = None
         self._next_ns = now_ns + self._gap_ns
+
+    def forget(self) -> None:
+        """Have no text to act on before the next thought ends: what the last one was about may be long past."""
+        self.text = ""
 
     def told(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """An observation with the text to act on."""

@@ -18,7 +18,7 @@ class ThoughtTelemetry:
     """Written by the thread that thinks; `news` is for one other thread.
 
     Attributes:
-        text: What the policy acts on; empty before the first.
+        text: What the policy acts on; empty before the first, and where it was forgotten.
         answers: Texts that came with a chunk, from a policy that thinks and acts in one answer.
     """
 
@@ -42,6 +42,10 @@ class ThoughtTelemetry:
         self._kept.append(thought)
         if not known:
             self._tell(thought)
+
+    def forget(self) -> None:
+        """Write down that there is no text to act on any more; the next one is news, even if it is the same."""
+        self.text = ""
 
     def answer(self, text: str | None) -> None:
         """Write down what came with a chunk; None and nothing are no text."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from onnxruntime.capi._pybind_state import quantize_matmul_8bits
+import onnxruntime
 
 from unichunk.runtime.compile.precision import converted
 from unichunk.runtime.compile.weight_file import Weight, pieces
+from unichunk.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -79,7 +80,18 @@ def quantized(matrix: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[n
 
     Symmetric, rounded to nearest: what its `MatMulNBitsQuantizer` makes of a weight with 8 bits, block size 32. The
     last block is filled up with zeros. A block of zeros has scale 0.
+
+    Raises:
+        CheckpointError: This ONNX Runtime has no such quantizer.
     """
+    try:
+        # Not at the top: who compiles in another precision may have an ONNX Runtime before 1.22.
+        from onnxruntime.capi._pybind_state import quantize_matmul_8bits  # noqa: PLC0415
+    except ImportError:
+        raise CheckpointError(
+            f"precision int8: onnxruntime {onnxruntime.__version__} cannot quantize to 8 bits; install 1.22 or newer, "
+            "or choose another --precision"
+        ) from None
     rows, inputs = matrix.shape
     count = math.ceil(inputs / BLOCK)
     padded = np.zeros((count * BLOCK, rows), np.float32)

@@ -32,7 +32,6 @@ class PrefixLock:
     def __init__(self, graph: Graph, rows: int) -> None:
         self._graph = graph
         self.rows = rows
-        self._own = ""
         each, self._rows = graph.each, graph.each.count * rows
         previous = each.input("previous_chunk", (rows, UNIFIED_WIDTH), "float32")
         self._previous = each.rows(previous, rows, UNIFIED_WIDTH)
@@ -49,8 +48,7 @@ class PrefixLock:
 
     def own(self) -> str:
         """Which columns are the robot's own, (1, 200) of each request, 1 or 0; declares the input `action_mask`."""
-        self._own = self._own or self._graph.each.input(ACTION_MASK, (1, UNIFIED_WIDTH), "float32")
-        return self._own
+        return self._graph.each.input(ACTION_MASK, (1, UNIFIED_WIDTH), "float32")
 
     def locked(self, rows: str) -> str:
         """Rows before the delay from the previous chunk, (T, 200)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,18 @@ def test_no_value_moves_by_more_than_its_blocks_step_allows(rows: int, inputs: i
     padded[:, :inputs] = matrix
     largest = np.abs(padded).reshape(rows, -1, BLOCK).max(axis=2)
     np.testing.assert_allclose(np.abs(scales), largest / 128, rtol=1e-5)
+
+
+def test_an_older_onnxruntime_cannot_quantize_and_can_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("onnxruntime.capi._pybind_state.quantize_matmul_8bits")
+    monkeypatch.setattr(onnxruntime, "__version__", "1.20.1")
+    # A second time, beside the one that all use.
+    spec = importlib.util.find_spec("unichunk.runtime.compile.block_weights")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    with refused(CheckpointError, "precision int8: onnxruntime 1.20.1 cannot quantize to 8 bits"):
+        quantized(np.ones((2, 40), np.float32))
 
 
 def run(

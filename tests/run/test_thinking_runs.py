@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.run.supervised import WARM, check_commands, states, supervise, when
 from tests.run.thinking_policy import ListeningPolicy, SlowReasoner
 from unichunk.embodiments.adapter import EmbodimentAdapter
 from unichunk.embodiments.settings import robot_settings
 from unichunk.runtime.observation_recording import ObservationRecording
-from unichunk.runtime.outcome import ExitReason
+from unichunk.runtime.outcome import ExitReason, RunState
 from unichunk.runtime.policy import Policy
 from unichunk.runtime.reasoning import THOUGHT_KEY
 from unichunk.runtime.report import build_report
@@ -101,6 +104,46 @@ def test_a_policy_that_cannot_think_any_more_acts_on_its_last_thought(robot: Fak
     assert supervisor.run() is ExitReason.COMPLETED
     assert said(supervisor, "thought failed") == ["the head is empty; acting on 'thought 1'"]
     assert policy.told[-1] == "thought 1"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_recovered_robot_sets_out_on_a_thought_of_what_it_sees_now(
+    robot: FakeRobot, tiny: Path, *, ends: bool
+) -> None:
+    """Nobody knows what happened while it held: what it thought before, it does not act on."""
+    reasoner, policy = SlowReasoner(), ListeningPolicy(Policy.load(tiny))
+    held: list[tuple[int, int]] = []
+
+    def come_back(supervisor: Supervisor) -> None:
+        held.append((reasoner.begun, len(policy.told)))
+        if not ends:
+            reasoner.stops = False
+        threading.Timer(0.1, setattr, (robot, "stalled", False)).start()
+        assert supervisor.inference.thoughts.text
+
+    parts = (
+        when(lambda supervisor: supervisor.elapsed_s > 0.3, lambda _: setattr(robot, "stalled", True)),
+        when(lambda supervisor: supervisor.state is RunState.HOLDING and bool(robot.sent), come_back),
+        until(
+            lambda supervisor: (
+                bool(held) and states(supervisor).count("running") == 2 and len(policy.told) > held[0][1] + 2
+            )
+        ),
+    )
+
+    def look(supervisor: Supervisor) -> None:
+        for part in parts:
+            part(supervisor)
+
+    supervisor = supervise(robot, policy, RunOptions("go", thought_gap_s=0.2, recovery_s=5.0), look, reasoner)
+    assert supervisor.run() is ExitReason.COMPLETED
+    assert "recovered" in states(supervisor)
+    ((begun, asked),) = held
+    after = policy.told[asked:]
+    # A chunk that was under way when the robot was stopped had been asked for before.
+    assert after[0] == (f"thought {begun}" if ends else None)
+    assert not {f"thought {number}" for number in range(begun)} & {*after}
+    check_commands(robot)
 
 
 def test_a_thought_that_never_fits_is_not_thought_while_the_robot_moves(robot: FakeRobot, tiny: Path) -> None:

@@ -47,6 +47,9 @@ class SlowReasoner:
         most_steps: Of a thought.
         look: Called at every begin.
         fails: From which thought on it fails.
+
+    Attributes:
+        stops: Whether a thought ends at all.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class SlowReasoner:
     ) -> None:
         self.most_steps = most_steps
         self.begun = 0
+        self.stops = True
         self._steps = steps
         self._step_s = step_s
         self._look = look
@@ -77,4 +81,4 @@ class SlowReasoner:
             raise PolicyError("the head is empty")
         time.sleep(self._step_s)
         self._taken += 1
-        return f"thought {self.begun - 1}" if self._taken == self._steps else None
+        return f"thought {self.begun - 1}" if self.stops and self._taken == self._steps else None

@@ -160,6 +160,24 @@ def test_only_a_robots_own_slots_are_adapted(compiled: Compiled) -> None:
     network.adapters.load_state_dict(kept)
 
 
+def test_robots_of_a_batch_borrow_neither_adapters_nor_experts(compiled: Compiled) -> None:
+    """In training: several robots at once are what each of them is alone."""
+    network, given = compiled.network, requests(compiled, 0)
+    images, state, masks = (
+        torch.tensor(np.stack([one[name].reshape(one[name].shape[-ndim:]) for one in given]))
+        for name, ndim in (("images", 4), ("state", 1), ("action_mask" if "action_mask" in given[0] else "state", 1))
+    )
+    text = torch.tensor(np.concatenate([one["tokens"] for one in given]))
+    rows, buckets = torch.randn(6, 6, 200), torch.randint(0, 1001, (6, 6))
+    with torch.no_grad():
+        together = network.velocity(rows, buckets, network.prefix(images, text, state, SlotMasks(masks > 0, masks > 0)))
+        for number in range(len(given)):
+            one, pair = slice(number, number + 1), slice(2 * number, 2 * number + 2)
+            own = SlotMasks(masks[one] > 0, masks[one] > 0)
+            alone = network.velocity(rows[pair], buckets[pair], network.prefix(images[one], text[one], state[one], own))
+            torch.testing.assert_close(together[pair], alone, atol=1e-4, rtol=1e-4)
+
+
 def test_fixed_weights_are_looked_up_once(compiled: Compiled) -> None:
     """As many look-ups with one step as with many."""
     model = onnx.load(compiled.bundle.folder / "chunk_mpg.onnx", load_external_data=False)
