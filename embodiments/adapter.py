@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unichunk.embodiments.adapter_checks import check_actions, check_rates_and_cameras, goal_kinds
+from unichunk.embodiments.adapter_frames import check_poses_stand
 from unichunk.embodiments.adapter_goals import EndEffectorGoals
 from unichunk.embodiments.adapter_keys import FramePart, JointPart, bound_keys
 from unichunk.embodiments.adapter_poses import EndEffectorPoses
@@ -34,8 +35,8 @@ class EmbodimentAdapter:
     told as a human hand's joints or fingertips (`unichunk.kinematics.retarget`). A head or waist without an action
     stays where it is.
 
-    A camera that a head carries is taken to be where the last committed row has it: that is where it will be when the
-    chunk's own rows begin.
+    A camera that the robot carries is taken to be where the last committed row has it. Displacements turn with it;
+    poses in its picture are for cameras that no action moves.
 
     `joints` is for one thread at a time; everything else may be called from any.
 
@@ -46,7 +47,7 @@ class EmbodimentAdapter:
 
     Raises:
         BundleError: Where the policy does not drive this robot: an unknown camera, another rate, slots that the robot
-            does not have, an arm or hand without an action or with two.
+            does not have, an arm or hand without an action or with two, poses in the picture of a camera that moves.
     """
 
     def __init__(self, spec: EmbodimentSpec, robot: RobotEntry, origin: str = "the bundle") -> None:
@@ -59,6 +60,7 @@ class EmbodimentAdapter:
         self._told = _poses(spec, self._action)
         self._tracking = None
         if self._told is not None:
+            check_poses_stand(spec, self._told, self._action, origin)
             self._tracking = EndEffectorTracking(spec, self._told, goal_kinds(self._action))
             self._goals = EndEffectorGoals(spec, self._told, self._action)
         self.displacement_slots = np.array(

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from unichunk.embodiments.adapter_keys import REMEDY, FramePart, JointPart
 from unichunk.embodiments.errors import SpecError
 from unichunk.embodiments.model import BASE
 from unichunk.kinematics.errors import UnknownModel
-from unichunk.kinematics.robot_model import frame_index
+from unichunk.kinematics.robot_model import frame_index, joint_names
 from unichunk.kinematics.transforms import pose_from
+from unichunk.runtime.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from unichunk.embodiments.adapter_keys import BoundKey
     from unichunk.embodiments.adapter_poses import EndEffectorPoses
     from unichunk.embodiments.spec import Camera, EmbodimentSpec
 
@@ -60,6 +63,56 @@ class PolicyFrames:
             return pose
         there: NDArray[np.float64] = self._poses.frame_pose(mount, joints) @ pose
         return there
+
+
+def check_poses_stand(spec: EmbodimentSpec, poses: EndEffectorPoses, action: Sequence[BoundKey], origin: str) -> None:
+    """Check that no action says where to be in the picture of a camera that the policy's own actions move.
+
+    Committed rows are meant from where the camera was for an earlier picture, the rows after them from where it is
+    when they are predicted: the end effectors would jump by what it moved meanwhile. (Displacements only turn with it.)
+
+    Args:
+        spec: The robot.
+        poses: Its kinematics.
+        action: The policy's actions.
+        origin: What to call the bundle in messages.
+
+    Raises:
+        BundleError: One does.
+    """
+    moved = {joint: key.name for key in action for joint in _moved(spec, key)}
+    for key in action:
+        for part in key.parts:
+            if not isinstance(part, FramePart) or not part.absolute or part.frame == BASE:
+                continue
+            camera = spec.cameras[part.frame]
+            carriers = [] if camera.mount == BASE else _carriers(spec, poses, part.frame)
+            for joint in carriers:
+                if joint in moved:
+                    raise BundleError(
+                        f"{origin}: {key.name} are poses in the picture of {part.frame!r}, which {joint} of "
+                        f"{spec.name} carries and {moved[joint]} moves; expected a camera that no action moves, or "
+                        f"poses in the base; {REMEDY}"
+                    )
+
+
+def _moved(spec: EmbodimentSpec, key: BoundKey) -> Iterable[str]:
+    """Joints that a key's values move."""
+    for part in key.parts:
+        if isinstance(part, FramePart):
+            groups: tuple[str, ...] = spec.end_effectors[part.side].groups
+        else:
+            groups = (part.group,) if isinstance(part, JointPart) else part.groups
+        for group in groups:
+            yield from spec.groups[group].joint_names
+
+
+def _carriers(spec: EmbodimentSpec, poses: EndEffectorPoses, camera: str) -> list[str]:
+    """Joints of the model between the base and a camera."""
+    model, names = poses.model, joint_names(poses.model)
+    supports = model.supports[model.frames[_mount(spec, poses, camera)].parentJoint]
+    # A joint that mimics another counts as that one.
+    return [names[model.joints[joint].idx_v] for joint in supports if joint]
 
 
 def pose_camera_in_mount(camera: Camera, name: str) -> NDArray[np.float64]:

@@ -60,6 +60,9 @@ def told(robot: str, ends: str = "", hands: str = "", camera: str = "base") -> T
     spec = load_spec(robot)
     entry = joint_entry(spec)
     action = dict(entry.action)
+    if ends == "pose" and camera != "base" and spec.cameras[camera].mount != "base":
+        for group in ("head", "waist"):
+            action.pop(group, None)
     for side, end in spec.end_effectors.items():
         if ends:
             for group in end.groups:
@@ -271,6 +274,25 @@ def test_actions_that_the_robot_cannot_take(action: dict[str, Key], words: tuple
     entry = msgspec.structs.replace(joint_entry(spec), action=action)
     with refused(BundleError, *words):
         EmbodimentAdapter(spec, entry)
+
+
+@pytest.mark.parametrize("group", ["head", "waist"])
+def test_poses_in_the_picture_of_a_camera_that_the_policy_moves(group: str) -> None:
+    """Between two chunks the wrists would jump by what the camera moved."""
+    spec, entry = load_spec("adam_u"), joint_entry(load_spec("adam_u"))
+    wrists = {
+        f"{side}_wrist": key(
+            (end.position[0], end.position[0] + 9), form="pose", rotation="rotation_6d", frame=CAMERAS["adam_u"]
+        )
+        for side, end in spec.end_effectors.items()
+    }
+    hands = {name: entry.action[name] for side in spec.end_effectors for name in hand_groups(spec, side)}
+    EmbodimentAdapter(spec, msgspec.structs.replace(entry, action={**wrists, **hands}))
+    action = {**wrists, **hands, group: entry.action[group]}
+    with refused(
+        BundleError, "action.right_wrist are poses in the picture of 'head_left', which", f"action.{group} moves"
+    ):
+        EmbodimentAdapter(spec, msgspec.structs.replace(entry, action=action))
 
 
 def test_fingertips_of_a_robot_that_has_none() -> None:

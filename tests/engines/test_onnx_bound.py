@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
-from tests.engines.arms import bound_builder, local_options, noise_of, use_bound
+from tests.engines.arms import KEEPS, bound_builder, local_options, noise_of, use_bound
 from tests.engines.contract import a_chunk, an_observation
 from tests.engines.thinking import write_thinking_bundle
 from tests.one_line import refused
@@ -75,6 +75,7 @@ def test_graphs_are_recorded_when_the_policy_is_loaded(folder: Path, builder: Bo
     assert builder.sessions[0].runs == 3, "which are warm"
 
 
+@KEEPS
 def test_the_first_token_of_a_thought_is_warm_too(tmp_path: Path, builder: BoundBuilder) -> None:
     policy = Policy.load(write_thinking_bundle(tmp_path / "thinking"), engine=EngineOptions(name="onnxruntime-cuda"))
     token = builder.sessions[2]
@@ -99,6 +100,7 @@ def test_another_prefix_engine_is_another_variant(folder: Path, builder: BoundBu
     assert list(builder.sessions[1].recorded) == [1, 2]
 
 
+@KEEPS
 def test_a_value_that_was_overwritten_is_refused(tmp_path: Path) -> None:
     engine = doubling(bound_builder(), tmp_path, resident=True)
     first = engine.run({"x": X, "of no matter": X})
@@ -115,6 +117,7 @@ def test_a_value_that_was_overwritten_is_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(kept["y"].numpy(), 2 * X)
 
 
+@KEEPS
 def test_an_engine_may_be_fed_what_it_gave(tmp_path: Path) -> None:
     engine = doubling(bound_builder(), tmp_path, resident=True)
     values = engine.run({"x": X})
@@ -133,6 +136,7 @@ def test_outputs_for_the_host_are_the_receivers_own(tmp_path: Path) -> None:
     np.testing.assert_array_equal(engine.run({"x": first["y"]})["y"].numpy(), 4 * X)
 
 
+@KEEPS
 def test_kept_values_are_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     builder = bound_builder()
     first, second = (doubling(builder, tmp_path, resident=True) for _ in range(2))
@@ -152,6 +156,7 @@ def test_kept_values_are_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         np.testing.assert_array_equal(np.array(result.content.numpy()), expected)  # type: ignore[attr-defined]
 
 
+@KEEPS
 def test_two_kept_values_take_turns(tmp_path: Path) -> None:
     builder = bound_builder()
     first, second = (doubling(builder, tmp_path, resident=True) for _ in range(2))
@@ -160,6 +165,7 @@ def test_two_kept_values_take_turns(tmp_path: Path) -> None:
         np.testing.assert_array_equal(second.run({"x": kept[turn]})["y"].numpy(), 4 * (X + turn))
 
 
+@KEEPS
 def test_features_of_bfloat16_stay_where_they_are(tmp_path: Path) -> None:
     import onnx
 

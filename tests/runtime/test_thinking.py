@@ -105,6 +105,10 @@ def test_thinking_without_looking_at_the_rows_starves_control(
     assert world.model.tally.underruns > 0
 
 
+LEAST = 50
+"""Shortest step of a thought: a thousand in a tick would take long to play."""
+
+
 class Thinking(RuleBasedStateMachine):
     """A policy acts and thinks; nothing ever takes longer than was measured, and anything else may happen."""
 
@@ -113,8 +117,8 @@ class Thinking(RuleBasedStateMachine):
     @initialize(
         length=st.integers(10, 32),
         latency=st.integers(100, 6000),
-        begin=st.integers(1, 6000),
-        step=st.integers(1, 3000),
+        begin=st.integers(LEAST, 6000),
+        step=st.integers(LEAST, 3000),
         camera=st.integers(200, 4000),
         lateness=st.integers(0, 500),
         gap=st.sampled_from([0, 0, 700, 10_000]),
@@ -125,15 +129,15 @@ class Thinking(RuleBasedStateMachine):
         assume(times.fits)
         self.world = World(times, thinks=True)
 
-    @rule(share=st.floats(0.01, 1.0), ticks=st.integers(1, 60))
+    @rule(share=st.floats(0.01, 1.0), ticks=st.integers(1, 40))
     def run_with_latency(self, share: float, ticks: int) -> None:
         self.world.latency = int(share * self.world.times.latency)
         self.world.run_for(ticks)
 
-    @rule(share=st.floats(0.01, 1.0), ticks=st.integers(1, 60))
+    @rule(share=st.floats(0.01, 1.0), ticks=st.integers(1, 40))
     def run_with_slices(self, share: float, ticks: int) -> None:
-        self.world.begin_ = int(share * self.world.times.begin)
-        self.world.step_ = max(1, int(share * self.world.times.step))
+        self.world.begin_ = max(LEAST, int(share * self.world.times.begin))
+        self.world.step_ = max(LEAST, int(share * self.world.times.step))
         self.world.run_for(ticks)
 
     @rule()
