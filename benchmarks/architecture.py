@@ -24,11 +24,12 @@ the paper says of them, and what is this project's reading, is told in `unichunk
     $train --out data/architecture/mixture --mixture
     $train --out data/architecture/both --esa --mixture
     robots="--robot so101=generalist_so101:generalist:so101 --robot d1=generalist_d1:generalist:d1"
-    for kind in plain adapters mixture both; do
+    cp -r data/generalist data/architecture/generalist
+    for kind in plain generalist adapters mixture both; do
       unichunk compile data/architecture/$kind --out data/architecture/${kind}_bundle $robots
       arms="$arms $kind=data/architecture/${kind}_bundle"
     done
-    unichunk bench architecture --arms $arms --json benchmarks/results/architecture.json
+    unichunk bench architecture --arms $arms --delays 4 8 --paths 16 --json benchmarks/results/architecture.json
 
 One seed behind each policy is one: differences hold for these policies.
 """

@@ -38,6 +38,9 @@ SIZES: Final = ((6144, 1024), (1024, 3072), (2048, 2048))
 """(outputs, inputs) of products in the 2B model's size."""
 ROWS: Final = (16, 200)
 BASE: Final = "fp32"
+HEADERS: Final = ("outputs x inputs", "rows", "product", "time [ms]", "of fp32", "error")
+FIELDS: Final = ("size", "rows", "product", "median_ms", "of_fp32", "error")
+"""Of a row of the table, in the document."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ def main() -> None:
     check_writable(options.json)
     need_extras(NAME, "compile")
     rows, ratios = measure(((96, 64),) if options.quick else SIZES, 3 if options.quick else 20)
-    print(markdown_table(["outputs x inputs", "rows", "product", "time [ms]", "of fp32", "error"], rows))
-    write_json(options.json, document(NAME, quick=options.quick, ratios=ratios, products=[list(row) for row in rows]))
+    print(markdown_table(HEADERS, rows))
+    kept = [dict(zip(FIELDS, row, strict=True)) for row in rows]
+    write_json(options.json, document(NAME, quick=options.quick, ratios=ratios, rows=kept))
 
 
 def measure(

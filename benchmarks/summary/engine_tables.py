@@ -62,3 +62,20 @@ def _median(row: Mapping[str, Any], graph: str) -> str:
         return "-"
     times = f" ({row['floor'][graph]['times_floor']:.1f})" if is_measured(row["floor"]) else ""
     return f"{p50:.3g}{times}"
+
+
+def quantizers_products(document: Mapping[str, Any]) -> str:
+    """One product by each quantizer: time, as a multiple of float32's, and error."""
+    lines = [
+        [
+            row["size"],
+            row["rows"],
+            row["product"],
+            f"{row['median_ms']:.2f}",
+            row["of_fp32"],
+            f"{100 * row['error']:.1f} %",
+        ]
+        for row in document["rows"]
+    ]
+    table = markdown_table(["outputs x inputs", "rows", "product", "time [ms]", "of fp32", "error"], lines)
+    return f"{table}\n\n({where_and_when(document)})"

@@ -63,7 +63,9 @@ class Built:
             ahead, behind = (self(x + sign * STEP * along, seed)[0].astype(np.float64) for sign in (1, -1))
             found = float(((ahead - behind) * seed).sum() / (2 * STEP))
             scale = np.abs(gradient * along).sum() + np.abs(seed).sum() * 1e-2
-            assert float((gradient * along).sum()) == pytest.approx(found, abs=tolerance * scale)
+            # Values are float32, and a difference of two of them is divided by a small step.
+            rounding = np.finfo(np.float32).eps * (np.abs(ahead) * np.abs(seed)).sum() / STEP
+            assert float((gradient * along).sum()) == pytest.approx(found, abs=tolerance * scale + rounding)
 
 
 def matrix(graph: Graph, rows: int, columns: int) -> str:
@@ -163,7 +165,8 @@ SMOOTH = ["Add", "Sub", "Mul", "Div", "Neg", "Sqrt", "Sigmoid", "Tanh", "Erf", "
 def test_chains_with_residuals_agree_too(names: list[str], seed: int) -> None:
     def chain(graph: Graph, x: str) -> str:
         for name in names:
-            bounded = graph.op("Tanh", x)
+            # Far from its ends, where values differ by little more than their rounding.
+            bounded = graph.op("Tanh", graph.op("Mul", x, graph.floats(0.2)))
             x = graph.op("Add", bounded, FUNCTIONS[name](graph, bounded))
         return x
 

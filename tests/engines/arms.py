@@ -31,9 +31,15 @@ if TYPE_CHECKING:
 BOUND = "onnxruntime-bound"
 STAND_IN = "tensorrt-stand-in"
 
+KEEPS = pytest.mark.skipif(
+    tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < OLDEST,
+    reason=f"ONNX Runtime {onnxruntime.__version__} cannot copy within a device; there are no engines for GPUs with it",
+)
+"""Of tests of values that are copied within a device."""
+
 LOCAL = [
     pytest.param("onnxruntime", id="onnxruntime"),
-    pytest.param(BOUND, id=BOUND),
+    pytest.param(BOUND, id=BOUND, marks=KEEPS),
     pytest.param(STAND_IN, id=STAND_IN),
     pytest.param("onnxruntime-cuda", id="onnxruntime-cuda", marks=pytest.mark.cuda),
     pytest.param("onnxruntime-tensorrt", id="onnxruntime-tensorrt", marks=pytest.mark.cuda("onnxruntime-tensorrt")),
@@ -43,13 +49,6 @@ LOCAL = [
 
 EXACT = {"onnxruntime", BOUND, STAND_IN}
 """Those that compute with the CPU's own kernels: bit by bit what the default engine gives."""
-
-
-KEEPS = pytest.mark.skipif(
-    tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < OLDEST,
-    reason=f"ONNX Runtime {onnxruntime.__version__} cannot copy within a device; there are no engines for GPUs with it",
-)
-"""Of tests of values that are copied within a device."""
 
 
 class OneThread:
