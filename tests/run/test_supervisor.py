@@ -179,10 +179,10 @@ def test_replanning_only_when_few_rows_remain(robot: FakeRobot, tiny: Path, monk
     remaining: list[tuple[int, int]] = []
     begin = Producer.begin
 
-    def looked_at(producer: Producer, *times: int) -> Commitment:
+    def looked_at(producer: Producer, *times: int, **how: bool) -> Commitment:
         ring = producer._ring
         remaining.append((ring.end - 1 - ring.cursor, producer.rows_to_arrive))
-        return begin(producer, *times)
+        return begin(producer, *times, **how)
 
     monkeypatch.setattr(Producer, "begin", looked_at)
     lazy = supervise(robot, Policy.load(tiny), RunOptions(duration_s=2.0, replan_below=12))
