@@ -9,6 +9,12 @@ from unichunk.benchmarks.async_control.report import success_table
 from unichunk.benchmarks.harness.document import is_measured
 from unichunk.benchmarks.harness.markdown import markdown_table
 from unichunk.benchmarks.harness.ratio import Ratio
+from unichunk.benchmarks.summary.engine_tables import (
+    engines_deviations,
+    engines_ratios,
+    engines_times,
+    quantizers_products,
+)
 from unichunk.benchmarks.summary.evaluated_blinding import evaluation_answers, evaluation_leaks, evaluation_orders
 from unichunk.benchmarks.summary.evaluated_records import evaluation_crashes, evaluation_records, evaluation_tampering
 from unichunk.benchmarks.summary.evaluated_tests import (
@@ -134,6 +140,7 @@ def _pace(row: Mapping[str, Any] | None) -> str:
 BLOCKS: Final[dict[str, Sequence[Callable[[Document], str]]]] = {
     "ablation": (ablation_main,),
     "async": (async_main, async_all, async_policies),
+    "engines": (engines_times, engines_deviations, engines_ratios),
     "evaluation": (
         evaluation_leaks,
         evaluation_answers,
@@ -151,6 +158,7 @@ BLOCKS: Final[dict[str, Sequence[Callable[[Document], str]]]] = {
     ),
     "jitter": (jitter_main, jitter_ratios),
     "network": (network_runs,),
+    "quantizers": (quantizers_products,),
     "serve": (serve_round_trips, serve_felt, serve_ratios),
 }
 """Benchmark -> what is made of its document; a block's name is that of its function."""

@@ -51,7 +51,7 @@ def test_one_larger_than_what_it_was_fed(engines, sources, start):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(-2048, 2048))
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(-2048, 2047))
 def test_features_from_the_device_and_from_the_host(engines, from_host, start):
     first, second = engines[2:]
     for number, through_host in enumerate(from_host):
