@@ -20,6 +20,7 @@ from unichunk.runtime.policy import Policy, PolicyResult
 from unichunk.runtime.report import build_report
 from unichunk.runtime.run_options import RunOptions
 from unichunk.runtime.supervisor import Supervisor
+from unichunk.runtime.wrapped_policy import WrappedPolicy
 from unichunk.server.remote.statistics import RemoteStatistics
 from unichunk.server.summary import summary
 
@@ -30,16 +31,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tests.run.fake_robot import FakeRobot
-    from unichunk.runtime.policy.manifest import StateTime
 
 ASK_S = 0.2
 
 
-class FarPolicy:
+class FarPolicy(WrappedPolicy):
     """A policy behind a network that can be cut; the first answer after that is slow, and marked as cold."""
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        super().__init__(policy)
         self.cut = False
         self.cold_s = 0.0
         self.asked: list[tuple[float, NDArray[np.float32] | None, int]] = []
@@ -47,22 +47,6 @@ class FarPolicy:
         self.answers: list[int] = []
         """Which of these were answered."""
         self._was_cut = False
-
-    @property
-    def chunk_length(self) -> int:
-        return self._policy.chunk_length
-
-    @property
-    def max_delay(self) -> int:
-        return self._policy.max_delay
-
-    @property
-    def locks(self) -> bool:
-        return self._policy.locks
-
-    @property
-    def state_time(self) -> StateTime:
-        return self._policy.state_time
 
     def infer(
         self, observation: Mapping[str, Any], previous_chunk: NDArray[np.float32] | None = None, delay: int = 0
@@ -78,9 +62,6 @@ class FarPolicy:
         result = self._policy.infer(observation, previous_chunk, delay)
         self.answers.append(len(self.asked) - 1)
         return replace(result, cold=cold)
-
-    def encode_actions(self, actions: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float32]:
-        return self._policy.encode_actions(actions)
 
 
 def supervise(robot: FakeRobot, policy: FarPolicy, options: RunOptions, look: Callable[[Supervisor], None]) -> Any:
